@@ -1,0 +1,50 @@
+# make setup   a virtual environment in .venv with everything, Lava included
+# make test    lint, types, tests
+# make demo    train, evaluate, check against Lava, write runs/demo/report.html
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.neurobip-setup
+SOURCES := neurobip converters datasets tests examples benchmarks
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+             $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+             >/dev/null 2>&1 && echo $$p && break; done)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup test lint types demo bench clean
+
+setup: $(STAMP)
+
+# Done once, and again when what it depends on changes.
+$(STAMP): pyproject.toml constraints.txt converters/lava/install.py
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
+	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or say make PYTHON=...)" >&2; \
+	  exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/neurobip install-lava
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(wildcard $(SOURCES))
+
+# The folders converters/ and datasets/ are installed inside neurobip; links show mypy that tree.
+types: $(STAMP)
+	@rm -rf build/types && mkdir -p build/types/neurobip
+	@ln -s $(CURDIR)/neurobip/* $(CURDIR)/converters $(CURDIR)/datasets build/types/neurobip/
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+	  --cache-dir $(CURDIR)/.mypy_cache
+
+test: lint types
+	$(BIN)/python -m pytest
+
+demo: $(STAMP)
+	$(BIN)/neurobip demo
+
+bench: $(STAMP)
+	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find neurobip converters datasets tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,15 @@
+"""Spike-driven attention, linear in tokens and in time, and the block around it."""
+
+from neurobip.attention.block import Block
+from neurobip.attention.linear import LinearMemory, MemoryState
+from neurobip.attention.masked import Coincidence, MaskedAttention
+from neurobip.attention.none import NoAttention
+
+__all__ = [
+    "Block",
+    "Coincidence",
+    "LinearMemory",
+    "MaskedAttention",
+    "MemoryState",
+    "NoAttention",
+]

@@ -1,0 +1,1 @@
+"""Operation counts from real activity, and joules from named tables."""

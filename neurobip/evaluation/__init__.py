@@ -1,0 +1,1 @@
+"""Accuracy and the controls that stand beside it."""

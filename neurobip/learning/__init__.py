@@ -1,0 +1,1 @@
+"""The local three-factor rule, the backpropagation baseline and the training loop."""

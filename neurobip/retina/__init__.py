@@ -1,0 +1,1 @@
+"""The retina front end for event input."""

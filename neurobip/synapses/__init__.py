@@ -1,0 +1,8 @@
+"""Synapses: what turns incoming spikes into a population's input current, and learns."""
+
+from neurobip.synapses.conv import Conv2d
+from neurobip.synapses.linear import Linear
+from neurobip.synapses.patches import Patches
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+__all__ = ["Conv2d", "Linear", "Patches", "Synapse", "SynapseState"]
