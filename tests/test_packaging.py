@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACES = {"neurobip": "neurobip", "converters": "neurobip.converters", "datasets": "neurobip.datasets"}
+PLACES = {
+    "neurobip": "neurobip",
+    "converters": "neurobip.converters",
+    "datasets": "neurobip.datasets",
+}
 
 
 def project() -> dict:

@@ -1,0 +1,295 @@
+"""The configuration of a run: what data, what network, how it learns.
+
+A configuration is one YAML file with the sections ``data``, ``model`` and ``learn`` and a ``seed``.
+Every key has a default; an unknown key or a value that does not fit is refused by its dotted name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
+
+from neurobip.errors import ConfigError
+
+
+def _no_bool(value: Any) -> Any:
+    # pydantic takes true for 1; in a configuration it is a slip.
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Which recordings, how they are binned and how they are split.
+
+    ``steps`` bins of ``window_ms`` milliseconds make a sample; what comes later is dropped. The
+    test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
+    the rest is held out to choose the epoch. ``seed`` is that of simulated recordings.
+    """
+
+    name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
+    root: Path | None = None
+    steps: Count = 20
+    window_ms: Positive = 15.0
+    samples: Count | None = None
+    folds: Annotated[Count, Field(ge=2)] = 5
+    fold: Index = 0
+    valid_fraction: Annotated[NotNegative, Field(lt=1)] = 0.1
+    shift: Index = 2
+    batch: Count = 32
+    workers: Index = 0
+    cache: Path | None = None
+    seed: Index = 0
+
+    @property
+    def window_us(self) -> int:
+        """Length of a time bin in microseconds."""
+        return round(self.window_ms * 1000)
+
+    @field_serializer("root", "cache")
+    def _path_as_text(self, value: Path | None) -> str | None:
+        return None if value is None else str(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> DataConfig:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} does not exist among {self.folds} folds")
+        if self.window_us < 1:
+            raise ValueError(f"window_ms {self.window_ms} is less than a microsecond")
+        return self
+
+
+class ModelConfig(Section):
+    """The architecture of a :class:`~neurobip.models.bitformer.BiTFormer`.
+
+    Two networks with equal ``ModelConfig`` have the same tensors, by name and shape; a checkpoint
+    loads into no other.
+
+    Units:
+        decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
+        shortcut: firing thresholds.
+    """
+
+    sensor: tuple[Count, Count, Count] = (2, 34, 34)
+    classes: Annotated[Count, Field(ge=2)] = 10
+    retina: Literal["event", "none"] = "event"
+    width: Count = 48
+    hidden: Count = 96
+    depth: Index = 2
+    heads: Count = 4
+    attention: Literal["linear", "masked", "none"] = "linear"
+    memory_shift: Annotated[Index, Field(le=12)] = 2
+    patch: Count = 7
+    stride: Count = 4
+    padding: Index = 2
+    decay_v: Decay = 0.25
+    readout_decay: Decay = 0.125
+    shortcut: NotNegative = 1.125
+    surrogate_width: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelConfig:
+        channels, height, width = self.sensor
+        if channels != 2:
+            raise ValueError(f"sensor has {channels} channels, events have 2 polarities")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if min(height, width) + 2 * self.padding < self.patch:
+            raise ValueError(
+                f"a patch of {self.patch} with padding {self.padding} is larger than the "
+                f"sensor of {height} x {width}"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the architecture, the same for equal configurations."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LearnConfig(Section):
+    """How the network learns.
+
+    ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
+    the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
+    """
+
+    rule: Literal["local", "bptt"] = "local"
+    locality: Literal["block", "aligned"] = "block"
+    update: Literal["online", "sequence"] = "online"
+    deep_supervision: bool = False
+    epochs: Index = 8
+    lr: Positive = 2e-3
+    weight_decay: NotNegative = 0.0
+    warmup_steps: Index = 2
+    calibrate: bool = True
+    freeze: Literal["none", "qk", "features"] = "none"
+
+
+class RunConfig(Section):
+    """Everything that a run depends on."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    learn: LearnConfig = LearnConfig()
+    seed: Index = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunConfig:
+        if self.learn.warmup_steps >= self.data.steps:
+            raise ValueError(
+                f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
+                f"data.steps {self.data.steps}"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The configuration as YAML that :func:`load_config` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number and a key may stand only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else repr(key))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a YAML configuration, with ``key=value`` overrides such as ``learn.lr=0.002``.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, a key is unknown, a value does not fit; the
+            message is one line and names the dotted key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; give a YAML configuration") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from None
+    tree = _parse(text, str(path))
+    if tree is None:
+        raise ConfigError(f"{path}: the file is empty; it needs at least one section, such as data")
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            f"{path}: the top level is a {type(tree).__name__}; expected the keys "
+            f"{', '.join(RunConfig.model_fields)}"
+        )
+    return make_config(tree, overrides, where=str(path))
+
+
+def make_config(
+    tree: Mapping[str, Any], overrides: Iterable[str] = (), where: str = "configuration"
+) -> RunConfig:
+    """Check a nested mapping, after ``key=value`` overrides; see :func:`load_config`."""
+    tree = {key: dict(part) if isinstance(part, Mapping) else part for key, part in tree.items()}
+    for override in overrides:
+        _set(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {'; '.join(map(_sentence, error.errors()))}") from None
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}{place}: not valid YAML: {problem}") from None
+
+
+def _set(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override {override!r}: expected key=value, such as learn.lr=0.002")
+    place: Any = tree
+    for i, part in enumerate(parts[:-1]):
+        if place.get(part) is None:
+            place[part] = {}
+        place = place[part]
+        if not isinstance(place, dict):
+            raise ConfigError(f"override {override!r}: {'.'.join(parts[: i + 1])} has no keys")
+    place[parts[-1]] = _parse(value, f"override {override!r}")
+
+
+def _sentence(error: Any) -> str:
+    """One problem: the dotted key, what came, what fits."""
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        known = _keys(path[:-1])
+        close = difflib.get_close_matches(path[-1], known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        return f"unknown key {name}; {hint}"
+    if error["type"] == "model_type":
+        return f"{name}: got {_short(error['input'])}, expected the keys {', '.join(_keys(path))}"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if error["type"] == "value_error" and len(path) < 2:
+        return f"{name}: {message}" if name else message
+    return f"{name}: got {_short(error['input'])}, {message}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    section: Any = RunConfig
+    for part in path:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
