@@ -1,1 +1,5 @@
-"""Whole networks built from projections."""
+"""Whole networks."""
+
+from neurobip.models.bitformer import BiTFormer
+
+__all__ = ["BiTFormer"]

@@ -1,0 +1,62 @@
+"""The transformer block: attention and an MLP, each on an identity shortcut."""
+
+from typing import Any
+
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.projection import Credit, Projection, prefixed
+
+
+class Block(Component):
+    """Five components in a row, all of them spiking.
+
+    ::
+
+        qkv = LIF(W_qkv x)               a = attention(qkv)
+        o   = LIF(W_out a + shortcut x)
+        h   = LIF(W_up o)                z = LIF(W_down h + shortcut o)
+
+    Credit is the components' credit in reverse order, within the one time step.
+
+    Shape:
+        x and output: ``[B, N, D]`` spikes.
+    """
+
+    def __init__(
+        self,
+        qkv: Projection,
+        attention: Component,
+        out: Projection,
+        up: Projection,
+        down: Projection,
+    ) -> None:
+        super().__init__()
+        self.qkv, self.attention, self.out, self.up, self.down = qkv, attention, out, up, down
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step of the block."""
+        before = state or dict.fromkeys(("qkv", "attention", "out", "up", "down"))
+        now = {}
+        qkv, now["qkv"] = self.qkv.step(x, before["qkv"])
+        a, now["attention"] = self.attention.step(qkv, before["attention"])
+        o, now["out"] = self.out.step(a, before["out"], skip=x)
+        h, now["up"] = self.up.step(o, before["up"])
+        z, now["down"] = self.down.step(h, before["down"], skip=o)
+        return z, now
+
+    def credit(self, error: Tensor, state: Any) -> Credit:
+        """The adjoint of :meth:`step` at this one time step: the parts' credit in reverse."""
+        down = self.down.credit(error, state["down"])
+        up = self.up.credit(down.send(), state["up"])
+        o_error = up.send().add_(down.delta, alpha=self.down.shortcut)
+        out = self.out.credit(o_error, state["out"])
+        attention = self.attention.credit(out.send(), state["attention"])
+        qkv = self.qkv.credit(attention.send(), state["qkv"])
+        parts = {"qkv": qkv, "attention": attention, "out": out, "up": up, "down": down}
+        dw = {}
+        for name, credit in parts.items():
+            dw |= prefixed(name, credit.dw)
+        return Credit(
+            down.delta, dw, lambda: qkv.send().add_(out.delta, alpha=self.out.shortcut)
+        )

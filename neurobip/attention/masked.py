@@ -1,0 +1,74 @@
+"""Masked attention: keys and values that coincide open a gate for the queries."""
+
+from typing import Any
+
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.neurons import LIF
+from neurobip.projection import Credit, Projection
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+
+class Coincidence(Synapse):
+    """Counts, by channel, the tokens in which key and value fire together.
+
+    Shape:
+        x: ``[B, N, 3 D]``, queries, keys and values side by side; current ``[B, 1, D]``.
+
+    ``weight`` is the current that one coincidence gives.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
+        """One step: ``weight * sum_n k[n] v[n]``."""
+        _, k, v = x.chunk(3, -1)
+        return (k * v).sum(1, keepdim=True) * self.weight, self.trace(x, state)
+
+    def send(self, delta: Tensor, state: SynapseState) -> Tensor:
+        """Errors of keys (where the value fired) and values (where the key fired)."""
+        q, k, v = state.x.chunk(3, -1)
+        delta = delta * self.weight
+        error = state.x.new_zeros(state.x.shape)
+        _, error_k, error_v = error.chunk(3, -1)
+        error_k.add_(v * delta)
+        error_v.add_(k * delta)
+        return error
+
+
+class MaskedAttention(Component):
+    """``g[t] = LIF(sum_n k[t,n] * v[t,n])``, ``a[t,n] = q[t,n] * g[t]``: additions and a mask.
+
+    The membrane of the gate is the memory. Cost is tokens times width, and all traffic is binary.
+
+    Shape:
+        x: ``[B, N, 3 D]``; output spikes ``[B, N, D]``.
+
+    Source: Yao et al. 2023, "Spike-driven Transformer", SDSA-1.
+    """
+
+    def __init__(self, width: int, *, weight: float, decay_v: float, surrogate_width: float) -> None:
+        super().__init__()
+        self.gate = Projection(
+            Coincidence(weight), LIF(width, decay_v=decay_v, width=surrogate_width, bias=False)
+        )
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step: qkv spikes to the queries that the gate lets through."""
+        g, gate_state = self.gate.step(x, None if state is None else state["gate"])
+        return x.chunk(3, -1)[0] * g, {"gate": gate_state, "g": g}
+
+    def credit(self, error: Tensor, state: Any) -> Credit:
+        """Errors of queries (where the gate is open), and of keys and values through the gate."""
+        q = state["gate"].synapse.x.chunk(3, -1)[0]
+        gate = self.gate.credit((error * q).sum(1, keepdim=True), state["gate"])
+
+        def send() -> Tensor:
+            error_qkv = gate.send()
+            error_qkv.chunk(3, -1)[0].add_(error * state["g"])
+            return error_qkv
+
+        return Credit(gate.delta, {}, send)

@@ -1,0 +1,52 @@
+"""Homeostatic calibration: biases that bring every cell to a target rate before learning."""
+
+import torch
+from torch import Tensor
+
+from neurobip.models import BiTFormer
+from neurobip.neurons import LIF
+from neurobip.projection import projections, state_at
+
+
+@torch.no_grad()
+def firing_rates(model: BiTFormer, frames: Tensor) -> dict[str, Tensor]:
+    """Mean spikes per step of every cell along the last axis, by projection.
+
+    Shape:
+        frames ``[T, B, 2, H, W]``; each rate ``[size]``.
+    """
+    totals: dict[str, Tensor] = {}
+    state = None
+    for frame in frames:
+        _, state = model.step(frame, state)
+        for name, projection in projections(model):
+            if isinstance(projection.neuron, LIF):
+                z = state_at(state, name).neuron.z
+                rate = z.reshape(-1, z.shape[-1]).mean(0)
+                totals[name] = totals.get(name, 0) + rate
+    return {name: total / len(frames) for name, total in totals.items()}
+
+
+@torch.no_grad()
+def calibrate(
+    model: BiTFormer, frames: Tensor, *, target: float = 0.15, passes: int = 12, step: float = 1.5
+) -> dict[str, Tensor]:
+    """Move biases until the cells fire at the target rate; uses no labels.
+
+    Populations behind a shortcut are left alone: their rate is that of the spikes they repeat.
+
+    Units:
+        target in spikes per step.
+
+    Returns the rates of the last pass, by projection.
+
+    Source: Turrigiano & Nelson 2004, "Homeostatic plasticity in the developing nervous system",
+    the principle; the step is ours.
+    """
+    for i in range(passes):
+        rates = firing_rates(model, frames)
+        for name, projection in projections(model):
+            if name in rates and not projection.shortcut and projection.neuron.bias is not None:
+                wanted = (target - rates[name]).clamp(-0.15, 0.15)
+                projection.neuron.bias += step * 0.9**i * wanted
+    return firing_rates(model, frames)

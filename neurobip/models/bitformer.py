@@ -1,0 +1,152 @@
+"""BiTFormer: retina, patch tokens, blocks of spike-driven attention, and a readout at each."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.attention import Block, LinearMemory, MaskedAttention, NoAttention
+from neurobip.component import Component
+from neurobip.config import ModelConfig
+from neurobip.neurons import LI, LIF
+from neurobip.projection import Credit, Projection, prefixed
+from neurobip.retina import Retina
+from neurobip.synapses import Linear, Patches
+
+
+class BiTFormer(Component):
+    """A spiking vision transformer that learns from local errors.
+
+    The embedding and every block own a readout of leaky integrators over all of their tokens.
+    The readouts give each part of the network its error, and the last one gives the answer.
+
+    Shape:
+        x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
+        readouts ``[R, B, classes]``, embedding first, R = depth + 1.
+
+    Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina in front, linear
+    complexity, local weight updates.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, height, width = config.sensor
+        self.retina = Retina() if config.retina == "event" else None
+        patches = Patches(
+            channels if self.retina is None else self.retina.channels,
+            config.width,
+            patch=config.patch,
+            stride=config.stride,
+            padding=config.padding,
+            decay_trace=config.decay_v,
+        )
+        self.grid = patches.grid(height, width)
+        self.embed = Projection(patches, self._population(config.width))
+        self.blocks = nn.ModuleList(self._block() for _ in range(config.depth))
+        self.readouts = nn.ModuleList(self._readout() for _ in range(config.depth + 1))
+
+    def _population(self, size: int) -> LIF:
+        return LIF(size, decay_v=self.config.decay_v, width=self.config.surrogate_width)
+
+    def _linear(self, inputs: int, outputs: int, scale: float = 1.0) -> Linear:
+        return Linear(inputs, outputs, scale=scale, decay_trace=self.config.decay_v)
+
+    def _block(self) -> Block:
+        c = self.config
+        # With small weights behind the shortcuts, a block starts as the identity.
+        return Block(
+            qkv=Projection(self._linear(c.width, 3 * c.width), self._population(3 * c.width)),
+            attention=self._attention(),
+            out=Projection(
+                self._linear(c.width, c.width, 0.2), self._population(c.width), c.shortcut
+            ),
+            up=Projection(self._linear(c.width, c.hidden), self._population(c.hidden)),
+            down=Projection(
+                self._linear(c.hidden, c.width, 0.2), self._population(c.width), c.shortcut
+            ),
+        )
+
+    def _attention(self) -> Component:
+        c = self.config
+        if c.attention == "none":
+            return NoAttention()
+        if c.attention == "masked":
+            return MaskedAttention(
+                c.width, weight=0.5, decay_v=c.decay_v, surrogate_width=c.surrogate_width
+            )
+        memory = LinearMemory(c.width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
+        return Projection(
+            memory, LIF(c.width, decay_v=c.decay_v, width=c.surrogate_width, bias=False)
+        )
+
+    def _readout(self) -> Projection:
+        c = self.config
+        tokens = self.grid[0] * self.grid[1]
+        synapse = Linear(tokens * c.width, c.classes, scale=0.0, decay_trace=c.readout_decay)
+        return Projection(synapse, LI(c.readout_decay))
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One time bin of events to the potentials of every readout."""
+        before = state or {
+            "retina": None,
+            "embed": None,
+            "blocks": {str(i): None for i in range(len(self.blocks))},
+            "readouts": {str(i): None for i in range(len(self.readouts))},
+        }
+        now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
+        z = x.to(self.embed.synapse.weight.dtype)
+        if self.retina is not None:
+            z, now["retina"] = self.retina.step(z, before["retina"])
+        z, now["embed"] = self.embed.step(z, before["embed"])
+        stages = [z]
+        for i, block in enumerate(self.blocks):
+            z, now["blocks"][str(i)] = block.step(z, before["blocks"][str(i)])
+            stages.append(z)
+        potentials = []
+        for i, (readout, z) in enumerate(zip(self.readouts, stages, strict=True)):
+            v, now["readouts"][str(i)] = readout.step(z.flatten(1), before["readouts"][str(i)])
+            potentials.append(v)
+        return torch.stack(potentials), now
+
+    def credit_readouts(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
+        """Local gradients of the readouts alone.
+
+        Shape:
+            errors: ``[R, B, classes]``, one error for each readout's potentials.
+        """
+        dw: dict[str, Tensor] = {}
+        for i, readout in enumerate(self.readouts):
+            credit = readout.credit(errors[i], state["readouts"][str(i)])
+            dw |= prefixed(f"readouts.{i}", credit.dw)
+        return dw
+
+    def credit(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
+        """Local gradients of every plastic parameter at this one time step.
+
+        Each readout's error goes into its own readout and into the one part below it, and stops
+        there: no error passes from block to block.
+
+        Shape:
+            errors: ``[R, B, classes]``, one error for each readout's potentials.
+        """
+        parts = [("embed", self.embed, state["embed"])]
+        parts += [
+            (f"blocks.{i}", block, state["blocks"][str(i)]) for i, block in enumerate(self.blocks)
+        ]
+        dw: dict[str, Tensor] = {}
+        for i, (name, part, part_state) in enumerate(parts):
+            teacher: Credit = self.readouts[i].credit(errors[i], state["readouts"][str(i)])
+            error = teacher.send().unflatten(1, (-1, self.config.width))
+            dw |= prefixed(f"readouts.{i}", teacher.dw)
+            dw |= prefixed(name, part.credit(error, part_state).dw)
+        return dw
+
+    @staticmethod
+    def decide(potentials: Tensor) -> Tensor:
+        """The answer to a whole sequence: the last readout's largest potential, summed over time.
+
+        Shape:
+            potentials ``[T, R, B, classes]`` to labels ``[B]``.
+        """
+        return potentials[:, -1].sum(0).argmax(-1)

@@ -1,0 +1,73 @@
+"""The integrate-and-fire neuron whose threshold rises with every spike."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.kernels import reference
+from neurobip.neurons.neuron import Neuron, unit_interval
+
+
+class ALIFState(NamedTuple):
+    """State of an :class:`ALIF` population: membrane before reset, spikes, adaptation."""
+
+    v: Tensor
+    z: Tensor
+    a: Tensor
+
+
+class ALIF(Neuron):
+    """Leaky integrate-and-fire population with an adaptive threshold, by channel.
+
+    ::
+
+        v[t] = (1 - decay_v) v[t-1] + x[t]
+        z[t] = 1 if v[t] > threshold + a[t-1] else 0
+        a[t] = (1 - decay_a) a[t-1] + jump z[t]
+        v[t] <- 0 where z[t] = 1
+
+    A cell that fires much raises its own threshold by ``jump`` a spike: it signals change rather
+    than level, and its rate covers a wide range of drive.
+
+    Shape:
+        ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.
+
+    Units:
+        decays are shares lost per time step.
+
+    Source: Bellec et al. 2018, "Long short-term memory and learning-to-learn in networks of
+    spiking neurons", eq. 2, with reset to zero.
+    """
+
+    decay_v: Tensor
+
+    def __init__(
+        self,
+        decay_v: tuple[float, ...],
+        *,
+        threshold: float = 1.0,
+        decay_a: float = 0.125,
+        jump: float = 0.25,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__()
+        unit_interval("ALIF", decay_a=decay_a, **{f"decay_v[{i}]": d for i, d in enumerate(decay_v)})
+        self.threshold, self.decay_a, self.jump, self.width = threshold, decay_a, jump, width
+        self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1))
+
+    def step(self, x: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
+        """One step of the population."""
+        if state is None:
+            silent = torch.zeros_like(x)
+            state = ALIFState(silent, silent, silent)
+        v, z = reference.lif_step(
+            x, state.v, state.z, 0.0, self.threshold + state.a, 1 - self.decay_v, self.width
+        )
+        a = torch.add(self.jump * z, state.a, alpha=1 - self.decay_a)
+        return z, ALIFState(v, z, a)
+
+    def gate(self, error: Tensor, state: ALIFState) -> Tensor:
+        """Error times the sensitivity around the threshold that held at this step."""
+        before = (state.a - self.jump * state.z) / (1 - self.decay_a) if self.decay_a < 1 else 0.0
+        return reference.gate(error, state.v, self.threshold + before, self.width)

@@ -1,0 +1,39 @@
+"""The leaky integrator: a neuron that does not spike and is read by its membrane."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.neurons.neuron import Neuron, unit_interval
+
+
+class LIState(NamedTuple):
+    """State of an :class:`LI` population: its membrane."""
+
+    v: Tensor
+
+
+class LI(Neuron):
+    """Leaky integrator ``v[t] = (1 - decay_v) v[t-1] + x[t]``, with output ``v``.
+
+    Its presynaptic trace, if it decays as the membrane does, makes the local gradient exact:
+    the membrane *is* the weight times the trace.
+
+    Units:
+        ``decay_v`` is the share lost per time step.
+    """
+
+    def __init__(self, decay_v: float) -> None:
+        super().__init__()
+        unit_interval("LI", decay_v=decay_v)
+        self.decay_v = decay_v
+
+    def step(self, x: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
+        """One step of the population."""
+        v = x if state is None else torch.add(x, state.v, alpha=1 - self.decay_v)
+        return v, LIState(v)
+
+    def gate(self, error: Tensor, state: LIState) -> Tensor:
+        """A linear neuron hands the error on as it is."""
+        return error

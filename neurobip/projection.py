@@ -1,0 +1,114 @@
+"""The projection: a synapse and the spiking population that it drives.
+
+It is the one unit of the package. Learning updates projections, energy is counted by projection,
+quantization scales a projection, and a neuromorphic chip receives a projection as connections and
+neurons. All of them find the projections of any model with :func:`projections`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from neurobip.component import Component
+from neurobip.neurons.neuron import Neuron
+from neurobip.synapses.synapse import Synapse
+
+
+class ProjectionState(NamedTuple):
+    """What a projection carries from one step to the next, by its two parts."""
+
+    synapse: Any
+    neuron: Any
+
+
+@dataclass(frozen=True)
+class Credit:
+    """What every component's ``credit`` returns.
+
+    Attributes:
+        delta: the error at the current into the (last) population; a shortcut into it carries
+            ``shortcut * delta`` further.
+        dw: the gradient of the loss at this step, by parameter name relative to the component.
+        send: computes the error at the input. It is asked for only where something below learns
+            from it, so the lowest projection of a block costs nothing more.
+    """
+
+    delta: Tensor
+    dw: dict[str, Tensor]
+    send: Callable[[], Tensor]
+
+
+class Projection(Component):
+    """A synapse, the population that it drives, and at wish an identity shortcut into it.
+
+    ``shortcut`` is the weight of a one-to-one synapse through which the spikes ``skip`` of an
+    earlier population enter this one. At a weight just above the threshold the population repeats
+    those spikes unless the synapse has something to say: a residual path with binary traffic.
+    """
+
+    def __init__(self, synapse: Synapse, neuron: Neuron, shortcut: float = 0.0) -> None:
+        super().__init__()
+        self.synapse = synapse
+        self.neuron = neuron
+        self.shortcut = shortcut
+
+    def step(
+        self, x: Tensor, state: ProjectionState | None = None, skip: Tensor | None = None
+    ) -> tuple[Tensor, ProjectionState]:
+        """One step: incoming spikes ``x`` to the population's spikes.
+
+        Shape:
+            x: as the synapse takes it. skip: as the population, or None.
+        """
+        synapse_state, neuron_state = (None, None) if state is None else state
+        current, synapse_state = self.synapse.step(x, synapse_state)
+        if skip is not None:
+            current = current.add(skip, alpha=self.shortcut)
+        z, neuron_state = self.neuron.step(current, neuron_state)
+        return z, ProjectionState(synapse_state, neuron_state)
+
+    def credit(self, error: Tensor, state: ProjectionState) -> Credit:
+        """The adjoint of :meth:`step` at this one time step.
+
+        ``delta = error * sensitivity``, and every plastic parameter gets ``delta`` times its
+        presynaptic trace: third factor x sensitivity x trace. Nothing of another time step and
+        nothing of another component enters.
+
+        Shape:
+            error: as the population's spikes; the derivative of the loss with respect to them.
+        """
+        delta = self.neuron.gate(error, state.neuron)
+        dw = prefixed("synapse", self.synapse.credit(delta, state.synapse))
+        dw |= prefixed("neuron", self.neuron.credit(delta, state.neuron))
+        return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
+
+
+def projections(module: nn.Module) -> Iterator[tuple[str, Projection]]:
+    """Every projection of a model with its dotted name, in the order of definition."""
+    for name, part in module.named_modules():
+        if isinstance(part, Projection):
+            yield name, part
+
+
+def state_at(state: Any, name: str) -> ProjectionState:
+    """The state of one projection inside the state of a model.
+
+    States are nested dicts keyed as the modules are named, so ``state_at(state, "blocks.0.out")``
+    is ``state["blocks"]["0"]["out"]``.
+
+    Raises:
+        KeyError: no such part; the message names what is there.
+    """
+    for key in name.split(".") if name else ():
+        if not isinstance(state, dict) or key not in state:
+            there = ", ".join(state) if isinstance(state, dict) else type(state).__name__
+            raise KeyError(f"no state for {name!r}: {key!r} not among {there}")
+        state = state[key]
+    return state
+
+
+def prefixed(prefix: str, dw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of a part, renamed to the names that its parent knows them by."""
+    return {f"{prefix}.{name}": gradient for name, gradient in dw.items()}

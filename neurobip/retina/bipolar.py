@@ -1,0 +1,73 @@
+"""Bipolar cells: light on and light off, sustained and transient."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.neurons.neuron import Neuron, unit_interval
+
+
+class BipolarState(NamedTuple):
+    """Four scalars a pixel, however long the recording.
+
+    Attributes:
+        c: what the center still holds of the events. s: the same of the surround.
+        h: the horizontal cell, which follows the surround with a delay.
+        l: the low-pass of the difference, which the transient cell subtracts.
+    """
+
+    c: Tensor
+    s: Tensor
+    h: Tensor
+    l: Tensor  # noqa: E741, the name in the equations
+
+
+class Bipolar(Neuron):
+    """Pointwise dynamics from center and surround currents to four rectified signals.
+
+    ::
+
+        c <- (1 - decay_c) c + x_center           s <- (1 - decay_c) s + x_surround
+        h <- (1 - decay_h) h + decay_h s          o  = c - h
+        l <- (1 - decay_l) l + decay_l o
+        sustained = o - leak l                    transient = o - l
+        output = [sustained]+, [-sustained]+, [transient]+, [-transient]+
+
+    Shape:
+        x: ``[B, 2, H, W]`` (center, surround); output ``[B, 4, H, W]``, graded and not negative:
+        sustained on, sustained off, transient on, transient off.
+
+    Units:
+        decays are shares lost per time step.
+
+    Source: Wohrer & Kornprobst 2009 (delayed surround, high-pass of the bipolar stage); the
+    events of a camera pixel replace the photoreceptor, being a high-passed log intensity already.
+    """
+
+    def __init__(
+        self,
+        *,
+        decay_c: float = 0.125,
+        decay_h: float = 0.5,
+        decay_l: float = 0.25,
+        leak: float = 0.25,
+    ) -> None:
+        super().__init__()
+        unit_interval("Bipolar", decay_c=decay_c, decay_h=decay_h, decay_l=decay_l, leak=leak)
+        self.decay_c, self.decay_h, self.decay_l, self.leak = decay_c, decay_h, decay_l, leak
+
+    def step(self, x: Tensor, state: BipolarState | None = None) -> tuple[Tensor, BipolarState]:
+        """One step of every pixel."""
+        if state is None:
+            silent = torch.zeros_like(x[:, 0])
+            state = BipolarState(silent, silent, silent, silent)
+        c = torch.add(x[:, 0], state.c, alpha=1 - self.decay_c)
+        s = torch.add(x[:, 1], state.s, alpha=1 - self.decay_c)
+        h = torch.lerp(state.h, s, self.decay_h)
+        o = c - h
+        low = torch.lerp(state.l, o, self.decay_l)
+        sustained = torch.sub(o, low, alpha=self.leak)
+        transient = o - low
+        z = torch.stack([sustained, -sustained, transient, -transient], 1).clamp_(min=0)
+        return z, BipolarState(c, s, h, low)

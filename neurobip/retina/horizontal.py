@@ -1,0 +1,48 @@
+"""Center and surround: the spatial weights of the outer retina."""
+
+import torch
+from torch import Tensor
+
+from neurobip.synapses import Conv2d
+
+
+def gaussian(sigma: float, size: int) -> Tensor:
+    """A Gaussian kernel that sums to 1.
+
+    Shape:
+        ``[size, size]``, size odd.
+
+    Units:
+        sigma in pixels.
+
+    Raises:
+        ValueError: an even size, or a sigma that is not positive.
+    """
+    if size % 2 == 0 or sigma <= 0:
+        raise ValueError(f"gaussian: size {size} has to be odd and sigma {sigma} positive")
+    offset = torch.arange(size) - size // 2
+    line = torch.exp(-(offset**2) / (2 * sigma**2))
+    kernel = torch.outer(line, line)
+    return kernel / kernel.sum()
+
+
+def center_surround(
+    *, contrast: float, sigma_center: float, sigma_surround: float, size: int
+) -> Conv2d:
+    """Fixed synapse from event polarities to the center and the surround of a bipolar cell.
+
+    An event says that log intensity rose (on) or fell (off) by ``contrast``; the two polarities
+    enter with opposite signs. The center is what a cone gives to the bipolar cell, the surround
+    what the horizontal cells gather around it. Both kernels have the same sum, so that their
+    difference is silent on a uniform field.
+
+    Shape:
+        ``[B, 2, H, W]`` event counts (off, on) to ``[B, 2, H, W]`` currents (center, surround).
+
+    Source: Wohrer & Kornprobst 2009, "Virtual Retina", the outer plexiform layer as a difference
+    of Gaussians.
+    """
+    center, surround = gaussian(sigma_center, size), gaussian(sigma_surround, size)
+    polarity = torch.tensor([-contrast, contrast]).view(2, 1, 1)
+    weight = torch.stack([polarity * center, polarity * surround])
+    return Conv2d(weight, padding=size // 2, plastic=False)

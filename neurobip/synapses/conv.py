@@ -1,0 +1,62 @@
+"""The convolutional synapse from image to image."""
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+
+class Conv2d(Synapse):
+    """Current ``conv2d(x, weight)``.
+
+    Args:
+        weight: initial weights ``[O, I / groups, k, k]``.
+        plastic: False keeps the weights out of all learning, as those of the retina.
+
+    Shape:
+        x: ``[B, I, H, W]``; current ``[B, O, H', W']``.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        plastic: bool = True,
+        decay_trace: float = 1.0,
+    ) -> None:
+        super().__init__(decay_trace)
+        self.stride, self.padding, self.groups, self.plastic = stride, padding, groups, plastic
+        if plastic:
+            self.weight = nn.Parameter(weight)
+        else:
+            self.register_buffer("weight", weight)
+
+    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
+        """One step: the current into the population."""
+        current = nn.functional.conv2d(
+            x, self.weight, stride=self.stride, padding=self.padding, groups=self.groups
+        )
+        return current, self.trace(x, state)
+
+    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+        """The ordinary weight gradient of a convolution, taken of the presynaptic trace."""
+        if not self.plastic:
+            return {}
+        return {
+            "weight": torch.nn.grad.conv2d_weight(
+                state.pre_trace, self.weight.shape, delta,
+                stride=self.stride, padding=self.padding, groups=self.groups,
+            )
+        }  # fmt: skip
+
+    def send(self, delta: Tensor, state: SynapseState) -> Tensor:
+        """Error at the input, through the transposed convolution."""
+        return torch.nn.grad.conv2d_input(
+            state.x.shape, self.weight, delta,
+            stride=self.stride, padding=self.padding, groups=self.groups,
+        )  # fmt: skip

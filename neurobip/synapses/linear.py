@@ -1,0 +1,54 @@
+"""The fully connected synapse, applied to every token alike."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+
+class Linear(Synapse):
+    """Current ``x @ weight.T``.
+
+    Args:
+        inputs, outputs: size of the last axis before and behind.
+        scale: standard deviation of the initial weights times ``sqrt(inputs)``; 0 starts silent.
+        decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.
+
+    Shape:
+        x: ``[B, ..., inputs]``; current ``[B, ..., outputs]``; weight ``[outputs, inputs]``.
+
+    The error is sent on through the present weights, or, once :meth:`align` was called, through a
+    feedback matrix of its own that learns by the same local product and so needs no copy of the
+    weights (Kolen & Pollack 1994; Akrout et al. 2019, "Deep learning without weight transport").
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, scale: float = 1.0, decay_trace: float = 1.0
+    ) -> None:
+        super().__init__(decay_trace)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
+        self.register_parameter("feedback", None)
+
+    def align(self, scale: float = 0.2) -> None:
+        """Send errors through a learned feedback matrix that starts at random."""
+        outputs, inputs = self.weight.shape
+        self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
+
+    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
+        """One step: the current into the population."""
+        return nn.functional.linear(x, self.weight), self.trace(x, state)
+
+    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+        """``dw = delta x pre_trace`` summed over batch and tokens; the feedback learns the same."""
+        outputs, inputs = self.weight.shape
+        product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
+        return {"weight": product} if self.feedback is None else {
+            "weight": product,
+            "feedback": product,
+        }
+
+    def send(self, delta: Tensor, state: Any) -> Tensor:
+        """Error at the input, through the weights or the learned feedback."""
+        return delta @ (self.weight if self.feedback is None else self.feedback)

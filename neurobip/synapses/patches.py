@@ -1,0 +1,80 @@
+"""The synapse from an image to tokens: one weight matrix on overlapping patches."""
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+
+class Patches(Synapse):
+    """A convolution whose output positions are tokens.
+
+    Args:
+        channels: channels of the image.
+        width: features of a token.
+        patch, stride, padding: edge of a patch in pixels, distance of two, and border of zeros.
+
+    Shape:
+        x: ``[B, C, H, W]``; current ``[B, N, width]`` with N row by row over the patch grid;
+        weight ``[width, C, patch, patch]``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        *,
+        patch: int,
+        stride: int,
+        padding: int = 0,
+        scale: float = 1.0,
+        decay_trace: float = 1.0,
+    ) -> None:
+        super().__init__(decay_trace)
+        self.patch, self.stride, self.padding = patch, stride, padding
+        fan_in = channels * patch**2
+        self.weight = nn.Parameter(
+            torch.randn(width, channels, patch, patch) * (scale / fan_in**0.5)
+        )
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of tokens for an image.
+
+        Raises:
+            ValueError: the image is smaller than one patch.
+        """
+        rows, columns = (
+            (edge + 2 * self.padding - self.patch) // self.stride + 1 for edge in (height, width)
+        )
+        if min(rows, columns) < 1:
+            raise ValueError(
+                f"Patches: an image of {height}x{width} holds no patch of {self.patch}x{self.patch} "
+                f"with padding {self.padding}; use a smaller patch or more padding"
+            )
+        return rows, columns
+
+    def cut(self, image: Tensor) -> Tensor:
+        """All patches, one a row: ``[B, C, H, W]`` to ``[B, N, C * patch * patch]``."""
+        padded = nn.functional.pad(image, (self.padding,) * 4)
+        windows = padded.unfold(2, self.patch, self.stride).unfold(3, self.patch, self.stride)
+        batch, channels, rows, columns, *_ = windows.shape
+        patches = windows.permute(0, 2, 3, 1, 4, 5)
+        return patches.reshape(batch, rows * columns, channels * self.patch**2)
+
+    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
+        """One step: the current into every token."""
+        return self.cut(x) @ self.weight.flatten(1).T, self.trace(x, state)
+
+    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+        """``dw = delta x pre_trace``; the trace is kept by pixel and cut into patches here."""
+        pre_trace = self.cut(state.pre_trace)
+        product = delta.reshape(-1, delta.shape[-1]).T @ pre_trace.reshape(-1, pre_trace.shape[-1])
+        return {"weight": product.view_as(self.weight)}
+
+    def send(self, delta: Tensor, state: SynapseState) -> Tensor:
+        """Error at the image: every patch adds to the pixels that it saw."""
+        rows, columns = self.grid(*state.x.shape[-2:])
+        image = delta.transpose(1, 2).reshape(len(delta), -1, rows, columns)
+        return torch.nn.grad.conv2d_input(
+            state.x.shape, self.weight, image, stride=self.stride, padding=self.padding
+        )

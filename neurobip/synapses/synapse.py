@@ -1,0 +1,49 @@
+"""What a synapse has to offer to its projection: a current forward, an error and a dw back."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.neurons.neuron import unit_interval
+
+
+class SynapseState(NamedTuple):
+    """What came in at this step, and its decaying sum over the steps so far."""
+
+    x: Tensor
+    pre_trace: Tensor
+
+
+class Synapse(Component):
+    """Connections into a population.
+
+    Subclasses define ``step(x, state) -> (current, state)``, :meth:`credit` where they have
+    plastic weights, and :meth:`send`.
+
+    ``decay_trace`` is the share of the presynaptic trace that is lost per step. At the membrane's
+    own decay the trace is what the membrane still holds of the input; at 1 there is no trace.
+    """
+
+    def __init__(self, decay_trace: float = 1.0) -> None:
+        super().__init__()
+        unit_interval(type(self).__name__, decay_trace=decay_trace)
+        self.decay_trace = decay_trace
+
+    def trace(self, x: Tensor, state: Any) -> SynapseState:
+        """``pre_trace[t] = (1 - decay_trace) pre_trace[t-1] + x[t]``, outside of any graph."""
+        x_detached = x.detach()
+        if state is None or self.decay_trace == 1:
+            return SynapseState(x, x_detached)
+        return SynapseState(
+            x, torch.add(x_detached, state.pre_trace, alpha=1 - self.decay_trace)
+        )
+
+    def credit(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
+        """Gradients of the synapse's weights: ``delta`` times the presynaptic trace."""
+        return {}
+
+    def send(self, delta: Tensor, state: Any) -> Tensor:
+        """Error at the current to error at the input, at this one time step."""
+        raise NotImplementedError(f"{type(self).__name__} sends no error to its input")

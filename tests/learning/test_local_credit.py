@@ -1,0 +1,125 @@
+"""The hand-written update against autograd: the same model, one time step, every parameter."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from neurobip.config import ModelConfig
+from neurobip.learning import align, calibrate, cross_entropy_error
+from neurobip.models import BiTFormer
+from neurobip.neurons import LIF
+from neurobip.projection import projections, state_at
+from neurobip.synapses import Linear, Patches
+
+SMALL = dict(sensor=(2, 12, 12), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)
+
+
+def network(**changes) -> tuple[BiTFormer, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    model = BiTFormer(ModelConfig(**{**SMALL, **changes}))
+    for name, p in model.named_parameters():
+        if "readouts" in name or "out." in name or "down." in name:
+            torch.nn.init.normal_(p, std=0.3)
+    frames = (torch.rand(6, 5, 2, 12, 12) < 0.3).to(torch.uint8)
+    calibrate(model, frames)
+    return model, frames, torch.tensor([0, 3, 9, 3, 1])
+
+
+def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
+    """The rule's definition, by autograd.
+
+    The weights act on the presynaptic trace as far as their own gradient goes, and on the present
+    spikes for everything else; the state of the step before is a constant; blocks are detached.
+    """
+    with torch.no_grad():
+        _, now = model.step(frame, before)
+    owners = dict(projections(model))
+
+    def traced(name, projection):
+        synapse, neuron = projection.synapse, projection.neuron
+
+        def current(x):
+            if isinstance(synapse, Patches):
+                return synapse.cut(x) @ synapse.weight.flatten(1).T
+            return x @ synapse.weight.T
+
+        def hook_synapse(x, state):
+            trace = state_at(now, name).synapse.pre_trace
+            learn = current(trace)
+            weight = synapse.weight
+            synapse.weight = torch.nn.Parameter(weight.detach(), requires_grad=False)
+            present = current(x)
+            synapse.weight = weight
+            return present + learn - learn.detach(), state_at(now, name).synapse
+
+        def hook_neuron(x, state, step=neuron.step):
+            if isinstance(neuron, LIF) and neuron.bias is not None:
+                share = neuron.bias * state_at(now, name).neuron.bias_trace
+                bias = neuron.bias
+                neuron.bias = torch.nn.Parameter(bias.detach(), requires_grad=False)
+                result = step(x + share - share.detach(), state)
+                neuron.bias = bias
+                return result
+            return step(x, state)
+
+        if isinstance(synapse, Linear | Patches):
+            synapse.step = hook_synapse
+        neuron.step = hook_neuron
+
+    for name, projection in owners.items():
+        traced(name, projection)
+    try:
+        z, _ = model.retina.step(frame.float(), before["retina"])
+        z, _ = model.embed.step(z, before["embed"])
+        stages = [z]
+        for i, block in enumerate(model.blocks):
+            z, _ = block.step(z.detach(), before["blocks"][str(i)])
+            stages.append(z)
+        loss = torch.zeros(())
+        for i, (readout, z) in enumerate(zip(model.readouts, stages, strict=True)):
+            v, _ = readout.step(z.flatten(1), before["readouts"][str(i)])
+            loss = loss + F.cross_entropy(model.config.readout_decay * v, labels)
+        model.zero_grad()
+        loss.backward()
+    finally:
+        for projection in owners.values():
+            for part in (projection.synapse, projection.neuron):
+                part.__dict__.pop("step", None)
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("t", [0, 4])
+def test_credit_equals_autograd(attention, t):
+    model, frames, labels = network(attention=attention)
+    state = None
+    with torch.no_grad():
+        for frame in frames[: max(t, 1)]:
+            _, state = model.step(frame, state)
+        potentials, now = model.step(frames[t], state)
+        error = cross_entropy_error(potentials, labels, model.config.readout_decay)
+        by_hand = model.credit(error, now)
+    slow = slow_gradients(model, frames[t], state, labels)
+    assert by_hand.keys() == slow.keys() == dict(model.named_parameters()).keys()
+    for name, gradient in slow.items():
+        scale = gradient.abs().max().clamp(min=1e-8)
+        torch.testing.assert_close(
+            by_hand[name] / scale, gradient / scale, rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+        )
+    alive = [n for n, g in slow.items() if g.abs().sum() > 0]
+    assert len(alive) > 0.8 * len(slow), f"the test says nothing about {slow.keys() - set(alive)}"
+
+
+def test_aligned_feedback_sends_errors_and_learns_the_same_product():
+    model, frames, labels = network()
+    align(model)
+    with torch.no_grad():
+        potentials, state = model.step(frames[0])
+        error = cross_entropy_error(potentials, labels, model.config.readout_decay)
+        dw = model.credit(error, state)
+    for name in dw:
+        if name.endswith("feedback"):
+            torch.testing.assert_close(dw[name], dw[name.replace("feedback", "weight")])
+    synapse = model.blocks[0].up.synapse
+    delta = torch.randn(5, 4, 12)
+    torch.testing.assert_close(synapse.send(delta, None), delta @ synapse.feedback)
