@@ -1,7 +1,43 @@
-"""Event recordings as torch datasets: readers, splits, cache and loader."""
+"""Event data sets for neurobip: recordings, binning, splits and batches."""
+
+from __future__ import annotations
 
 if __name__ != "neurobip.datasets":
+    # The folder's name is also that of Hugging Face's package; it must not stand in for it.
     raise ImportError(
-        f"the folder datasets/ of neurobip was imported as {__name__!r}; "
-        "write 'import neurobip.datasets' and install the package (pip install -e .)"
+        f"this folder is neurobip.datasets, but was imported as {__name__!r}. "
+        "Run from another folder, or `pip install -e .` and import neurobip.datasets"
     )
+
+from neurobip.datasets.cache import cache_folder
+from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
+from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
+from neurobip.datasets.loader import batches
+from neurobip.datasets.nmnist import NMNIST
+from neurobip.datasets.pixel import Pixel
+from neurobip.datasets.recordings import Recordings
+from neurobip.datasets.saccade_digits import SaccadeDigits
+from neurobip.datasets.splits import Split, choose, fold_of, official, split
+
+__all__ = [
+    "EVENT",
+    "NMNIST",
+    "Pixel",
+    "Recordings",
+    "SaccadeDigits",
+    "Split",
+    "batches",
+    "bin_evenly",
+    "bin_events",
+    "cache_folder",
+    "choose",
+    "fold_of",
+    "make_events",
+    "official",
+    "read_davis",
+    "read_nmnist",
+    "read_track",
+    "split",
+    "validate",
+    "write_nmnist",
+]

