@@ -10,6 +10,7 @@ if __name__ != "neurobip.datasets":
     )
 
 from neurobip.datasets.cache import cache_folder
+from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
 from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
 from neurobip.datasets.loader import batches
@@ -21,11 +22,13 @@ from neurobip.datasets.splits import Split, choose, fold_of, official, split
 
 __all__ = [
     "EVENT",
+    "DatasetInfo",
     "NMNIST",
     "Pixel",
     "Recordings",
     "SaccadeDigits",
     "Split",
+    "available",
     "batches",
     "bin_evenly",
     "bin_events",
@@ -34,6 +37,7 @@ __all__ = [
     "fold_of",
     "make_events",
     "official",
+    "open_dataset",
     "read_davis",
     "read_nmnist",
     "read_track",

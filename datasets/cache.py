@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -92,15 +93,14 @@ def cached_frames(
 def _whole(path: Path, shape: tuple[int, ...]) -> bool:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.shape != shape or array.dtype != np.uint8:
-            return False
         with path.open("rb") as file:
             file.seek(-_TRAILER, os.SEEK_END)
-            return file.read() == _checksum(array) and (
-                path.stat().st_size == array.offset + array.nbytes + _TRAILER
-            )
-    except (OSError, ValueError, EOFError):
+            trailer = file.read()
+    except Exception:  # missing, or damaged, which numpy meets with errors of many kinds
         return False
+    return (
+        array.shape == shape and array.dtype == np.uint8 and trailer == _trailer(zlib.crc32(array.data))
+    )
 
 
 def _build(
@@ -114,16 +114,20 @@ def _build(
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-        os.close(handle)
         temporary = Path(name)
-        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-        for i in range(shape[0]):
-            array[i] = frames_of(i)
-            if progress is not None:
-                progress(i + 1, shape[0])
-        array.flush()
-        with temporary.open("ab") as file:
-            file.write(_checksum(array))
+        # Plain writes, not a memory map: on a full disk a map ends the process without an error.
+        with os.fdopen(handle, "wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
+            checksum = 0
+            for i in range(shape[0]):
+                frames = np.ascontiguousarray(frames_of(i), dtype=np.uint8)
+                checksum = zlib.crc32(frames.data, checksum)
+                file.write(frames.data)
+                if progress is not None:
+                    progress(i + 1, shape[0])
+            file.write(_trailer(checksum))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -131,15 +135,15 @@ def _build(
     except OSError as error:
         raise DataError(
             f"{path.parent}: cannot keep the frames there ({error.strerror or error}). Free "
-            f"{np.prod(shape) / 2**20:.0f} MiB, or name another folder in NEUROBIP_CACHE"
+            f"{math.prod(shape) / 2**20:.0f} MiB, or name another folder in NEUROBIP_CACHE"
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _checksum(array: np.ndarray) -> bytes:
-    return b"crc " + zlib.crc32(array).to_bytes(4, "big")
+def _trailer(checksum: int) -> bytes:
+    return b"crc " + checksum.to_bytes(4, "big")
 
 
 def _sweep(path: Path) -> None:

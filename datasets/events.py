@@ -47,24 +47,8 @@ def validate(
         raise DataError(f"{where}: no events; a recording has at least one. Leave this one out")
     _, height, width = sensor
     i, fault = _first_fault(t, x, y, p, height, width)
-    if fault == _OUTSIDE:
-        raise _outside(where, i, int(x[i]), int(y[i]), sensor)
-    if fault == _POLARITY:
-        raise DataError(
-            f"{where}: event {i} has polarity {int(p[i])}; 0 (off) and 1 (on) fit. "
-            "Map the polarities first"
-        )
-    if fault == _NEGATIVE:
-        raise DataError(
-            f"{where}: event {i} has time {int(t[i])} µs; times start at 0 or later. "
-            "Subtract the first event's time from all"
-        )
-    if fault == _UNSORTED:
-        raise DataError(
-            f"{where}: event {i} has time {int(t[i])} µs, before its predecessor's "
-            f"{int(t[i - 1])} µs; times must not fall. Sort the events by time, or take the file "
-            "to be damaged"
-        )
+    if fault != _FITS:
+        raise _misfit(where, fault, i, (t, x, y, p), sensor)
     return events if events.dtype == EVENT else make_events(t, x, y, p)
 
 
@@ -79,7 +63,8 @@ def bin_events(
 
     Shape: [events] -> uint8 [T, 2, H, W]; channel 0 = off, channel 1 = on.
     Units: window_us and start_us in µs.
-    Raises: DataError for an event outside the sensor; ConfigError for steps or window_us below 1.
+    Raises: DataError for an event outside the sensor or a polarity other than 0 and 1;
+        ConfigError for steps or window_us below 1.
     Source: the same counts as tonic.transforms.ToFrame(sensor_size=(W, H, 2),
         time_window=window_us, start_time=start_us, end_time=start_us + steps·window_us).
     """
@@ -89,9 +74,9 @@ def bin_events(
         )
     t, x, y, p = _columns(events, "bin_events")
     frames = np.zeros((steps, *sensor), dtype=np.uint8)
-    i = _count(t, x, y, p, int(start_us), int(window_us), frames)
-    if i >= 0:
-        raise _outside("bin_events", i, int(x[i]), int(y[i]), sensor)
+    i, fault = _count(t, x, y, p, int(start_us), int(window_us), frames)
+    if fault != _FITS:
+        raise _misfit("bin_events", fault, i, (t, x, y, p), sensor)
     return frames
 
 
@@ -129,14 +114,33 @@ def _columns(events: np.ndarray, where: str) -> list[np.ndarray]:
             raise DataError(
                 f"{where}: field {name} is {column.dtype}; integers fit (t in µs). Round it first"
             )
-    return columns
+    # One signed type for all times: numba would turn unsigned minus signed into fractions.
+    return [columns[0].astype(np.int64, copy=False), *columns[1:]]
 
 
-def _outside(where: str, i: int, x: int, y: int, sensor: Sensor) -> DataError:
+def _misfit(
+    where: str, fault: int, i: int, columns: tuple[np.ndarray, ...], sensor: Sensor
+) -> DataError:
+    t, x, y, p = (int(column[i]) for column in columns)
     _, height, width = sensor
+    if fault == _OUTSIDE:
+        return DataError(
+            f"{where}: event {i} is at x={x}, y={y}; the sensor has x in 0..{width - 1} and y in "
+            f"0..{height - 1}. Give the right sensor size, or take the file to be damaged"
+        )
+    if fault == _POLARITY:
+        return DataError(
+            f"{where}: event {i} has polarity {p}; 0 (off) and 1 (on) fit. Map the polarities first"
+        )
+    if fault == _NEGATIVE:
+        return DataError(
+            f"{where}: event {i} has time {t} µs; times start at 0 or later. "
+            "Subtract the first event's time from all"
+        )
     return DataError(
-        f"{where}: event {i} is at x={x}, y={y}; the sensor has x in 0..{width - 1} and y in "
-        f"0..{height - 1}. Give the right sensor size, or take the file to be damaged"
+        f"{where}: event {i} has time {t} µs, before its predecessor's "
+        f"{int(columns[0][i - 1])} µs; times must not fall. Sort the events by time, or take the "
+        "file to be damaged"
     )
 
 
@@ -163,7 +167,9 @@ def _count(t, x, y, p, start, window, frames):  # type: ignore[no-untyped-def]
     for i in range(t.shape[0]):
         column, row = x[i], y[i]
         if column < 0 or column >= width or row < 0 or row >= height:
-            return i
+            return i, _OUTSIDE
+        if p[i] != 0 and p[i] != 1:
+            return i, _POLARITY
         time = t[i]
         # Neighbours mostly share a bin: the division is only paid where the bin changes.
         if time < low or time >= high:
@@ -172,8 +178,8 @@ def _count(t, x, y, p, start, window, frames):  # type: ignore[no-untyped-def]
             high = low + window
         if k < 0 or k >= steps:
             continue
-        channel = 1 if p[i] else 0
+        channel = int(p[i])
         seen = frames[k, channel, row, column]
         if seen < 255:
             frames[k, channel, row, column] = seen + 1
-    return -1
+    return -1, _FITS

@@ -41,9 +41,7 @@ def read_nmnist(path: Path | str, sensor: Sensor = NMNIST_SENSOR) -> np.ndarray:
     mark = raw[:, 1] == _OVERFLOW_ROW
     t += _OVERFLOW_US * np.cumsum(mark)
     raw, t = raw[~mark], t[~mark]
-    # Checked before the narrow type of EVENT could hide what does not fit.
-    wide = np.rec.fromarrays([t, raw[:, 0], raw[:, 1], raw[:, 2] >> 7], names="t,x,y,p")
-    return validate(wide, sensor, str(path))
+    return _checked(path, sensor, t, raw[:, 0], raw[:, 1], raw[:, 2] >> 7)
 
 
 def write_nmnist(path: Path | str, events: np.ndarray) -> None:
@@ -76,8 +74,7 @@ def read_davis(path: Path | str, sensor: Sensor = DAVIS240) -> np.ndarray:
     words = _records(path, 8, "DAVIS .events").view("<u4").astype(np.int64)
     words = words[(words[:, 0] & 1) == 1]
     place, t = words[:, 0], words[:, 1]
-    columns = [t, place >> 17, (place >> 2) & 0x7FFF, (place >> 1) & 1]
-    return validate(np.rec.fromarrays(columns, names="t,x,y,p"), sensor, str(path))
+    return _checked(path, sensor, t, place >> 17, (place >> 2) & 0x7FFF, (place >> 1) & 1)
 
 
 def read_track(path: Path | str) -> np.ndarray:
@@ -115,6 +112,14 @@ def read_track(path: Path | str) -> np.ndarray:
             f"{path}: position {falls[0] + 1} is earlier than its predecessor. Sort the lines"
         )
     return track
+
+
+def _checked(path: Path | str, sensor: Sensor, *columns: np.ndarray) -> np.ndarray:
+    # Checked while still wide: the narrow type of EVENT could hide what does not fit.
+    wide = np.empty(len(columns[0]), dtype=[(name, np.int64) for name in "txyp"])
+    for name, column in zip("txyp", columns, strict=True):
+        wide[name] = column
+    return validate(wide, sensor, str(path))
 
 
 def _records(path: Path | str, size: int, kind: str) -> np.ndarray:

@@ -47,10 +47,8 @@ def batches(
     order = sample_order(samples, shuffle_seed, epoch)
     source = _Shifted(dataset, shift, (shuffle_seed or 0, epoch)) if shift else dataset
     return DataLoader(
-        source,
-        batch_sampler=cast(
-            Any, [order[i : i + batch_size].tolist() for i in range(0, samples, batch_size)]
-        ),
+        cast(Any, source),  # collate makes the batch's type another than the item's
+        batch_sampler=[order[i : i + batch_size].tolist() for i in range(0, samples, batch_size)],
         num_workers=workers,
         collate_fn=collate,
     )

@@ -71,7 +71,13 @@ class SaccadeDigits(Recordings):
         names = [f"digit/{i:05d}" for i in range(len(images))]
         chosen = choose(names, len(names) if samples is None else samples)
         self.numbers = chosen
-        identity = {"name": "saccade_digits", "seed": seed, "pixel": asdict(self.pixel)}
+        identity = {
+            "name": "saccade_digits",
+            "seed": seed,
+            "pixel": asdict(self.pixel),
+            "motion": [CORNERS.tolist(), AMPLITUDE_JITTER, POSITION_JITTER, SACCADE_US, FRAME_US],
+            "black": BLACK,
+        }
         super().__init__(
             [names[i] for i in chosen], labels[chosen], steps, window_us, identity, cache, progress
         )
