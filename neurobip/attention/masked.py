@@ -5,8 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.neurons import LIF
-from neurobip.projection import Credit, Projection
+from neurobip.projection import Credit, Projection, prefixed
 from neurobip.synapses.synapse import Synapse, SynapseState
 
 
@@ -50,11 +49,9 @@ class MaskedAttention(Component):
     Source: Yao et al. 2023, "Spike-driven Transformer", SDSA-1.
     """
 
-    def __init__(self, width: int, *, weight: float, decay_v: float, surrogate_width: float) -> None:
+    def __init__(self, gate: Projection) -> None:
         super().__init__()
-        self.gate = Projection(
-            Coincidence(weight), LIF(width, decay_v=decay_v, width=surrogate_width, bias=False)
-        )
+        self.gate = gate
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step: qkv spikes to the queries that the gate lets through."""
@@ -71,4 +68,4 @@ class MaskedAttention(Component):
             error_qkv.chunk(3, -1)[0].add_(error * state["g"])
             return error_qkv
 
-        return Credit(gate.delta, {}, send)
+        return Credit(gate.delta, prefixed("gate", gate.dw), send)

@@ -1,1 +1,5 @@
-"""Accuracy and the controls that stand beside it."""
+"""What a trained network is worth: accuracy, and the controls beside it."""
+
+from neurobip.evaluation.accuracy import Accuracy, accuracy
+
+__all__ = ["Accuracy", "accuracy"]

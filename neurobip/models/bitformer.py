@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.attention import Block, LinearMemory, MaskedAttention, NoAttention
+from neurobip.attention import Block, Coincidence, LinearMemory, MaskedAttention, NoAttention
 from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.neurons import LI, LIF
@@ -72,13 +72,9 @@ class BiTFormer(Component):
         if c.attention == "none":
             return NoAttention()
         if c.attention == "masked":
-            return MaskedAttention(
-                c.width, weight=0.5, decay_v=c.decay_v, surrogate_width=c.surrogate_width
-            )
+            return MaskedAttention(Projection(Coincidence(0.5), self._population(c.width)))
         memory = LinearMemory(c.width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
-        return Projection(
-            memory, LIF(c.width, decay_v=c.decay_v, width=c.surrogate_width, bias=False)
-        )
+        return Projection(memory, self._population(c.width))
 
     def _readout(self) -> Projection:
         c = self.config

@@ -5,7 +5,7 @@ import torch
 from neurobip.neurons import ALIF
 from neurobip.projection import Projection
 from neurobip.retina.horizontal import gaussian
-from neurobip.synapses import Conv2d
+from neurobip.synapses import Separable
 
 CELL_TYPES = ("sustained on", "sustained off", "transient on", "transient off")
 """The channels of the retina's output, in order."""
@@ -33,12 +33,11 @@ def ganglion(
     Units:
         sigma in pixels; gains in thresholds per unit of bipolar signal.
     """
-    point = torch.zeros(size, size)
-    point[size // 2, size // 2] = 1
-    sustained = gain_sustained * point
-    transient = gain_transient * gaussian(sigma_transient, size)
-    weight = torch.stack([sustained, sustained, transient, transient]).unsqueeze(1)
+    point = torch.zeros(size)
+    point[size // 2] = 1
+    pool = gaussian(sigma_transient, size)
+    gains = [gain_sustained, gain_sustained, gain_transient, gain_transient]
     return Projection(
-        Conv2d(weight, padding=size // 2, groups=4, plastic=False),
+        Separable(torch.stack([point, point, pool, pool]), torch.tensor(gains)[:, None], groups=4),
         ALIF((0.125, 0.125, 0.5, 0.5), decay_a=decay_a, jump=jump),
     )

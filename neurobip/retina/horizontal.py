@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from neurobip.synapses import Conv2d
+from neurobip.synapses import Separable
 
 
 def gaussian(sigma: float, size: int) -> Tensor:
-    """A Gaussian kernel that sums to 1.
+    """The profile of a Gaussian that sums to 1.
 
     Shape:
-        ``[size, size]``, size odd.
+        ``[size]``, size odd.
 
     Units:
         sigma in pixels.
@@ -21,14 +21,13 @@ def gaussian(sigma: float, size: int) -> Tensor:
     if size % 2 == 0 or sigma <= 0:
         raise ValueError(f"gaussian: size {size} has to be odd and sigma {sigma} positive")
     offset = torch.arange(size) - size // 2
-    line = torch.exp(-(offset**2) / (2 * sigma**2))
-    kernel = torch.outer(line, line)
-    return kernel / kernel.sum()
+    profile = torch.exp(-(offset**2) / (2 * sigma**2))
+    return profile / profile.sum()
 
 
 def center_surround(
     *, contrast: float, sigma_center: float, sigma_surround: float, size: int
-) -> Conv2d:
+) -> Separable:
     """Fixed synapse from event polarities to the center and the surround of a bipolar cell.
 
     An event says that log intensity rose (on) or fell (off) by ``contrast``; the two polarities
@@ -42,7 +41,5 @@ def center_surround(
     Source: Wohrer & Kornprobst 2009, "Virtual Retina", the outer plexiform layer as a difference
     of Gaussians.
     """
-    center, surround = gaussian(sigma_center, size), gaussian(sigma_surround, size)
-    polarity = torch.tensor([-contrast, contrast]).view(2, 1, 1)
-    weight = torch.stack([polarity * center, polarity * surround])
-    return Conv2d(weight, padding=size // 2, plastic=False)
+    profile = torch.stack([gaussian(sigma_center, size), gaussian(sigma_surround, size)])
+    return Separable(profile, torch.tensor([[-contrast, contrast]] * 2))
