@@ -17,10 +17,14 @@ from neurobip.synapses.synapse import Synapse
 
 
 class ProjectionState(NamedTuple):
-    """What a projection carries from one step to the next, by its two parts."""
+    """What a projection carries from one step to the next, by its two parts.
+
+    ``skip`` is what came in through the shortcut at this step, kept to be counted.
+    """
 
     synapse: Any
     neuron: Any
+    skip: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,12 @@ class Projection(Component):
         Shape:
             x: as the synapse takes it. skip: as the population, or None.
         """
-        synapse_state, neuron_state = (None, None) if state is None else state
+        synapse_state, neuron_state = (None, None) if state is None else state[:2]
         current, synapse_state = self.synapse.step(x, synapse_state)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
         z, neuron_state = self.neuron.step(current, neuron_state)
-        return z, ProjectionState(synapse_state, neuron_state)
+        return z, ProjectionState(synapse_state, neuron_state, skip)
 
     def credit(self, error: Tensor, state: ProjectionState) -> Credit:
         """The adjoint of :meth:`step` at this one time step.

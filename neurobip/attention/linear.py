@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neurobip.synapses.synapse import Synapse
+from neurobip.synapses.synapse import Operations, Synapse
 
 
 class MemoryState(NamedTuple):
@@ -74,6 +74,19 @@ class LinearMemory(Synapse):
         current = self.merge(q @ memory) * 2.0**-self.gain_shift
         traced = self.trace(x, state)
         return current, MemoryState(traced.x, traced.pre_trace, memory)
+
+    def operations(self, state: MemoryState) -> Operations:
+        """A key and a value that fire together add 1 to a cell; a query adds a row of cells.
+
+        The decay is a shift and a subtraction in every cell, one accumulate each.
+        """
+        q, k, v = self.split(state.x)
+        size = q.shape[-1]
+        writes = (k.sum(-1) * v.sum(-1)).sum()
+        reads = q.sum() * size
+        decays = state.memory.numel() if self.decay_shift else 0
+        dense = 2 * q.numel() * size + decays
+        return Operations(float(writes + reads) + decays, 0.0, float(dense))
 
     def send(self, delta: Tensor, state: MemoryState) -> Tensor:
         """Errors of queries, keys and values, each made where the memory cell stands.

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from neurobip.component import Component
 from neurobip.projection import Credit, Projection, prefixed
-from neurobip.synapses.synapse import Synapse, SynapseState
+from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 
 class Coincidence(Synapse):
@@ -26,6 +26,11 @@ class Coincidence(Synapse):
         """One step: ``weight * sum_n k[n] v[n]``."""
         _, k, v = x.chunk(3, -1)
         return (k * v).sum(1, keepdim=True) * self.weight, self.trace(x, state)
+
+    def operations(self, state: SynapseState) -> Operations:
+        """One accumulate for each token and channel in which key and value coincide."""
+        _, k, v = state.x.chunk(3, -1)
+        return Operations(float((k * v).sum()), 0.0, float(k.numel()))
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Errors of keys (where the value fired) and values (where the key fired)."""

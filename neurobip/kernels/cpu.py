@@ -17,12 +17,14 @@ def takes(*tensors: Tensor) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _lif_step(u, v, z, bias, threshold, keep, v_out, z_out):  # pragma: no cover, compiled
+def _lif_step(u, v, bias, threshold, keep, v_out, z_out):  # pragma: no cover, compiled
     rows, columns = u.shape
     zero, one = np.float32(0), np.float32(1)
     for i in range(rows):
         for j in range(columns):
-            new = keep * (v[i, j] * (one - z[i, j])) + u[i, j] + bias[j]
+            # A membrane above threshold has spiked: reading z again would cost a pass of memory.
+            held = zero if v[i, j] > threshold else v[i, j]
+            new = keep * held + u[i, j] + bias[j]
             v_out[i, j] = new
             z_out[i, j] = one if new > threshold else zero
 
@@ -35,13 +37,13 @@ def _gate(error, v, threshold, slope, out):  # pragma: no cover, compiled
 
 
 def lif_step(
-    u: Tensor, v: Tensor, z: Tensor, bias: Tensor, threshold: float, keep: float
+    u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep: float
 ) -> tuple[Tensor, Tensor]:
     """One step of the membrane, bias along the last axis; see the reference."""
     v_out, z_out = torch.empty_like(u), torch.empty_like(u)
     rows = (-1, u.shape[-1])
     _lif_step(
-        u.view(rows).numpy(), v.view(rows).numpy(), z.view(rows).numpy(), bias.detach().numpy(),
+        u.view(rows).numpy(), v.view(rows).numpy(), bias.detach().numpy(),
         np.float32(threshold), np.float32(keep),
         v_out.view(rows).numpy(), z_out.view(rows).numpy(),
     )  # fmt: skip

@@ -76,8 +76,8 @@ class LIF(Neuron):
         u = x if self.decay_u == 1 else (1 - self.decay_u) * state.u + x
         bias: Any = self.no_bias if self.bias is None else self.bias
         keep = 1 - self.decay_v
-        if cpu.takes(u, state.v, state.z, bias):
-            v, z = cpu.lif_step(u, state.v, state.z, bias, self.threshold, keep)
+        if cpu.takes(u, state.v, bias):
+            v, z = cpu.lif_step(u, state.v, bias, self.threshold, keep)
         else:
             v, z = reference.lif_step(
                 u, state.v, state.z, bias, self.threshold, keep, self.width

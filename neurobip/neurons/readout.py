@@ -9,9 +9,14 @@ from neurobip.neurons.neuron import Neuron, unit_interval
 
 
 class LIState(NamedTuple):
-    """State of an :class:`LI` population: its membrane."""
+    """State of an :class:`LI` population: its membrane, which is its output."""
 
     v: Tensor
+
+    @property
+    def z(self) -> Tensor:
+        """The output, by the name that it has in every population."""
+        return self.v
 
 
 class LI(Neuron):

@@ -15,12 +15,14 @@ class BipolarState(NamedTuple):
         c: what the center still holds of the events. s: the same of the surround.
         h: the horizontal cell, which follows the surround with a delay.
         l: the low-pass of the difference, which the transient cell subtracts.
+        z: the output of this step, graded.
     """
 
     c: Tensor
     s: Tensor
     h: Tensor
     l: Tensor  # noqa: E741, the name in the equations
+    z: Tensor
 
 
 class Bipolar(Neuron):
@@ -61,7 +63,7 @@ class Bipolar(Neuron):
         """One step of every pixel."""
         if state is None:
             silent = torch.zeros_like(x[:, 0])
-            state = BipolarState(silent, silent, silent, silent)
+            state = BipolarState(*[silent] * 5)
         c = torch.add(x[:, 0], state.c, alpha=1 - self.decay_c)
         s = torch.add(x[:, 1], state.s, alpha=1 - self.decay_c)
         h = torch.lerp(state.h, s, self.decay_h)
@@ -70,4 +72,4 @@ class Bipolar(Neuron):
         sustained = torch.sub(o, low, alpha=self.leak)
         transient = o - low
         z = torch.stack([sustained, -sustained, transient, -transient], 1).clamp_(min=0)
-        return z, BipolarState(c, s, h, low)
+        return z, BipolarState(c, s, h, low, z)

@@ -4,6 +4,6 @@ from neurobip.synapses.conv import Conv2d
 from neurobip.synapses.linear import Linear
 from neurobip.synapses.patches import Patches
 from neurobip.synapses.separable import Separable
-from neurobip.synapses.synapse import Synapse, SynapseState
+from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
-__all__ = ["Conv2d", "Linear", "Patches", "Separable", "Synapse", "SynapseState"]
+__all__ = ["Conv2d", "Linear", "Operations", "Patches", "Separable", "Synapse", "SynapseState"]

@@ -54,6 +54,13 @@ class Conv2d(Synapse):
             )
         }  # fmt: skip
 
+    def reach(self, x: Tensor) -> Tensor:
+        """A pixel meets the weights that are not zero at the places where the kernel fits."""
+        taps = (self.weight != 0).to(x.dtype)
+        return nn.functional.conv2d(
+            x, taps, stride=self.stride, padding=self.padding, groups=self.groups
+        ).sum()
+
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Error at the input, through the transposed convolution."""
         return torch.nn.grad.conv2d_input(

@@ -49,6 +49,10 @@ class Linear(Synapse):
             "feedback": product,
         }
 
+    def reach(self, x: Tensor) -> Tensor:
+        """Every input meets all outputs."""
+        return x.sum() * len(self.weight)
+
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the input, through the weights or the learned feedback."""
         return delta @ (self.weight if self.feedback is None else self.feedback)

@@ -71,6 +71,10 @@ class Patches(Synapse):
         product = delta.reshape(-1, delta.shape[-1]).T @ pre_trace.reshape(-1, pre_trace.shape[-1])
         return {"weight": product.view_as(self.weight)}
 
+    def reach(self, x: Tensor) -> Tensor:
+        """A pixel meets all features of every patch that it lies in."""
+        return self.cut(x).sum() * len(self.weight)
+
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Error at the image: every patch adds to the pixels that it saw."""
         rows, columns = self.grid(*state.x.shape[-2:])

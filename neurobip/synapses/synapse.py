@@ -16,6 +16,20 @@ class SynapseState(NamedTuple):
     pre_trace: Tensor
 
 
+class Operations(NamedTuple):
+    """What one time step of a synapse costs, over the whole batch.
+
+    Attributes:
+        acs: accumulates, one for each spike and synapse it reaches.
+        macs: multiply-accumulates, where the input is graded and has to be multiplied.
+        dense: operations if every input were active: what a network without spikes would do.
+    """
+
+    acs: float
+    macs: float
+    dense: float
+
+
 class Synapse(Component):
     """Connections into a population.
 
@@ -43,6 +57,22 @@ class Synapse(Component):
     def credit(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the synapse's weights: ``delta`` times the presynaptic trace."""
         return {}
+
+    def reach(self, x: Tensor) -> Tensor:
+        """Total of ``x`` over all synapses: each input times the number of weights it meets."""
+        raise NotImplementedError(f"{type(self).__name__} does not tell the reach of its inputs")
+
+    def operations(self, state: Any) -> Operations:
+        """Operations of this step, counted from the input that came.
+
+        A spike is added once for each synapse it reaches, and a pixel with ``n`` events ``n``
+        times; an input that is not a whole number is multiplied.
+        """
+        x = state.x
+        dense = float(self.reach(torch.ones_like(x)))
+        if bool((x == x.round()).all()):
+            return Operations(float(self.reach(x)), 0.0, dense)
+        return Operations(0.0, float(self.reach((x != 0).to(x.dtype))), dense)
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the current to error at the input, at this one time step."""

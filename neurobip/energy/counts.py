@@ -1,0 +1,73 @@
+"""What a network does for one sample, counted projection by projection while it runs."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.projection import Projection, ProjectionState, projections, state_at
+
+
+class LayerCounts(NamedTuple):
+    """Work of one projection for one sample, all of its time steps together (mean over samples).
+
+    Attributes:
+        name: dotted name of the projection.
+        neurons: size of its population.
+        spikes: output spikes (nonzero outputs, where they are graded).
+        acs, macs: effective accumulates and multiply-accumulates of the synapses and the shortcut.
+        updates: neuron updates, neurons times steps.
+        dense: synaptic operations if all inputs were active in one single step: the
+            multiply-accumulates of the same layer in a network without spikes.
+
+    Names follow NeuroBench (Yik et al. 2025): effective ACs, effective MACs, dense.
+    """
+
+    name: str
+    neurons: float
+    spikes: float
+    acs: float
+    macs: float
+    updates: float
+    dense: float
+
+
+def _step(projection: Projection, state: ProjectionState) -> tuple[Tensor, float, float]:
+    """Effective accumulates, multiply-accumulates and dense operations of one step."""
+    acs, macs, dense = projection.synapse.operations(state.synapse)
+    if state.skip is not None:
+        acs, dense = acs + float(state.skip.sum()), dense + state.skip.numel()
+    return acs, macs, dense
+
+
+@torch.no_grad()
+def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[LayerCounts]:
+    """Run a model over batches and count; any model made of projections will do.
+
+    The rule for event input: a count per event, no multiply in the first layer.
+
+    Shape:
+        data yields ``(frames [T, B, ...], labels [B])``.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    totals: dict[str, list[float]] = {name: [0.0] * 6 for name, _ in projections(model)}
+    samples = 0
+    for frames, _ in data:
+        samples += frames.shape[1]
+        state = None
+        for t, frame in enumerate(frames):
+            _, state = model.step(frame, state)
+            for name, projection in projections(model):
+                here = state_at(state, name)
+                z = here.neuron.z
+                acs, macs, dense = _step(projection, here)
+                row = (z.numel() if t == 0 else 0, int((z != 0).sum()), acs, macs, z.numel(),
+                       dense if t == 0 else 0)  # fmt: skip
+                totals[name] = [a + b for a, b in zip(totals[name], row, strict=True)]
+    if samples == 0:
+        raise ValueError("count: the data hold no sample")
+    return [LayerCounts(name, *(v / samples for v in row)) for name, row in totals.items()]

@@ -1,0 +1,99 @@
+"""The controls: what an accuracy has to be compared with before it means anything."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from neurobip.config import RunConfig
+from neurobip.errors import DataError
+
+#: The networks that are trained with the same budget, by the one thing that they lack.
+WITHOUT: dict[str, dict[str, dict[str, str]]] = {
+    "no_attention": {"model": {"attention": "none"}},
+    "frozen_qk": {"learn": {"freeze": "qk"}},
+    "frozen_features": {"learn": {"freeze": "features"}},
+}
+
+LOGISTIC = "logistic_regression"
+
+
+class Control(NamedTuple):
+    """Test accuracy of a control and the number of test samples."""
+
+    accuracy: float
+    samples: int
+
+
+def variants(config: RunConfig) -> dict[str, RunConfig]:
+    """The controls of a run that are networks, by name: everything equal but one thing.
+
+    A network without attention has neither itself nor frozen queries and keys as a control, and a
+    network that is already one of the controls is left out.
+    """
+    found = {}
+    for name, change in WITHOUT.items():
+        if config.model.attention == "none" and name != "frozen_features":
+            continue
+        control = config.model_copy(
+            update={
+                section: getattr(config, section).model_copy(update=values)
+                for section, values in change.items()
+            }
+        )
+        if control != config:
+            found[name] = control
+    return found
+
+
+def count_features(frames: np.ndarray, bins: int = 3) -> np.ndarray:
+    """Logarithms of event counts in a few equal time bins, all that a linear control gets to see.
+
+    Shape:
+        frames ``[S, T, 2, H, W]`` counts, features float32 ``[S, bins * 2 * H * W]``.
+
+    Raises:
+        DataError: fewer time steps than bins.
+    """
+    samples, steps = frames.shape[:2]
+    if steps < bins:
+        raise DataError(f"count_features: {steps} time steps do not make {bins} bins")
+    edges = np.linspace(0, steps, bins + 1).round().astype(int)
+    parts = [
+        frames[:, a:b].sum(1, dtype=np.float32) for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return np.log1p(np.stack(parts, 1)).reshape(samples, -1)
+
+
+def logistic_regression(
+    train: tuple[np.ndarray, np.ndarray],
+    valid: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    strengths: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1),
+) -> Control:
+    """Multinomial logistic regression; the strength is chosen on the validation samples.
+
+    Shape:
+        each pair is ``(features [S, F], labels [S])``; without validation samples the second
+        strength is taken.
+
+    Raises:
+        DataError: no training or no test sample.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if not len(train[1]) or not len(test[1]):
+        raise DataError(
+            f"logistic_regression: {len(train[1])} training and {len(test[1])} test samples; "
+            "both are needed"
+        )
+
+    def fitted(strength: float) -> LogisticRegression:
+        return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(*train)
+
+    if len(valid[1]):
+        best = max((fitted(strength) for strength in strengths), key=lambda m: m.score(*valid))
+    else:
+        best = fitted(strengths[min(1, len(strengths) - 1)])
+    return Control(float(best.score(*test)), len(test[1]))
