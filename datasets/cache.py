@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -48,21 +48,21 @@ def key_of(identity: Mapping[str, Any]) -> str:
 
 
 class Frames:
-    """Read-only frames in a file, opened on first use in every process.
+    """Read-only frames in a file, open in this process and opened anew in every other.
 
     Only the path travels to a loader's workers, not the frames.
 
     Shape: `array` is a uint8 memory map [samples, T, 2, H, W].
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, array: np.ndarray | None = None) -> None:
         self.path = path
-        self._array: np.ndarray | None = None
+        self._array = array
 
     @property
     def array(self) -> np.ndarray:
         if self._array is None:
-            self._array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            self._array = _map(self.path)
         return self._array
 
     def __getstate__(self) -> dict[str, Any]:
@@ -85,22 +85,28 @@ def cached_frames(
     Raises: DataError where the folder cannot be written; what frames_of raises passes through.
     """
     path = cache_folder(folder) / f"{identity['name']}-{key_of(identity)[:32]}.npy"
-    if not _whole(path, shape):
-        _build(path, shape, frames_of, progress)
-    return Frames(path)
+    array = _whole(path, shape)
+    if array is None:
+        array = _build(path, shape, frames_of, progress)
+    return Frames(path, array)
 
 
-def _whole(path: Path, shape: tuple[int, ...]) -> bool:
+def _map(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _whole(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The frames in the file, or None where it is missing or not as it was written."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _map(path)
         with path.open("rb") as file:
             file.seek(-_TRAILER, os.SEEK_END)
             trailer = file.read()
     except Exception:  # missing, or damaged, which numpy meets with errors of many kinds
-        return False
-    return (
-        array.shape == shape and array.dtype == np.uint8 and trailer == _trailer(zlib.crc32(array.data))
-    )
+        return None
+    if array.shape != shape or array.dtype != np.uint8:
+        return None
+    return array if trailer == _trailer(zlib.crc32(array.data)) else None
 
 
 def _build(
@@ -108,15 +114,14 @@ def _build(
     shape: tuple[int, ...],
     frames_of: Callable[[int], np.ndarray],
     progress: Progress | None,
-) -> None:
+) -> np.ndarray:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         # Plain writes, not a memory map: on a full disk a map ends the process without an error.
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
             )
@@ -130,8 +135,11 @@ def _build(
             file.write(_trailer(checksum))
             file.flush()
             os.fsync(file.fileno())
+        # Opened before the rename: what another process does to the name is no matter then.
+        array = _map(temporary)
         os.replace(temporary, path)
         temporary = None
+        return array
     except OSError as error:
         raise DataError(
             f"{path.parent}: cannot keep the frames there ({error.strerror or error}). Free "

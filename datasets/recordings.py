@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from neurobip.datasets.events import Sensor, bin_events
 FRAMES_VERSION = 1
 
 
-class Recordings(Dataset[tuple[torch.Tensor, int]]):
+class Recordings(Dataset[tuple[torch.Tensor, int]], ABC):
     """Event recordings of equal length in time bins, with a name and a label each.
 
     The frames lie in one file on disk (see `cache`), made when the data set is built for the
