@@ -1,0 +1,80 @@
+"""How large a current can become: sums over the weights, for any input there is.
+
+Spikes, event counts and graded signals are never negative, so the largest current takes all
+positive weights and none of the negative ones, and the smallest the reverse.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from neurobip.converters.graph import Graph, Population
+from neurobip.converters.neurons import Bipolar, Input
+from neurobip.converters.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Shape,
+    TokenSum,
+)
+from neurobip.errors import ConversionError
+
+LIMIT = 2**23 - 1
+"""Largest magnitude of a 24-bit state."""
+
+CURRENT = 2**17 - 1
+"""Largest current ``a`` for which ``a << 6`` is a 24-bit number."""
+
+
+def range_of(graph: Graph, population: Population) -> tuple[float, float]:
+    """Smallest and largest input current of any neuron of a population, ``(<= 0, >= 0)``."""
+    low = high = 0.0
+    for connection in population.inputs:
+        sources = [graph[name] for name in connection.sources]
+        peak = max(peak_of(source.neuron) for source in sources)
+        shapes = tuple(source.shape for source in sources)
+        negative, positive = drive(connection.synapse, shapes)
+        low, high = low + negative * peak, high + positive * peak
+    return low, high
+
+
+def peak_of(neuron: Any) -> float:
+    """Largest output of a neuron in an integer graph."""
+    if isinstance(neuron, Input):
+        return neuron.largest
+    return neuron.ceiling if isinstance(neuron, Bipolar) else 1
+
+
+@singledispatch
+def drive(synapse: Any, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    """Smallest and largest current that a synapse makes of inputs between 0 and 1."""
+    raise ConversionError(f"no bound is known for {type(synapse).__name__}")
+
+
+@drive.register(Conv)
+@drive.register(Linear)
+def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    rows = synapse.weight.reshape(len(synapse.weight), -1)
+    return float(rows.clip(max=0).sum(1).min()), float(rows.clip(min=0).sum(1).max())
+
+
+@drive.register(Identity)
+@drive.register(Broadcast)
+def _(synapse: Identity | Broadcast, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    return min(0.0, synapse.weight), max(0.0, synapse.weight)
+
+
+@drive.register
+def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    places = int(np.prod(shapes[0][1:]))
+    return min(0.0, places * synapse.weight), max(0.0, places * synapse.weight)
+
+
+@drive.register
+def _(synapse: Memory, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    return 0.0, CURRENT

@@ -1,0 +1,185 @@
+"""The network in integers, batched in torch: what a chip computes, at the speed of training.
+
+Accuracy of the integer network is measured here, and Lava has to agree with it in every population
+at every step. The arithmetic is that of Lava's ``fixed_pt`` models (``PyLifModelBitAcc``): states
+of 24 bits, decays of 12 bits that round towards zero, current entering the membrane as ``a << 6``.
+
+All numbers are integers below 2**53 in double precision, so every product, sum and shift is exact
+and a shift is a multiplication by a power of two followed by rounding.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurobip.converters.bounds import CURRENT, LIMIT, range_of
+from neurobip.converters.graph import Connection, Population
+from neurobip.converters.network import Network, State
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
+from neurobip.converters.quantize import QuantizedGraph
+from neurobip.converters.synapses import Memory
+from neurobip.errors import ConversionError
+
+SHIFT = 64
+"""Current and threshold enter the membrane's domain shifted left by 6."""
+
+
+def decay(x: Tensor, lost: int | Tensor) -> Tensor:
+    """``sign(x) (|x| (4096 - lost) >> 12)``: what a state keeps, rounded towards zero."""
+    return torch.trunc(x * ((4096 - lost) / 4096))
+
+
+def share(x: Tensor, part: int) -> Tensor:
+    """``sign(x) (|x| part >> 12)``: a share of a state, rounded towards zero."""
+    return torch.trunc(x * (part / 4096))
+
+
+def saturate(x: Tensor) -> Tensor:
+    """Clip to the 24 bits of a state."""
+    return x.clamp(-LIMIT, LIMIT)
+
+
+def wrap(u: Tensor) -> Tensor:
+    """The overflow of Lava's current: beyond 2**23 it comes in again at the other end."""
+    return torch.where(u > LIMIT + 1, u - 2**24, torch.where(u <= -LIMIT - 1, u + 2**24, u))
+
+
+class IntegerNetwork(Network):
+    """A quantized graph, run on batches.
+
+    Shape:
+        input ``[B, C, H, W]`` event counts a step, any dtype; outputs by population
+        ``[B, C, H, W]`` whole numbers: spikes, graded signals, potentials.
+    """
+
+    def __init__(self, quantized: QuantizedGraph) -> None:
+        self.quantized = quantized
+        self._range = {p.name: range_of(quantized.graph, p) for p in quantized.graph.populations}
+        super().__init__(quantized.graph)
+
+    def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:
+        """Single precision where no sum can leave its 24 exact bits, else double."""
+        low, high = self._range[population.name]
+        return torch.float32 if high - low < 2**24 else torch.float64
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
+        """One time step: the output of every population by name, and the state.
+
+        Raises:
+            ConversionError: a wrong shape, or counts that the input population cannot have.
+        """
+        largest = self.graph.input.neuron.largest
+        if x.numel() and not 0 <= int(x.min()) <= int(x.max()) <= largest:
+            raise ConversionError(
+                f"event counts from {x.min().item()} to {x.max().item()}; expected 0 to {largest}"
+            )
+        return super().step(x.to(torch.float32), state)
+
+    def potentials(self, x_seq: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What the model's ``forward`` returns, computed in integers.
+
+        Shape:
+            x_seq ``[T, B, C, H, W]``; returns potentials ``[T, R, B, classes]`` in the model's
+            units, and the state.
+        """
+        steps = []
+        for x in x_seq:
+            outputs, state = self.step(x, state)
+            steps.append(
+                torch.stack(
+                    [outputs[n].flatten(1) * self.quantized.unit(n) for n in self.graph.outputs]
+                )
+            )
+        return torch.stack(steps).float(), state or {}
+
+    def neuron_step(self, population: Population, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Input current of a population to its output."""
+        low, high = self._range[population.name]
+        neuron = population.neuron
+        small = max(high, -low) <= CURRENT and getattr(neuron, "decay_u", 4095) == 4095
+        return integer_step(neuron, current.double(), state, not small)
+
+    def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
+        """``S <- S - (S >> decay_shift) + (k^T v << fraction)``, then ``q S >> shift``."""
+        q, k, v = (part.double() for part in qkv)
+        stored = (k @ v.transpose(-1, -2)) * 2.0**memory.fraction
+        if state is not None and memory.decay_shift:
+            stored = stored + state - torch.floor(state * 2.0**-memory.decay_shift)
+        stored = saturate(stored)
+        current = torch.floor((stored.transpose(-1, -2) @ q) * 2.0**-memory.shift)
+        return current.clamp(max=CURRENT), stored
+
+
+def saturated(state: State) -> dict[str, int]:
+    """By population, how many neurons sit at the lower end of their 24 bits.
+
+    (At the upper end a spiking neuron fires and is reset, as it would with more bits.)
+    """
+    counts = {}
+    for name, parts in state.items():
+        tensors = parts if isinstance(parts, tuple) else (parts,)
+        counts[name] = sum(int((part <= -LIMIT).sum()) for part in tensors)
+    return counts
+
+
+@singledispatch
+def integer_step(neuron: Any, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+    """One step of a population in integers: ``(output, state)``.
+
+    ``wraps`` says that the current may overflow its 24 bits.
+    """
+    raise ConversionError(f"the integer simulator has no rule for {type(neuron).__name__}")
+
+
+@integer_step.register
+def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+    u = a * SHIFT
+    if state is not None and neuron.decay_u < 4095:
+        u += decay(state[0], neuron.decay_u + 1)
+    if wraps:
+        u = wrap(u)
+    v = u if neuron.bias is None else u + torch.from_numpy(neuron.bias)[:, None, None]
+    if state is not None:
+        v = v + decay(state[1], neuron.decay_v)
+    v = saturate(v)
+    spiking = v > neuron.threshold * SHIFT
+    return spiking.float(), (u, v.masked_fill(spiking, 0))
+
+
+@integer_step.register
+def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+    v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
+    lost = torch.from_numpy(np.asarray(neuron.decay_v))[:, None, None]
+    v = saturate(decay(v, lost) + x * SHIFT)
+    spiking = v > neuron.threshold * SHIFT + a
+    a = saturate(decay(a, neuron.decay_a) + neuron.jump * SHIFT * spiking)
+    return spiking.float(), (v.masked_fill(spiking, 0), a)
+
+
+@integer_step.register
+def _(neuron: LI, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+    v = a * 2**neuron.fraction
+    if state is not None:
+        v = v + decay(state, neuron.decay_v)
+    v = saturate(v)
+    return v.float(), v
+
+
+@integer_step.register
+def _(neuron: Bipolar, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+    x = x * SHIFT
+    c, s, h, low = (torch.zeros_like(x[:, 0]),) * 4 if state is None else state
+    c = saturate(decay(c, neuron.decay_c) + x[:, 0])
+    s = saturate(decay(s, neuron.decay_c) + x[:, 1])
+    h = saturate(decay(h, neuron.decay_h) + share(s, neuron.decay_h))
+    o = saturate(c - h)
+    low = saturate(decay(low, neuron.decay_l) + share(o, neuron.decay_l))
+    sustained, transient = o - share(low, neuron.leak), o - low
+    both = torch.stack([sustained, -sustained, transient, -transient], 1)
+    graded = torch.floor(both.clamp(min=0) * 2.0**-neuron.shift).clamp(max=neuron.ceiling)
+    return graded.float(), (c, s, h, low)

@@ -1,0 +1,26 @@
+"""The fixed-point arithmetic of Loihi's neurons, on numpy integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LIMIT = 2**23 - 1
+"""Largest magnitude of a 24-bit state."""
+
+SHIFT = 6
+"""Current and threshold enter the membrane's domain shifted left by this."""
+
+
+def share(x: np.ndarray, part: int | np.ndarray) -> np.ndarray:
+    """``sign(x) (|x| part >> 12)``: a share of a state, rounded towards zero."""
+    return np.sign(x) * (np.abs(x) * part >> 12)
+
+
+def decay(x: np.ndarray, lost: int | np.ndarray) -> np.ndarray:
+    """``sign(x) (|x| (4096 - lost) >> 12)``: what a state keeps."""
+    return share(x, 4096 - lost)
+
+
+def saturate(x: np.ndarray) -> np.ndarray:
+    """Clip to the 24 bits of a state."""
+    return np.clip(x, -LIMIT, LIMIT)

@@ -1,0 +1,79 @@
+"""The graph in floating point: shows that a graph is the model, before anything is rounded."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurobip.converters.graph import Connection, Population
+from neurobip.converters.network import Network
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
+from neurobip.converters.synapses import Memory
+from neurobip.errors import ConversionError
+
+
+class FloatNetwork(Network):
+    """A graph with the equations of the trained model, in double precision."""
+
+    def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:
+        """Always double."""
+        return torch.float64
+
+    def neuron_step(self, population: Population, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Input current of a population to its output."""
+        return float_step(population.neuron, current, state)
+
+    def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
+        """``S <- (1 - 2**-decay_shift) S + sum_n k^T v`` and ``gain * q S``."""
+        q, k, v = (part.double() for part in qkv)
+        stored = k @ v.transpose(-1, -2)
+        if state is not None and memory.decay_shift:
+            stored = stored + state * (1 - 2.0**-memory.decay_shift)
+        return memory.gain * (stored.transpose(-1, -2) @ q), stored
+
+
+@singledispatch
+def float_step(neuron: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """One step of a population in floating point: ``(output, state)``."""
+    raise ConversionError(f"the float simulator has no rule for {type(neuron).__name__}")
+
+
+@float_step.register
+def _(neuron: LIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    u, v = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
+    u = (1 - neuron.decay_u) * u + x
+    v = (1 - neuron.decay_v) * v + u
+    if neuron.bias is not None:
+        v = v + torch.as_tensor(neuron.bias)[:, None, None]
+    z = (v > neuron.threshold).to(x.dtype)
+    return z, (u, v * (1 - z))
+
+
+@float_step.register
+def _(neuron: ALIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
+    v = (1 - torch.as_tensor(neuron.decay_v))[:, None, None] * v + x
+    z = (v > neuron.threshold + a).to(x.dtype)
+    return z, (v * (1 - z), (1 - neuron.decay_a) * a + neuron.jump * z)
+
+
+@float_step.register
+def _(neuron: LI, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    v = x if state is None else (1 - neuron.decay_v) * state + x
+    return v, v
+
+
+@float_step.register
+def _(neuron: Bipolar, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    c, s, h, low = (torch.zeros_like(x[:, 0]),) * 4 if state is None else state
+    c = (1 - neuron.decay_c) * c + x[:, 0]
+    s = (1 - neuron.decay_c) * s + x[:, 1]
+    h = (1 - neuron.decay_h) * h + neuron.decay_h * s
+    o = c - h
+    low = (1 - neuron.decay_l) * low + neuron.decay_l * o
+    sustained, transient = o - neuron.leak * low, o - low
+    z = torch.stack([sustained, -sustained, transient, -transient], 1).clamp(min=0)
+    return z, (c, s, h, low)

@@ -1,0 +1,152 @@
+"""The synapse nodes of a graph: how spikes of one population become currents into another.
+
+Every population has shape ``(C, H, W)``. Weights are numpy arrays: float in the graph of a trained
+model, integer in a quantized graph. Nothing in here needs torch or Lava.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurobip.errors import ConversionError
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """2-d convolution (cross-correlation, as torch has it).
+
+    Shape:
+        weight ``[O, I / groups, k, k]``; ``(I, H, W)`` to ``(O, H', W')``.
+    """
+
+    weight: np.ndarray
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        (channels, height, width) = one_source(self, shapes)
+        if self.weight.ndim != 4 or self.weight.shape[2] != self.weight.shape[3]:
+            raise ConversionError(f"Conv weight {self.weight.shape}; expected [O, I / groups, k, k]")
+        outputs, per_group, edge, _ = self.weight.shape
+        if per_group * self.groups != channels or outputs % self.groups:
+            raise ConversionError(
+                f"Conv weight {self.weight.shape} in {self.groups} groups does not fit "
+                f"{channels} incoming channels"
+            )
+        rows, columns = ((n + 2 * self.padding - edge) // self.stride + 1 for n in (height, width))
+        if min(rows, columns) < 1:
+            raise ConversionError(
+                f"Conv kernel of {edge} with padding {self.padding} is larger than the source's "
+                f"{height}x{width}"
+            )
+        return outputs, rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Every source neuron to every target neuron.
+
+    Shape:
+        weight ``[O, C * H * W]`` with columns in (C, H, W) order; ``(C, H, W)`` to ``(O, 1, 1)``.
+    """
+
+    weight: np.ndarray
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        shape = one_source(self, shapes)
+        if self.weight.ndim != 2 or self.weight.shape[1] != np.prod(shape):
+            raise ConversionError(
+                f"Linear weight {self.weight.shape}; expected [O, {np.prod(shape)}] for {shape}"
+            )
+        return self.weight.shape[0], 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """Neuron to neuron with one weight for all: shortcuts, and the inputs of an AND."""
+
+    weight: float
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        return one_source(self, shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSum:
+    """By channel, the sum over all places: ``(C, H, W)`` to ``(C, 1, 1)``."""
+
+    weight: float
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        return one_source(self, shapes)[0], 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Broadcast:
+    """By channel, the same to every place: ``(C, 1, 1)`` to ``(C, height, width)``."""
+
+    weight: float
+    height: int
+    width: int
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        shape = one_source(self, shapes)
+        if shape[1:] != (1, 1):
+            raise ConversionError(f"Broadcast takes (C, 1, 1), not {shape}")
+        return shape[0], self.height, self.width
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Linear attention as a synapse from queries, keys and values, all of shape ``(D, H, W)``.
+
+    In float, by head, with n over places::
+
+        S <- S - S * 2**-decay_shift + sum_n k[n]^T v[n]      (decay_shift = 0: S = sum_n k^T v)
+        current[n] = gain * q[n] S
+
+    In a quantized graph ``S`` has ``fraction`` bits below one, and nothing is multiplied::
+
+        S <- S - (S >> decay_shift) + (sum_n k[n]^T v[n] << fraction)
+        a[n] = q[n] S >> shift, saturated to 17 bits
+    """
+
+    heads: int
+    decay_shift: int
+    gain: float
+    fraction: int = 0
+    shift: int = 0
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for queries, keys and values of the given shapes."""
+        if len(shapes) != 3 or len(set(shapes)) != 1:
+            raise ConversionError(
+                f"Memory takes queries, keys and values of one shape, not {list(shapes)}"
+            )
+        if shapes[0][0] % self.heads:
+            raise ConversionError(f"{shapes[0][0]} channels do not divide into {self.heads} heads")
+        return shapes[0]
+
+
+Synapse = Conv | Linear | Identity | TokenSum | Broadcast | Memory
+
+
+def one_source(synapse: object, shapes: tuple[Shape, ...]) -> Shape:
+    """The only source's shape.
+
+    Raises:
+        ConversionError: not exactly one source.
+    """
+    if len(shapes) != 1:
+        raise ConversionError(f"{type(synapse).__name__} takes one source, not {len(shapes)}")
+    return shapes[0]
