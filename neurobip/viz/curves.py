@@ -1,0 +1,85 @@
+"""Learning curves, and accuracy beside its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, new_figure, tidy
+
+
+def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracy on training and validation samples by epoch, and the epoch that was chosen.
+
+    ``history`` has a mapping for each epoch with ``epoch``, ``train_accuracy`` and, where there
+    are validation samples, ``valid_accuracy``.
+
+    Raises:
+        ValueError: an empty history.
+    """
+    if not history:
+        raise ValueError("learning_curve: the history is empty; train for at least one epoch")
+    epochs = [row["epoch"] for row in history]
+    figure = new_figure(6.4, 2.7)
+    axes = figure.subplots()
+    train = [100 * row["train_accuracy"] for row in history]
+    axes.plot(epochs, train, color=ORANGE, marker="o", ms=4, lw=1.8, label="training")
+    valid = [row.get("valid_accuracy") for row in history]
+    if all(value is not None for value in valid):
+        percent = [100 * value for value in valid if value is not None]
+        axes.plot(epochs, percent, color=BLUE, marker="o", ms=4, lw=1.8, label="validation")
+        best = max(range(len(percent)), key=percent.__getitem__)
+        axes.annotate(
+            f"chosen: {percent[best]:.1f} %",
+            (epochs[best], percent[best]),
+            xytext=(0, -16),
+            textcoords="offset points",
+            ha="right" if best == len(percent) - 1 and best > 0 else "center",
+            fontsize=9,
+            color=BLUE,
+        )
+        axes.plot(epochs[best], percent[best], "o", ms=9, mfc="none", mec=BLUE, mew=1.4)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy (%)")
+    axes.set_xticks(epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])
+    axes.margins(x=0.04, y=0.16)
+    tidy(axes, grid="y")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def accuracy_bars(accuracies: Mapping[str, float], *, first: int = 1) -> Figure:
+    """One bar with its number for every way to classify; the first ``first`` stand out.
+
+    Units:
+        accuracies as fractions of one.
+    """
+    names = list(accuracies)
+    figure = new_figure(6.4, 0.5 + 0.36 * len(names))
+    axes = figure.subplots()
+    colors = [BLUE if i < first else PALE for i in range(len(names))]
+    values = [100 * accuracies[name] for name in names]
+    axes.barh(range(len(names)), values, color=colors, height=0.68)
+    for i, value in enumerate(values):
+        inside = value > 12
+        axes.text(
+            value + (-1 if inside else 1),
+            i,
+            f"{value:.1f}",
+            va="center",
+            ha="right" if inside else "left",
+            fontsize=10,
+            color="white" if inside and i < first else INK,
+            fontweight="bold" if i < first else "normal",
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("test accuracy (%)")
+    tidy(axes, grid="x")
+    axes.tick_params(axis="y", length=0, labelsize=10, colors=INK)
+    axes.tick_params(axis="x", colors=MUTED)
+    axes.spines["left"].set_visible(False)
+    return figure

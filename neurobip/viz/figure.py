@@ -1,0 +1,75 @@
+"""What all pictures share: size, colours, and how a figure becomes text for a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+INK = "#26313d"
+MUTED = "#7b8794"
+GRID = "#e3e8ee"
+BLUE = "#2f6db5"
+ORANGE = "#d97a1e"
+GREEN = "#2f8f6b"
+RED = "#c2413b"
+PALE = "#c9d3de"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure on the Agg canvas; pyplot and its global state are not touched.
+
+    Units: inches.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def tidy(axes: Axes, *, grid: str | None = None) -> None:
+    """Quiet axes: no box, muted ticks, and at wish a grid along one axis (``"x"`` or ``"y"``)."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(PALE)
+    axes.tick_params(colors=MUTED, labelsize=9, length=3)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(INK)
+        label.set_fontsize(10)
+    axes.title.set_color(INK)
+    if grid is not None:
+        axes.grid(axis=grid, color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+
+
+def png_bytes(figure: Figure, dpi: int = 150) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def data_uri(figure: Figure, kind: str = "png", dpi: int = 150) -> str:
+    """The figure as a ``data:`` address, which a page can hold without any other file.
+
+    ``kind`` is ``"png"`` (for pictures with many points) or ``"svg"`` (for lines and bars).
+    """
+    if kind == "png":
+        content, mime = png_bytes(figure, dpi), "image/png"
+    elif kind == "svg":
+        buffer = io.BytesIO()
+        # Without the date and with fixed ids the same figure gives the same bytes.
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        content, mime = buffer.getvalue(), "image/svg+xml"
+    else:
+        raise ValueError(f"data_uri: kind is {kind!r}; 'png' and 'svg' fit")
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Write the figure to a file; the ending chooses the format."""
+    figure.savefig(path, dpi=dpi)

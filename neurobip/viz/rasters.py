@@ -1,0 +1,70 @@
+"""Spike rasters: when which cell of which population fired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from neurobip.viz.figure import BLUE, INK, MUTED, new_figure, tidy
+
+
+def raster(
+    layers: Mapping[str, Tensor], *, most_cells: int = 1500, step_ms: float | None = None
+) -> Figure:
+    """One panel for every population, time to the right, one row a cell.
+
+    Of a population with more than ``most_cells`` cells an evenly spaced choice is shown.
+
+    Shape:
+        layers: by name, ``[T, ...]`` spikes of one sample; all axes behind time are cells.
+
+    Units:
+        step_ms: length of a time step; with it the time axis is in milliseconds.
+
+    Raises:
+        ValueError: no layer, or layers of unequal length.
+    """
+    from snntorch import spikeplot
+
+    lengths = {len(spikes) for spikes in layers.values()}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"raster: layers of lengths {sorted(lengths)}; give at least one, all equally long"
+        )
+    steps = lengths.pop()
+    figure = new_figure(6.4, 0.5 + 1.05 * len(layers))
+    panels = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, spikes) in zip(panels, layers.items(), strict=True):
+        cells = spikes.reshape(steps, -1)
+        total = cells.shape[1]
+        if total > most_cells:
+            cells = cells[:, torch.linspace(0, total - 1, most_cells).long()]
+        height = 60.0 / max(cells.shape[1], 12)
+        spikeplot.raster(
+            cells, axes, s=max(0.35, min(8.0, 4 * height)), c=BLUE, marker="s", linewidths=0
+        )
+        rate = float(spikes.ne(0).float().mean())
+        axes.set_xlim(-0.5, steps - 0.5)
+        axes.set_ylim(-1, cells.shape[1])
+        axes.set_yticks([])
+        tidy(axes)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(name, loc="left", fontsize=10, color=INK, pad=3)
+        axes.set_title(
+            f"{total} cells, {100 * rate:.1f} % a step",
+            loc="right",
+            fontsize=8.5,
+            color=MUTED,
+            pad=3,
+        )
+    last = panels[-1]
+    if step_ms is None:
+        last.set_xlabel("time step")
+    else:
+        ticks = range(0, steps, max(1, steps // 6))
+        last.set_xticks(list(ticks), [f"{t * step_ms:g}" for t in ticks])
+        last.set_xlabel("time (ms)")
+    return figure
