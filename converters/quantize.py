@@ -113,6 +113,9 @@ class _Work:
         bits = 0
         if memories:
             scale, bits = memory_scale(population, memories, scale)
+        elif isinstance(neuron, LIF | ALIF) and neuron.threshold * scale >= 1:
+            # A little less scale, and the threshold is a whole number.
+            scale = math.floor(neuron.threshold * scale) / neuron.threshold
         integer, unit = self.neuron(population, scale)
         inputs = tuple(
             Connection(c.sources, self.synapse(c, population, integer, scale, bits))

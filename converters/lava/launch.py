@@ -1,0 +1,165 @@
+"""Starts the Lava runner in a process of its own, watches it, and brings back what it recorded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from neurobip.converters.file import save
+from neurobip.converters.graph import Graph
+from neurobip.converters.lava.schedule import schedule
+from neurobip.converters.quantize import QuantizedGraph
+from neurobip.errors import ConversionError
+
+COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.run")
+
+Progress = Callable[[int, int], None]
+
+
+def simulate(
+    quantized: QuantizedGraph,
+    frames: np.ndarray,
+    *,
+    timeout: float = 120.0,
+    on_step: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """Run a quantized graph in Lava.
+
+    Samples are streamed one behind the other through one network, which starts each of them
+    afresh.
+
+    Args:
+        frames: event counts, whole numbers.
+        timeout: seconds without a finished time step after which the run is stopped.
+        on_step: is told the finished and the total number of time steps.
+
+    Shape:
+        frames ``[T, B, C, H, W]``; returns every population ``{name: [T, B, C, H, W]}``, int32.
+
+    Raises:
+        ConversionError: Lava is missing, a process failed, or nothing moved for ``timeout``
+            seconds; the message names the population that stood still.
+    """
+    graph = quantized.graph
+    if frames.ndim != 5 or frames.shape[2:] != graph.input.shape or 0 in frames.shape[:2]:
+        raise ConversionError(
+            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, graph.input.shape))}]"
+            " with T and B at least 1"
+        )
+    timing = schedule(graph)
+    steps, samples = frames.shape[:2]
+    total = steps * samples + timing.longest
+    with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
+        folder = Path(name)
+        save(quantized, folder / "network.safetensors")
+        np.save(folder / "frames.npy", frames.swapaxes(0, 1).astype(np.int32))
+        supervise([*COMMAND, str(folder / "network.safetensors"), name], folder, graph, total,
+                  timeout, on_step)  # fmt: skip
+        recorded = {}
+        for slot, population in enumerate(graph.populations):
+            first = timing.latency[population.name]
+            rows = np.load(folder / f"{slot}.npy", mmap_mode="r")[first : first + steps * samples]
+            by_sample = rows.reshape(samples, steps, *population.shape)
+            recorded[population.name] = np.array(by_sample.swapaxes(0, 1))
+        return recorded
+
+
+def supervise(
+    command: list[str],
+    folder: Path,
+    graph: Graph,
+    total: int,
+    timeout: float,
+    on_step: Progress | None = None,
+) -> None:
+    """Run a command that writes ``progress.npy``, and end it if that file stands still.
+
+    Raises:
+        ConversionError: the command failed or stood still.
+    """
+    quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    with open(folder / "errors.txt", "w+b") as errors:
+        runner = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=os.environ | quiet,
+            start_new_session=True,
+        )
+        try:
+            seen, since = -1, time.monotonic()
+            while runner.poll() is None:
+                time.sleep(0.05)
+                finished = progress(folder)
+                step = -1 if finished is None else int(finished.min())
+                if step > seen:
+                    seen, since = step, time.monotonic()
+                    if on_step is not None and step > 0:
+                        on_step(step, total)
+                elif time.monotonic() - since > timeout:
+                    raise ConversionError(
+                        f"Lava made no progress for {timeout:g} s and was stopped: "
+                        f"{standstill(graph, finished, total)}"
+                    )
+        finally:
+            end(runner)
+        if runner.returncode != 0:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip().splitlines() or ["no message"]
+            raise ConversionError(
+                f"Lava ended with an error: {reason(said)}; "
+                f"{standstill(graph, progress(folder), total)}"
+            )
+
+
+def progress(folder: Path) -> np.ndarray | None:
+    """Finished steps of every population, None while the network is being built."""
+    try:
+        return np.load(folder / "progress.npy")
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def standstill(graph: Graph, finished: np.ndarray | None, total: int) -> str:
+    """Which population did not get further, in words."""
+    if finished is None or not finished.any():
+        return "it was still building the network"
+    slot = int(finished.argmin())
+    if finished[slot] >= total:
+        return "all steps were done"
+    return (
+        f"{graph.populations[slot].name} or a connection into it did not finish step "
+        f"{finished[slot] + 1} of {total}"
+    )
+
+
+def reason(lines: list[str]) -> str:
+    """The line of a traceback that says what happened, rather than what followed from it."""
+    named = [line for line in lines if "Error: " in line and not line.startswith(" ")]
+    return (named or lines[-1:])[0].strip()
+
+
+def end(runner: subprocess.Popen) -> None:
+    """End the runner and every process that it forked, which are one process group."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(runner.pid, sign)
+        except (ProcessLookupError, PermissionError):
+            break
+        # After a polite end, Python's resource tracker frees the shared memory.
+        for _ in range(40):
+            time.sleep(0.05)
+            runner.poll()
+            try:
+                os.killpg(runner.pid, 0)
+            except (ProcessLookupError, PermissionError):
+                break
+    runner.wait()

@@ -1,0 +1,106 @@
+"""Lava against the integer simulator: every population, every neuron, every time step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.converters.integer import IntegerNetwork, saturated
+from neurobip.converters.lava.launch import Progress, simulate
+from neurobip.converters.lower import to_graph
+from neurobip.converters.quantize import QuantizedGraph, quantize
+
+SAMPLES_PER_RUN = 25
+"""Samples in one run of Lava; bounds the size of what is recorded."""
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """The comparison of one population.
+
+    Attributes:
+        spikes: outputs of the integer simulator that are not 0.
+        mismatches: outputs in which Lava differs, over all samples, steps and neurons.
+        first_step: the earliest time step of a sample with a mismatch, None without one.
+        overflows: how often a state ran into the end of its 24 bits.
+    """
+
+    name: str
+    spikes: int
+    mismatches: int
+    first_step: int | None
+    overflows: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparison of a whole network, population by population in the order of the graph."""
+
+    samples: int
+    steps: int
+    layers: tuple[LayerCheck, ...]
+
+    @property
+    def mismatches(self) -> int:
+        """Mismatches of all populations together."""
+        return sum(layer.mismatches for layer in self.layers)
+
+
+def verify(
+    model: Component | QuantizedGraph,
+    frames: Tensor | np.ndarray,
+    *,
+    timeout: float = 120.0,
+    on_step: Progress | None = None,
+) -> Verification:
+    """Run samples through the integer simulator and through Lava, and compare.
+
+    Args:
+        model: a trained BiTFormer, or a graph that was quantized before.
+        timeout, on_step: see :func:`~neurobip.converters.lava.launch.simulate`.
+
+    Shape:
+        frames ``[T, B, C, H, W]`` event counts.
+
+    Raises:
+        ConversionError: the model cannot be converted, the frames do not fit it, or Lava failed.
+    """
+    quantized = model if isinstance(model, QuantizedGraph) else quantize(to_graph(model))
+    x = torch.as_tensor(frames)
+    network = IntegerNetwork(quantized)
+    names = [population.name for population in quantized.graph.populations]
+    totals = {name: np.zeros(3, dtype=np.int64) for name in names}
+    first: dict[str, int] = {}
+    for part in x.split(SAMPLES_PER_RUN, dim=1):
+        expected, overflows = record(network, part)
+        found = simulate(quantized, part.numpy(), timeout=timeout, on_step=on_step)
+        for name in names:
+            differs = found[name] != expected[name]
+            totals[name] += np.count_nonzero(expected[name]), differs.sum(), overflows[name]
+            steps = np.flatnonzero(differs.reshape(len(differs), -1).any(1))
+            if len(steps):
+                first[name] = min(first.get(name, len(differs)), int(steps[0]))
+    layers = tuple(
+        LayerCheck(name, int(spikes), int(mismatches), first.get(name), int(overflows))
+        for name, (spikes, mismatches, overflows) in totals.items()
+    )
+    return Verification(samples=x.shape[1], steps=x.shape[0], layers=layers)
+
+
+def record(network: IntegerNetwork, x: Tensor) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Every population of the integer simulator as int32, and overflows by population."""
+    names = [population.name for population in network.graph.populations]
+    record: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    overflows = dict.fromkeys(names, 0)
+    state = None
+    for frame in x:
+        outputs, state = network.step(frame, state)
+        for name, z in outputs.items():
+            record[name].append(z.to(torch.int32).numpy())
+        for part, count in saturated(state).items():
+            overflows[part.split("/")[0]] += count
+    return {name: np.stack(steps) for name, steps in record.items()}, overflows
