@@ -1,6 +1,6 @@
 """Batches for training and testing: the same for any number of workers, and after a restart.
 
-The order of an epoch depends on (seed, epoch), the shift of a sample on (seed, epoch, sample).
+The order of an epoch depends on (seed, epoch), the change of a sample on (seed, epoch, sample).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from neurobip.datasets.augment import Augment
 from neurobip.errors import ConfigError
 
 Item = tuple[torch.Tensor, int]
+NO_CHANGE = Augment()
 
 
 def batches(
@@ -24,28 +26,27 @@ def batches(
     shuffle_seed: int | None = None,
     epoch: int = 0,
     workers: int = 0,
-    shift: int = 0,
+    augment: Augment = NO_CHANGE,
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
     """One epoch of a data set in batches, the last of which may be smaller.
 
-    Without `shuffle_seed` the samples come in their own order. With `shift`, each sample is moved
-    by up to that many pixels in x and y, the same for all its time steps; what enters is 0.
+    Without `shuffle_seed` the samples come in their own order. With `augment`, each sample is
+    moved, turned and zoomed by amounts that depend on the seed, the epoch and the sample alone.
     A subset is torch.utils.data.Subset(dataset, split.train).
 
     Shape: items (uint8 [T, 2, H, W], label) -> (uint8 [T, B, 2, H, W], int64 [B]).
-    Raises: ConfigError for batch_size below 1, shift or workers below 0, or a shift without a
-        seed.
+    Raises: ConfigError for batch_size below 1, workers below 0, or augmentation without a seed.
     """
-    if batch_size < 1 or workers < 0 or shift < 0:
+    if batch_size < 1 or workers < 0:
         raise ConfigError(
-            f"batches: batch_size={batch_size}, workers={workers}, shift={shift}; "
-            "batch_size >= 1, workers >= 0 and shift >= 0 fit"
+            f"batches: batch_size={batch_size}, workers={workers}; "
+            "batch_size >= 1 and workers >= 0 fit"
         )
-    if shift and shuffle_seed is None:
-        raise ConfigError(f"batches: shift={shift} is random and needs shuffle_seed as its seed")
+    if augment and shuffle_seed is None:
+        raise ConfigError(f"batches: {augment} is random and needs shuffle_seed as its seed")
     samples = len(cast(Sequence[Item], dataset))
     order = sample_order(samples, shuffle_seed, epoch)
-    source = _Shifted(dataset, shift, (shuffle_seed or 0, epoch)) if shift else dataset
+    source = _Augmented(dataset, augment, (shuffle_seed or 0, epoch)) if augment else dataset
     return DataLoader(
         cast(Any, source),  # collate makes the batch's type another than the item's
         batch_sampler=[order[i : i + batch_size].tolist() for i in range(0, samples, batch_size)],
@@ -73,26 +74,12 @@ def collate(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack(frames, dim=1), torch.tensor(labels, dtype=torch.int64)
 
 
-def translate(frames: torch.Tensor, dx: int, dy: int) -> torch.Tensor:
-    """Frames moved right by dx and down by dy pixels; what enters is 0.
+class _Augmented(Dataset[Item]):
+    """Each item changed by its own random amounts."""
 
-    Shape: [..., H, W] -> [..., H, W].
-    """
-    height, width = frames.shape[-2:]
-    moved = torch.zeros_like(frames)
-    if abs(dx) < width and abs(dy) < height:
-        moved[..., max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = frames[
-            ..., max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
-        ]
-    return moved
-
-
-class _Shifted(Dataset[Item]):
-    """Each item moved by its own random amount."""
-
-    def __init__(self, dataset: Dataset[Item], shift: int, seed: tuple[int, int]) -> None:
+    def __init__(self, dataset: Dataset[Item], augment: Augment, seed: tuple[int, int]) -> None:
         self.dataset = dataset
-        self.shift = shift
+        self.augment = augment
         self.seed = seed
 
     def __len__(self) -> int:
@@ -101,6 +88,4 @@ class _Shifted(Dataset[Item]):
     def __getitem__(self, i: int) -> Item:
         frames, label = self.dataset[i]
         # One number more than the order's generator has: the two never draw the same stream.
-        rng = np.random.default_rng([*self.seed, i, 1])
-        dx, dy = rng.integers(-self.shift, self.shift + 1, 2).tolist()
-        return translate(frames, dx, dy), label
+        return self.augment(frames, np.random.default_rng([*self.seed, i, 1])), label

@@ -53,7 +53,9 @@ class DataConfig(Section):
 
     ``steps`` bins of ``window_ms`` milliseconds make a sample; what comes later is dropped. The
     test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
-    the rest is held out to choose the epoch. ``seed`` is that of simulated recordings.
+    the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
+    turned by up to ``rotate`` degrees and zoomed by up to the share ``zoom``. ``seed`` is that of
+    simulated recordings.
     """
 
     name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
@@ -65,6 +67,8 @@ class DataConfig(Section):
     fold: Index = 0
     valid_fraction: Annotated[NotNegative, Field(lt=1)] = 0.1
     shift: Index = 2
+    rotate: NotNegative = 0.0
+    zoom: Annotated[NotNegative, Field(lt=1)] = 0.0
     batch: Count = 32
     workers: Index = 0
     cache: Path | None = None

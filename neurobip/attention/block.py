@@ -57,6 +57,4 @@ class Block(Component):
         dw = {}
         for name, credit in parts.items():
             dw |= prefixed(name, credit.dw)
-        return Credit(
-            down.delta, dw, lambda: qkv.send().add_(out.delta, alpha=self.out.shortcut)
-        )
+        return Credit(down.delta, dw, lambda: qkv.send().add_(out.delta, alpha=self.out.shortcut))

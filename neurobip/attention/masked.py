@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from neurobip.component import Component
 from neurobip.projection import Credit, Projection, prefixed
@@ -34,13 +35,9 @@ class Coincidence(Synapse):
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Errors of keys (where the value fired) and values (where the key fired)."""
-        q, k, v = state.x.chunk(3, -1)
+        _, k, v = state.x.chunk(3, -1)
         delta = delta * self.weight
-        error = state.x.new_zeros(state.x.shape)
-        _, error_k, error_v = error.chunk(3, -1)
-        error_k.add_(v * delta)
-        error_v.add_(k * delta)
-        return error
+        return torch.cat([torch.zeros_like(k), v * delta, k * delta], -1)
 
 
 class MaskedAttention(Component):
@@ -69,8 +66,7 @@ class MaskedAttention(Component):
         gate = self.gate.credit((error * q).sum(1, keepdim=True), state["gate"])
 
         def send() -> Tensor:
-            error_qkv = gate.send()
-            error_qkv.chunk(3, -1)[0].add_(error * state["g"])
-            return error_qkv
+            error_q = error * state["g"]
+            return gate.send() + nn.functional.pad(error_q, (0, 2 * error_q.shape[-1]))
 
         return Credit(gate.delta, prefixed("gate", gate.dw), send)

@@ -89,11 +89,12 @@ def logistic_regression(
             "both are needed"
         )
 
-    def fitted(strength: float) -> LogisticRegression:
-        return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(*train)
+    def fitted(strength: float, features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+        return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(features, labels)
 
+    best = strengths[min(1, len(strengths) - 1)]
     if len(valid[1]):
-        best = max((fitted(strength) for strength in strengths), key=lambda m: m.score(*valid))
-    else:
-        best = fitted(strengths[min(1, len(strengths) - 1)])
-    return Control(float(best.score(*test)), len(test[1]))
+        best = max(strengths, key=lambda strength: fitted(strength, *train).score(*valid))
+    # A control is given every chance: it also learns from the samples that chose its strength.
+    features, labels = (np.concatenate(parts) for parts in zip(train, valid, strict=True))
+    return Control(float(fitted(best, features, labels).score(*test)), len(test[1]))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from neurobip.attention import Block, Coincidence, LinearMemory, MaskedAttention, NoAttention
 from neurobip.component import Component
 from neurobip.config import ModelConfig
+from neurobip.errors import DataError
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Credit, Projection, prefixed
 from neurobip.retina import Retina
@@ -82,6 +83,25 @@ class BiTFormer(Component):
         synapse = Linear(tokens * c.width, c.classes, scale=0.0, decay_trace=c.readout_decay)
         return Projection(synapse, LI(c.readout_decay))
 
+    def _checked(self, x: Tensor) -> Tensor:
+        """The frame as floating point.
+
+        Raises:
+            DataError: a shape that is not the sensor's, or counts that are NaN or negative.
+        """
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.sensor:
+            raise DataError(
+                f"BiTFormer: a frame has shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
+                f"{', '.join(map(str, self.config.sensor))}]. Sequences are time first: "
+                "[T, B, C, H, W]"
+            )
+        if x.is_floating_point() and not bool((x >= 0).all()):
+            raise DataError(
+                "BiTFormer: a frame holds NaN or negative numbers; event counts are 0 or more. "
+                "Check the recording or the binning"
+            )
+        return x.to(self.embed.synapse.weight.dtype)
+
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One time bin of events to the potentials of every readout."""
         before = state or {
@@ -91,7 +111,7 @@ class BiTFormer(Component):
             "readouts": {str(i): None for i in range(len(self.readouts))},
         }
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
-        z = x.to(self.embed.synapse.weight.dtype)
+        z = self._checked(x)
         if self.retina is not None:
             z, now["retina"] = self.retina.step(z, before["retina"])
         z, now["embed"] = self.embed.step(z, before["embed"])

@@ -52,7 +52,9 @@ class ALIF(Neuron):
         width: float = 1.0,
     ) -> None:
         super().__init__()
-        unit_interval("ALIF", decay_a=decay_a, **{f"decay_v[{i}]": d for i, d in enumerate(decay_v)})
+        unit_interval(
+            "ALIF", decay_a=decay_a, **{f"decay_v[{i}]": d for i, d in enumerate(decay_v)}
+        )
         self.threshold, self.decay_a, self.jump, self.width = threshold, decay_a, jump, width
         self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1))
 

@@ -79,9 +79,7 @@ class LIF(Neuron):
         if cpu.takes(u, state.v, bias):
             v, z = cpu.lif_step(u, state.v, bias, self.threshold, keep)
         else:
-            v, z = reference.lif_step(
-                u, state.v, state.z, bias, self.threshold, keep, self.width
-            )
+            v, z = reference.lif_step(u, state.v, state.z, bias, self.threshold, keep, self.width)
         return z, LIFState(u, v, z, keep * state.bias_trace + 1.0)
 
     def gate(self, error: Tensor, state: LIFState) -> Tensor:

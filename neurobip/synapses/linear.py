@@ -44,10 +44,14 @@ class Linear(Synapse):
         """``dw = delta x pre_trace`` summed over batch and tokens; the feedback learns the same."""
         outputs, inputs = self.weight.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
-        return {"weight": product} if self.feedback is None else {
-            "weight": product,
-            "feedback": product,
-        }
+        return (
+            {"weight": product}
+            if self.feedback is None
+            else {
+                "weight": product,
+                "feedback": product,
+            }
+        )
 
     def reach(self, x: Tensor) -> Tensor:
         """Every input meets all outputs."""

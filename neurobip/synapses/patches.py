@@ -48,8 +48,8 @@ class Patches(Synapse):
         )
         if min(rows, columns) < 1:
             raise ValueError(
-                f"Patches: an image of {height}x{width} holds no patch of {self.patch}x{self.patch} "
-                f"with padding {self.padding}; use a smaller patch or more padding"
+                f"Patches: an image of {height}x{width} holds no patch of "
+                f"{self.patch}x{self.patch} with padding {self.padding}; use a smaller patch or more padding"
             )
         return rows, columns
 

@@ -53,8 +53,10 @@ class Separable(Conv2d):
         height, width = x.shape[-2:]
         size = self.profile.shape[1]
         rows = torch.tensordot(self.profile, _bands(height, size, x.device), 1)
-        columns = rows if width == height else torch.tensordot(
-            self.profile, _bands(width, size, x.device), 1
+        columns = (
+            rows
+            if width == height
+            else torch.tensordot(self.profile, _bands(width, size, x.device), 1)
         )
         if self.groups == 1:
             mixed = torch.einsum("oi,bihw->bohw", self.mix, x)

@@ -50,9 +50,7 @@ class Synapse(Component):
         x_detached = x.detach()
         if state is None or self.decay_trace == 1:
             return SynapseState(x, x_detached)
-        return SynapseState(
-            x, torch.add(x_detached, state.pre_trace, alpha=1 - self.decay_trace)
-        )
+        return SynapseState(x, torch.add(x_detached, state.pre_trace, alpha=1 - self.decay_trace))
 
     def credit(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the synapse's weights: ``delta`` times the presynaptic trace."""

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.data import Subset, TensorDataset
 
 from neurobip.datasets import SaccadeDigits, batches
-from neurobip.datasets.loader import sample_order, translate
+from neurobip.datasets.augment import Augment, transform
+from neurobip.datasets.loader import sample_order
 from neurobip.errors import ConfigError
 
 
@@ -55,8 +56,8 @@ def test_seed_and_epoch_decide_the_order():
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_change_nothing(some, method):
     half = Subset(some, range(0, 50, 2))
-    alone = list(batches(half, 8, shuffle_seed=1, epoch=2, shift=2))
-    loader = batches(half, 8, shuffle_seed=1, epoch=2, shift=2, workers=2)
+    alone = list(batches(half, 8, shuffle_seed=1, epoch=2, augment=Augment(2, 10, 0.1)))
+    loader = batches(half, 8, shuffle_seed=1, epoch=2, augment=Augment(2, 10, 0.1), workers=2)
     loader.multiprocessing_context = multiprocessing.get_context(method)
     for one, other in zip(alone, loader, strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
@@ -64,7 +65,12 @@ def test_workers_change_nothing(some, method):
 
 def test_a_shift_depends_on_seed_epoch_and_sample_alone(some):
     def shifted(**changes):
-        settings = {"shuffle_seed": 1, "epoch": 2, "shift": 2, "batch_size": 16} | changes
+        settings = {
+            "shuffle_seed": 1,
+            "epoch": 2,
+            "augment": Augment(2),
+            "batch_size": 16,
+        } | changes
         order = sample_order(50, settings["shuffle_seed"], settings["epoch"])
         frames, _ = together(batches(some, **settings))
         return frames[:, np.argsort(order)]
@@ -75,7 +81,7 @@ def test_a_shift_depends_on_seed_epoch_and_sample_alone(some):
 
 
 def test_each_sample_moves_as_one_and_all_moves_occur(some):
-    frames, _ = together(batches(some, 50, shuffle_seed=0, shift=1))
+    frames, _ = together(batches(some, 50, shuffle_seed=0, augment=Augment(1)))
     moves = []
     for original, moved in zip(sample_order(50, 0, 0), frames.transpose(0, 1), strict=True):
         own = torch.from_numpy(np.array(some.frames[original]))
@@ -83,7 +89,7 @@ def test_each_sample_moves_as_one_and_all_moves_occur(some):
             (dx, dy)
             for dx in (-1, 0, 1)
             for dy in (-1, 0, 1)
-            if torch.equal(translate(own, dx, dy), moved)
+            if torch.equal(transform(own, dx, dy), moved)
         ]
         assert len(found) == 1
         moves += found
@@ -98,7 +104,7 @@ def test_translation_is_the_loop_over_pixels(dx, dy, seed):
         for x in range(5):
             if 0 <= y + dy < 4 and 0 <= x + dx < 5:
                 expected[:, y + dy, x + dx] = frames[:, y, x]
-    assert torch.equal(translate(frames, dx, dy), expected)
+    assert torch.equal(transform(frames, dx, dy), expected)
 
 
 def test_any_data_set_of_frames_will_do():
@@ -112,10 +118,27 @@ def test_any_data_set_of_frames_will_do():
     [
         ({"batch_size": 0}, "batch_size=0"),
         ({"batch_size": 4, "workers": -1}, "workers=-1"),
-        ({"batch_size": 4, "shift": -1}, "shift=-1"),
-        ({"batch_size": 4, "shift": 2}, "needs shuffle_seed"),
+        ({"batch_size": 4, "augment": Augment(2)}, "needs shuffle_seed"),
     ],
 )
 def test_impossible_settings_are_refused(some, settings, message):
     with pytest.raises(ConfigError, match=message):
         batches(some, **settings)
+
+
+@given(st.floats(-0.6, 0.6), st.floats(0.8, 1.2))
+def test_a_turn_moves_a_point_where_geometry_says(angle, scale):
+    """A point right of the middle goes around it, clockwise on the screen as y points down."""
+    frames = torch.zeros(1, 41, 41)
+    frames[:, 19:22, 29:32] = 1
+    moved = transform(frames, 0, 0, angle, scale)[0]
+    y, x = (axis.float().mean() for axis in moved.nonzero(as_tuple=True))
+    radius = 10 * scale
+    assert abs(float(x) - 20 - radius * np.cos(angle)) < 1
+    assert abs(float(y) - 20 - radius * np.sin(angle)) < 1
+
+
+@pytest.mark.parametrize("wrong", [{"shift": -1}, {"rotate": -5.0}, {"zoom": 1.0}])
+def test_impossible_augmentation_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Augment(**wrong)

@@ -104,7 +104,11 @@ def test_credit_equals_autograd(attention, t):
     for name, gradient in slow.items():
         scale = gradient.abs().max().clamp(min=1e-8)
         torch.testing.assert_close(
-            by_hand[name] / scale, gradient / scale, rtol=0, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+            by_hand[name] / scale,
+            gradient / scale,
+            rtol=0,
+            atol=1e-5,
+            msg=lambda m, n=name: f"{n}: {m}",
         )
     alive = [n for n, g in slow.items() if g.abs().sum() > 0]
     assert len(alive) > 0.8 * len(slow), f"the test says nothing about {slow.keys() - set(alive)}"

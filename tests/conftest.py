@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # The first call of a kernel compiles it, which no deadline of a test should have to allow for.
@@ -40,3 +41,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEUROBIP_CACHE", str(tmp_path_factory.mktemp("frames")))
         yield
+
+
+@pytest.fixture(scope="session")
+def nmnist_frames(real_nmnist: Path, own_cache: None) -> torch.Tensor:
+    """Real recordings as frames ``[T, B, 2, 34, 34]``, one of each digit or so."""
+    from neurobip.datasets import NMNIST, batches
+
+    data = NMNIST(real_nmnist, samples=12, steps=12, window_us=25_000)
+    frames, _ = next(iter(batches(data, 12)))
+    return frames

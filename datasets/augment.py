@@ -1,0 +1,65 @@
+"""Augmentation: the same recording, seen from a slightly different place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neurobip.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Augment:
+    """A random move, turn and zoom of a whole recording, the same for all of its time steps.
+
+    Each pixel takes the events of the pixel that it lands on, so counts stay whole numbers and
+    what enters from outside is 0.
+
+    Units: shift in pixels to each side, rotate in degrees to each side, zoom as a share of size
+        (0.1 is 0.9 to 1.1).
+    Raises: ConfigError for an amount below 0, or a zoom of 1 or more.
+    """
+
+    shift: int = 0
+    rotate: float = 0.0
+    zoom: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.shift, self.rotate, self.zoom) < 0 or self.zoom >= 1:
+            raise ConfigError(f"{self}: amounts of 0 or more fit, and a zoom below 1")
+
+    def __bool__(self) -> bool:
+        return bool(self.shift or self.rotate or self.zoom)
+
+    def __call__(self, frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """One recording, changed at random.
+
+        Shape: [..., H, W] -> [..., H, W].
+        """
+        dx, dy = rng.integers(-self.shift, self.shift + 1, 2)
+        angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate))
+        scale = 1 + rng.uniform(-self.zoom, self.zoom)
+        return transform(frames, int(dx), int(dy), float(angle), float(scale))
+
+
+def transform(
+    frames: torch.Tensor, dx: int, dy: int, angle: float = 0.0, scale: float = 1.0
+) -> torch.Tensor:
+    """Frames zoomed by `scale` and turned by `angle` about the middle, then moved.
+
+    Shape: [..., H, W] -> [..., H, W].
+    Units: dx to the right and dy down in pixels; angle in radians, clockwise on the screen.
+    """
+    height, width = frames.shape[-2:]
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    y, x = y - dy - (height - 1) / 2, x - dx - (width - 1) / 2
+    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
+    source_x = np.rint(cos * x + sin * y + (width - 1) / 2).astype(np.int64)
+    source_y = np.rint(cos * y - sin * x + (height - 1) / 2).astype(np.int64)
+    inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
+    # One pixel more than the image has stands for everything outside of it.
+    index = np.where(inside, source_y * width + source_x, height * width)
+    flat = torch.nn.functional.pad(frames.flatten(-2), (0, 1))
+    return flat[..., torch.from_numpy(index.ravel())].unflatten(-1, (height, width))

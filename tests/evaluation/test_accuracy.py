@@ -1,0 +1,36 @@
+"""Accuracy counts what it should."""
+
+import pytest
+import torch
+
+from neurobip.evaluation import accuracy
+
+
+class Fixed:
+    """Answers with the number of events in the first pixel."""
+
+    class config:
+        classes = 4
+
+    def __call__(self, frames):
+        answer = frames.sum(0)[:, 0, 0, 0].long()
+        return torch.nn.functional.one_hot(answer, 4).float().expand(len(frames), 1, -1, -1), None
+
+    @staticmethod
+    def decide(potentials):
+        return potentials[0, 0].argmax(-1)
+
+
+def test_confusion_and_share():
+    frames = torch.zeros(1, 5, 2, 2, 2)
+    frames[0, :, 0, 0, 0] = torch.tensor([0, 1, 1, 3, 2])
+    labels = torch.tensor([0, 1, 2, 3, 2])
+    result = accuracy(Fixed(), [(frames[:, :3], labels[:3]), (frames[:, 3:], labels[3:])])
+    assert result.accuracy == 4 / 5 and result.samples == 5
+    assert result.confusion[2].tolist() == [0, 1, 1, 0]
+    assert result.confusion.sum() == 5
+
+
+def test_no_sample_is_named():
+    with pytest.raises(ValueError, match="no sample"):
+        accuracy(Fixed(), [])

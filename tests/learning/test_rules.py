@@ -1,0 +1,173 @@
+"""The rules at work: they learn, they freeze what is frozen, they resume, they need no past."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from neurobip.config import LearnConfig, ModelConfig
+from neurobip.learning import calibrate, cross_entropy_error
+from neurobip.learning.loop import build, build_rule
+
+SMALL = dict(sensor=(2, 12, 12), width=16, hidden=16, heads=2, patch=5, stride=4, padding=1)
+
+
+def task(samples=24, steps=8, seed=0):
+    """Two classes: events on the left half, or on the right."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(samples) % 2
+    frames = torch.rand(steps, samples, 2, 12, 12, generator=generator) < 0.05
+    busy = torch.rand(steps, samples, 2, 12, 6, generator=generator) < 0.3
+    frames[..., :6] |= busy & (labels == 0).view(1, -1, 1, 1, 1)
+    frames[..., 6:] |= busy & (labels == 1).view(1, -1, 1, 1, 1)
+    return frames.to(torch.uint8), labels
+
+
+def make(depth=1, seed=0, total=40, **learn):
+    config = LearnConfig(**{"lr": 5e-3, **learn})
+    model = build(ModelConfig(classes=2, depth=depth, **SMALL), config, seed)
+    calibrate(model, task()[0])
+    return model, build_rule(model, config, total)
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        {"update": "online"},
+        {"update": "sequence", "lr": 2e-2},
+        {"locality": "aligned", "weight_decay": 0.1},
+        {"rule": "bptt", "lr": 2e-2},
+        {"rule": "bptt", "deep_supervision": True, "lr": 2e-2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("attention_depth", [0, 1])
+def test_learns_an_easy_task(learn, attention_depth):
+    model, rule = make(attention_depth, **learn)
+    frames, labels = task()
+    first = rule.learn(frames, labels)
+    for _ in range(30):
+        last = rule.learn(frames, labels)
+    assert last.loss < 0.8 * first.loss
+    unseen, truth = task(seed=1)
+    with torch.no_grad():
+        answers = model.decide(model(unseen)[0])
+    assert (answers == truth).float().mean() > 0.9
+
+
+def test_every_parameter_moves():
+    model, rule = make()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    frames, labels = task()
+    for _ in range(3):
+        rule.learn(frames, labels)
+    still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
+    assert not still
+
+
+@pytest.mark.parametrize("rule_name", ["local", "bptt"])
+def test_frozen_parts_stay(rule_name):
+    for freeze in ("qk", "features"):
+        model, rule = make(freeze=freeze, rule=rule_name, deep_supervision=True, weight_decay=0.1)
+        before = {n: p.detach().clone() for n, p in model.named_parameters()}
+        frames, labels = task()
+        for _ in range(3):
+            rule.learn(frames, labels)
+        moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+        if freeze == "features":
+            assert moved == {"readouts.0.synapse.weight", "readouts.1.synapse.weight"}
+        else:
+            qkv = model.blocks[0].qkv
+            for name, tensor in (
+                ("synapse.weight", qkv.synapse.weight),
+                ("neuron.bias", qkv.neuron.bias),
+            ):
+                old = before[f"blocks.0.qkv.{name}"]
+                assert torch.equal(tensor[:32], old[:32]) and not torch.equal(tensor[32:], old[32:])
+
+
+def test_local_equals_backpropagation_where_theory_says_so():
+    """One step, no block: nothing lies between the synapses and their teacher."""
+    frames, labels = task(steps=1)
+    frames = 5 * frames  # the retina needs a strong flash to speak in the first step
+    local, rule = make(0, update="sequence", warmup_steps=0)
+    baseline, bptt = make(0, rule="bptt", warmup_steps=0)
+    for model in (local, baseline):
+        torch.manual_seed(1)
+        torch.nn.init.normal_(model.readouts[0].synapse.weight, std=0.1)
+    rule.learn(frames, labels)
+    bptt.learn(frames, labels)
+    for (name, p), (_, q) in zip(
+        local.named_parameters(), baseline.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-7, msg=name)
+        assert p.grad.abs().sum() > 0
+
+
+def test_sequence_update_is_the_mean_of_the_steps():
+    frames, labels = task(steps=5)
+    model, rule = make(update="sequence", warmup_steps=1)
+    expected, state = {}, None
+    with torch.no_grad():
+        for t, frame in enumerate(frames):
+            potentials, state = model.step(frame, state)
+            if t >= 1:
+                error = cross_entropy_error(potentials, labels, model.config.readout_decay)
+                for name, gradient in model.credit(error, state).items():
+                    expected[name] = expected.get(name, 0) + gradient / 4
+    rule.learn(frames, labels)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name])
+
+
+def test_third_factor_is_the_gradient_of_cross_entropy():
+    potentials = torch.randn(3, 5, 4, requires_grad=True)
+    labels = torch.tensor([0, 3, 1, 1, 2])
+    sum(F.cross_entropy(0.125 * v, labels) for v in potentials).backward()
+    torch.testing.assert_close(
+        cross_entropy_error(potentials.detach(), labels, 0.125), potentials.grad
+    )
+
+
+def test_aligned_feedback_approaches_the_weights():
+    model, rule = make(locality="aligned", weight_decay=5.0, lr=3e-3, total=400)
+    synapse = model.blocks[0].down.synapse
+
+    def cosine():
+        return F.cosine_similarity(synapse.weight.flatten(), synapse.feedback.flatten(), 0).item()
+
+    frames, labels = task()
+    before = cosine()
+    for _ in range(60):
+        rule.learn(frames, labels)
+    assert abs(before) < 0.3 and cosine() > 0.7
+
+
+def test_resumed_training_equals_unbroken_training():
+    frames, labels = task()
+    model, rule = make()
+    for _ in range(4):
+        rule.learn(frames, labels)
+    broken, first = make()
+    for _ in range(2):
+        first.learn(frames, labels)
+    resumed, second = make(seed=9)
+    resumed.load_state_dict(broken.state_dict())
+    second.load_state_dict(first.state_dict())
+    for _ in range(2):
+        second.learn(frames, labels)
+    for p, q in zip(model.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_local_learning_keeps_no_graph():
+    """What autograd would save for a backward pass is what grows with time."""
+    model, rule = make()
+    frames, labels = task()
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        rule.learn(frames, labels)
+    assert saved == []
+    _, bptt = make(rule="bptt")
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        bptt.learn(frames, labels)
+    assert saved

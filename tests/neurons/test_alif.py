@@ -1,0 +1,41 @@
+"""The adaptive threshold: a slow loop, and what adaptation is for."""
+
+import torch
+
+from neurobip.neurons import ALIF
+
+
+def test_equals_a_loop_in_plain_python():
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 2, 1, 1, dtype=torch.float64)
+    neuron = ALIF((0.125, 0.5), threshold=1.0, decay_a=0.25, jump=0.5).double()
+    z, _ = neuron(x)
+    for channel, decay in enumerate((0.125, 0.5)):
+        v = a = 0.0
+        expected = []
+        for current in x[:, 0, channel, 0, 0].tolist():
+            v = (1 - decay) * v + current
+            spike = v > 1.0 + a
+            a = 0.75 * a + 0.5 * spike
+            v = 0.0 if spike else v
+            expected.append(float(spike))
+        assert z[:, 0, channel, 0, 0].tolist() == expected
+    assert 0 < z.sum() < z.numel()
+
+
+def test_rate_falls_under_constant_drive():
+    neuron = ALIF((0.125,), decay_a=0.05, jump=0.5)
+    z, _ = neuron(torch.full((60, 1, 1, 1, 1), 0.6))
+    z = z.flatten()
+    intervals = torch.diff(z.nonzero().flatten())
+    assert intervals[0] < intervals[-1]
+
+
+def test_gate_uses_the_threshold_that_held():
+    neuron = ALIF((0.0,), decay_a=0.5, jump=1.0)
+    one = torch.ones(1, 1, 1, 1)
+    z, state = neuron.step(1.5 * one)
+    assert z.item() == 1
+    torch.testing.assert_close(neuron.gate(one, state), 0.5 * one)
+    _, state = neuron.step(1.5 * one, state)
+    torch.testing.assert_close(neuron.gate(one, state), 0.5 * one, msg="threshold 2, membrane 1.5")

@@ -1,0 +1,83 @@
+"""Every synapse: send and credit are the adjoint of step, and reach counts what step adds."""
+
+import pytest
+import torch
+
+from neurobip.synapses import Conv2d, Linear, Patches, Separable
+
+
+def synapses():
+    torch.manual_seed(0)
+    return {
+        "linear": (Linear(6, 4), (3, 5, 6)),
+        "patches": (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
+        "conv": (Conv2d(torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
+        "depthwise": (Conv2d(torch.randn(2, 1, 3, 3), padding=1, groups=2), (3, 2, 8, 7)),
+        "separable": (Separable(torch.rand(3, 5), torch.randn(3, 2)), (3, 2, 8, 7)),
+    }
+
+
+@pytest.mark.parametrize("name", synapses())
+def test_adjoint_equals_autograd(name):
+    synapse, shape = synapses()[name]
+    x = torch.randn(shape, requires_grad=True)
+    current, state = synapse.step(x)
+    delta = torch.randn_like(current)
+    current.backward(delta)
+    torch.testing.assert_close(synapse.send(delta, state), x.grad)
+    dw = synapse.credit(delta, state)
+    assert dw.keys() == dict(synapse.named_parameters()).keys()
+    for key, parameter in synapse.named_parameters():
+        torch.testing.assert_close(dw[key], parameter.grad)
+
+
+@pytest.mark.parametrize("name", synapses())
+def test_reach_counts_by_brute_force(name):
+    """Each input alone: the outputs that it changes are the synapses that it has."""
+    synapse, shape = synapses()[name]
+    x = (torch.rand(1, *shape[1:]) < 0.3).float()
+    brute = 0
+    for index in x.nonzero():
+        one = torch.zeros_like(x)
+        one[tuple(index)] = 1
+        brute += int((synapse.step(one)[0] != 0).sum())
+    state = synapse.step(x)[1]
+    operations = synapse.operations(state)
+    assert operations.acs == brute > 0 and operations.macs == 0
+    graded = synapse.operations(synapse.step(x * 0.5)[1])
+    assert graded.macs == brute and graded.acs == 0
+
+
+def test_events_are_counted_once_each():
+    synapse = Linear(3, 4)
+    x = torch.tensor([[2.0, 0.0, 1.0]])
+    assert synapse.operations(synapse.step(x)[1]).acs == 3 * 4
+
+
+def test_trace_is_the_decaying_sum():
+    synapse = Linear(2, 3, decay_trace=0.25)
+    x = torch.rand(6, 1, 2)
+    _, state = synapse(x)
+    weights = 0.75 ** torch.arange(5, -1, -1.0)
+    torch.testing.assert_close(state.pre_trace, torch.einsum("t,tbi->bi", weights, x))
+
+
+def test_patches_are_the_convolution_read_row_by_row():
+    synapse = Patches(2, 4, patch=3, stride=2, padding=1)
+    x = torch.randn(3, 2, 8, 6)
+    image = torch.nn.functional.conv2d(x, synapse.weight, stride=2, padding=1)
+    torch.testing.assert_close(synapse.step(x)[0], image.flatten(2).transpose(1, 2))
+    assert synapse.grid(8, 6) == tuple(image.shape[-2:])
+
+
+def test_separable_is_its_own_convolution():
+    torch.manual_seed(0)
+    for groups, mix in ((1, torch.randn(3, 2)), (3, torch.randn(3, 1))):
+        synapse = Separable(torch.rand(3, 5), mix, groups=groups)
+        x = torch.randn(2, 3 if groups == 3 else 2, 9, 7)
+        torch.testing.assert_close(synapse.step(x)[0], Conv2d.step(synapse, x)[0])
+
+
+def test_small_image_is_refused():
+    with pytest.raises(ValueError, match="holds no patch"):
+        Patches(2, 4, patch=7, stride=4).grid(5, 5)
