@@ -190,7 +190,7 @@ def load_run(folder: str | Path, which: str = BEST) -> tuple[BiTFormer, Checkpoi
         CheckpointError: nothing there, damaged, or of another architecture than the run's
             ``config.yaml``.
     """
-    from neurobip.models.bitformer import BiTFormer
+    from neurobip.learning.loop import build
 
     path = Path(folder)
     if path.is_dir():
@@ -199,7 +199,8 @@ def load_run(folder: str | Path, which: str = BEST) -> tuple[BiTFormer, Checkpoi
     beside = path.with_name(CONFIG)
     if beside.is_file():
         check_architecture(load_config(beside).model, checkpoint.config.model, str(path))
-    model = BiTFormer(checkpoint.config.model)
+    config = checkpoint.config
+    model = build(config.model, config.learn, config.seed)
     restore(model, checkpoint, str(path))
     return model, checkpoint
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, WIDTH, new_figure, tidy
 
 
 def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
@@ -22,7 +22,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
     if not history:
         raise ValueError("learning_curve: the history is empty; train for at least one epoch")
     epochs = [row["epoch"] for row in history]
-    figure = new_figure(6.4, 2.7)
+    figure = new_figure(WIDTH, 2.7)
     axes = figure.subplots()
     train = [100 * row["train_accuracy"] for row in history]
     axes.plot(epochs, train, color=ORANGE, marker="o", ms=4, lw=1.8, label="training")
@@ -34,7 +34,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
         axes.annotate(
             f"chosen: {percent[best]:.1f} %",
             (epochs[best], percent[best]),
-            xytext=(0, -16),
+            xytext=(0, 9),
             textcoords="offset points",
             ha="right" if best == len(percent) - 1 and best > 0 else "center",
             fontsize=9,
@@ -57,7 +57,7 @@ def accuracy_bars(accuracies: Mapping[str, float], *, first: int = 1) -> Figure:
         accuracies as fractions of one.
     """
     names = list(accuracies)
-    figure = new_figure(6.4, 0.5 + 0.36 * len(names))
+    figure = new_figure(WIDTH, 0.5 + 0.36 * len(names))
     axes = figure.subplots()
     colors = [BLUE if i < first else PALE for i in range(len(names))]
     values = [100 * accuracies[name] for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from neurobip.viz.figure import BLUE, INK, MUTED, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, tidy
 
 
 def energy_bars(energies: Mapping[str, float]) -> Figure:
@@ -23,12 +23,12 @@ def energy_bars(energies: Mapping[str, float]) -> Figure:
     names = list(energies)
     values = [energies[name] / 1000 for name in names]
     total = sum(values) or 1.0
-    figure = new_figure(6.4, 0.55 + 0.27 * len(names))
+    figure = new_figure(WIDTH, 0.55 + 0.27 * len(names))
     axes = figure.subplots()
     axes.barh(range(len(names)), values, color=BLUE, height=0.7)
     for i, value in enumerate(values):
         axes.annotate(
-            f"{value:.3g} nJ · {100 * value / total:.0f} %",
+            f"{_short(value)} nJ · {100 * value / total:.0f} %",
             (value, i),
             xytext=(4, 0),
             textcoords="offset points",
@@ -45,3 +45,7 @@ def energy_bars(energies: Mapping[str, float]) -> Figure:
     axes.tick_params(axis="x", colors=MUTED)
     axes.spines["left"].set_visible(False)
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

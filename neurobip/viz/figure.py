@@ -19,6 +19,9 @@ GREEN = "#2f8f6b"
 RED = "#c2413b"
 PALE = "#c9d3de"
 
+#: Inches. Narrow, so that the words in a picture can still be read on a phone.
+WIDTH = 5.0
+
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure on the Agg canvas; pyplot and its global state are not touched.

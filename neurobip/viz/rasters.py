@@ -8,11 +8,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, INK, MUTED, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, tidy
+
+#: About the size of a panel, in points.
+WIDTH_POINTS, HEIGHT_POINTS = 335.0, 46.0
 
 
 def raster(
-    layers: Mapping[str, Tensor], *, most_cells: int = 1500, step_ms: float | None = None
+    layers: Mapping[str, Tensor], *, most_cells: int = 96, step_ms: float | None = None
 ) -> Figure:
     """One panel for every population, time to the right, one row a cell.
 
@@ -35,16 +38,21 @@ def raster(
             f"raster: layers of lengths {sorted(lengths)}; give at least one, all equally long"
         )
     steps = lengths.pop()
-    figure = new_figure(6.4, 0.5 + 1.05 * len(layers))
+    figure = new_figure(WIDTH, 0.5 + 0.95 * len(layers))
     panels = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, spikes) in zip(panels, layers.items(), strict=True):
         cells = spikes.reshape(steps, -1)
         total = cells.shape[1]
         if total > most_cells:
             cells = cells[:, torch.linspace(0, total - 1, most_cells).long()]
-        height = 60.0 / max(cells.shape[1], 12)
+        # A spike is a dash as long as most of its step and nearly as thick as its row.
         spikeplot.raster(
-            cells, axes, s=max(0.35, min(8.0, 4 * height)), c=BLUE, marker="s", linewidths=0
+            cells,
+            axes,
+            marker="_",
+            s=(0.78 * WIDTH_POINTS / steps) ** 2,
+            linewidths=min(3.0, 0.85 * HEIGHT_POINTS / (cells.shape[1] + 1)),
+            c=BLUE,
         )
         rate = float(spikes.ne(0).float().mean())
         axes.set_xlim(-0.5, steps - 0.5)

@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, RED, new_figure, tidy
+from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, RED, WIDTH, new_figure, tidy
 
 #: Off in red, on in blue, nothing in white.
 POLARITY = LinearSegmentedColormap.from_list("polarity", [RED, "#ffffff", BLUE])
@@ -45,7 +45,7 @@ def retina_pictures(
         "transient cells": said[:, 2] - said[:, 3],
     }
     height, width = frames.shape[-2:]
-    figure = new_figure(6.4, 0.45 + 3 * 6.0 / columns * height / width)
+    figure = new_figure(WIDTH, 0.4 + 3 * (WIDTH - 0.4) / columns * height / width)
     panels = figure.subplots(3, columns, squeeze=False)
     for line, (name, values) in zip(panels, rows.items(), strict=True):
         sums = [values[a:b].sum(0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
@@ -74,7 +74,7 @@ def cell_rates(spikes: Tensor, *, step_ms: float | None = None) -> Figure:
     """
     counts = spikes.flatten(2).sum(-1)
     times = np.arange(len(counts)) * (step_ms or 1)
-    figure = new_figure(6.4, 2.3)
+    figure = new_figure(WIDTH, 2.3)
     axes = figure.subplots()
     for kind, (name, color) in enumerate(zip(CELLS, COLORS, strict=True)):
         axes.plot(times, counts[:, kind].numpy(), color=color, linewidth=1.8, label=name)
@@ -83,7 +83,12 @@ def cell_rates(spikes: Tensor, *, step_ms: float | None = None) -> Figure:
     axes.set_ylim(bottom=0)
     tidy(axes, grid="y")
     axes.legend(
-        frameon=False, fontsize=8.5, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0),
-        columnspacing=1.2, handlelength=1.4,
+        frameon=False,
+        fontsize=8.5,
+        ncols=4,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        columnspacing=1.2,
+        handlelength=1.4,
     )
     return figure

@@ -1,0 +1,5 @@
+"""``python -m neurobip.cli``."""
+
+from neurobip.cli.main import main
+
+main()

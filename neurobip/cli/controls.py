@@ -1,0 +1,130 @@
+"""The controls of a run, trained with the same budget, on other cores while there are any."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from neurobip.atomic import write_atomic
+from neurobip.cli.output import Output
+from neurobip.cli.runs import Data, add_control, add_logistic, train_run
+from neurobip.config import RunConfig
+from neurobip.errors import NeurobipError
+from neurobip.evaluation.controls import Control, variants
+
+
+class Controls:
+    """The networks that lack one thing, each trained as a run in ``folder/controls/<name>``.
+
+    Entering the context starts one helper for every core to spare; a helper trains one control
+    after the other with the command line in a process of its own. :meth:`finish` trains in this
+    process what no helper has begun, and waits. Leaving the context ends helpers that still work.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path, out: Output, mode: str = "") -> None:
+        """``mode`` is "resume", "overwrite" or empty, as for the run itself."""
+        self.configs = variants(config)
+        self.folder, self.out, self.mode = folder / "controls", out, mode
+        self.waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.results: dict[str, Control] = {}
+        self.failures: list[NeurobipError] = []
+        self.threads: list[threading.Thread] = []
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Controls:
+        for name in self.configs:
+            self.waiting.put(name)
+        for _ in range(min(len(self.configs), cores() - 1)):
+            thread = threading.Thread(target=self._help, daemon=True)
+            thread.start()
+            self.threads.append(thread)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        while self._next() is not None:
+            pass
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for thread in self.threads:
+            thread.join()
+
+    def finish(self, metrics: dict[str, Any], data: Data) -> None:
+        """Put every control into the metrics of the run, the logistic regression first.
+
+        Raises:
+            NeurobipError: a helper failed; the message is the one that it ended with.
+        """
+        add_logistic(metrics, data, self.out)
+        while (name := self._next()) is not None:
+            done = train_run(
+                self.configs[name],
+                self.folder / name,
+                data,
+                self.out,
+                resume=self.mode == "resume",
+                overwrite=self.mode == "overwrite",
+                title=f"control {name}",
+            )
+            self.results[name] = Control(done["accuracy"], done["samples"])
+        for thread in self.threads:
+            thread.join()
+        if self.failures:
+            raise self.failures[0]
+        for name in self.configs:
+            add_control(metrics, name, self.results[name])
+
+    def _next(self) -> str | None:
+        try:
+            return self.waiting.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _help(self) -> None:
+        while not self.failures and (name := self._next()) is not None:
+            try:
+                self.results[name] = self._train_apart(name)
+            except NeurobipError as error:
+                self.failures.append(error)
+
+    def _train_apart(self, name: str) -> Control:
+        folder = self.folder / name
+        source = self.folder / f"{name}.yaml"
+        write_atomic(source, self.configs[name].to_yaml())
+        command = [sys.executable, "-m", "neurobip.cli", "train", str(source), "--json"]
+        command += ["--out", str(folder), *([f"--{self.mode}"] if self.mode else [])]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        self.processes.append(process)
+        answer: list[str] = []
+        assert process.stdout is not None and process.stderr is not None
+        reader = threading.Thread(target=lambda out=process.stdout: answer.append(out.read()))
+        reader.start()
+        line = ""
+        for line in process.stderr:
+            self.out.say(line.rstrip().replace("training:", f"control {name}:"))
+        reader.join()
+        if process.wait() != 0:
+            raise NeurobipError(f"control {name}: {line.strip() or 'ended without a word'}")
+        metrics = json.loads(answer[0])
+        return Control(metrics["accuracy"], metrics["samples"])
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,79 @@
+"""``neurobip demo``: the whole path on the data set that comes with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurobip.cli.output import reporting
+from neurobip.cli.train import JsonOption, SetOption
+
+
+def demo(
+    set_: SetOption = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run, replaced.")] = Path("runs/demo"),
+    samples: Annotated[int, typer.Option(min=1, help="Test samples to run through Lava.")] = 5,
+    controls: Annotated[
+        bool, typer.Option(help="Train the controls too, with the same budget.")
+    ] = True,
+    json: JsonOption = False,
+) -> int:
+    """Train on digits that an event camera saw, measure, check against Lava, write a report.
+
+    The report is OUT/report.html. Ends with exit code 1 where Lava and the integer network differ.
+    """
+    import time
+
+    began = time.perf_counter()
+    with reporting(json) as output:
+        from importlib.resources import files
+
+        from neurobip.config import load_config
+
+        config = load_config(str(files("neurobip") / "demo.yaml"), set_ or ())
+
+        from neurobip.cli.controls import Controls
+        from neurobip.cli.measures import (
+            energy_of,
+            energy_table,
+            integer_accuracy,
+            integers,
+            lava_check,
+            require_lava,
+        )
+        from neurobip.cli.pages import demo_page
+        from neurobip.cli.runs import (
+            add_logistic,
+            open_data,
+            open_run_with,
+            train_run,
+            write_metrics,
+        )
+        from neurobip.cli.tables import demo_text
+        from neurobip.report import write_page
+
+        require_lava()
+        data = open_data(config, output)
+        if controls:
+            with Controls(config, out, output, "overwrite") as beside:
+                metrics = train_run(config, out, data, output, overwrite=True)
+                beside.finish(metrics, data)
+        else:
+            metrics = train_run(config, out, data, output, overwrite=True)
+            add_logistic(metrics, data, output)
+
+        run = open_run_with(out, data)
+        _, quantized = integers(run.model)
+        output.say("evaluating the integer network")
+        metrics["integer"] = integer_accuracy(quantized, data.part("test"))
+        metrics["energy"] = energy_of(run, 64, energy_table("45nm-int8"), output)
+        metrics["lava"] = lava_check(quantized, data, samples, output)
+        metrics["seconds"] = round(time.perf_counter() - began, 3)
+        write_metrics(out, metrics)
+        report = out / "report.html"
+        write_page(report, demo_page(run, metrics))
+        document = {"run": str(out), "report": str(report), **metrics}
+        output.emit(document, demo_text(document))
+        return 1 if metrics["lava"]["mismatches"] else 0

@@ -1,0 +1,71 @@
+"""``neurobip evaluate`` and ``neurobip energy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurobip.cli.output import reporting
+from neurobip.cli.train import JsonOption, SetOption
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/demo.")
+]
+
+
+def evaluate(
+    run: RunArgument,
+    set_: SetOption = None,
+    integer: Annotated[
+        bool, typer.Option("--integer", help="Measure the integer network as well.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure a run on its test samples, beside its controls."""
+    with reporting(json) as out:
+        from neurobip.cli.runs import add_logistic, open_run, read_metrics
+        from neurobip.cli.tables import accuracy_table
+        from neurobip.evaluation.accuracy import accuracy
+
+        opened = open_run(run, set_ or (), out)
+        kept = read_metrics(run) if run.is_dir() else {}
+        out.say(f"evaluating epoch {opened.checkpoint.epoch} on {len(opened.data.split.test)}")
+        result = accuracy(opened.model, opened.data.part("test"))
+        document = {
+            "run": str(run),
+            "epoch": opened.checkpoint.epoch,
+            "accuracy": result.accuracy,
+            "samples": result.samples,
+            "confusion": result.confusion.tolist(),
+            "controls": dict(kept.get("controls", {})),
+        }
+        add_logistic(document, opened.data, out)
+        if integer:
+            from neurobip.cli.measures import integer_accuracy, integers
+
+            out.say("evaluating the integer network")
+            _, quantized = integers(opened.model)
+            document["integer"] = integer_accuracy(quantized, opened.data.part("test"))
+        out.emit(document, accuracy_table(document, str(run)))
+
+
+def energy(
+    run: RunArgument,
+    set_: SetOption = None,
+    table: Annotated[
+        str, typer.Option(help="Energy per operation: 45nm-int8, 45nm-fp32, loihi.")
+    ] = ("45nm-int8"),
+    samples: Annotated[int, typer.Option(min=1, help="Test samples to count on.")] = 64,
+    json: JsonOption = False,
+) -> None:
+    """Count a run's operations on test samples, and what they cost by a table."""
+    with reporting(json) as out:
+        from neurobip.cli.measures import energy_of, energy_table
+        from neurobip.cli.runs import open_run
+        from neurobip.cli.tables import energy_text
+
+        chosen = energy_table(table)
+        document = energy_of(open_run(run, set_ or (), out), samples, chosen, out)
+        out.emit({"run": str(run), **document}, energy_text(document))

@@ -1,0 +1,55 @@
+"""``neurobip train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurobip.cli.output import reporting
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as learn.lr=0.002."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout instead of text.")
+]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="Configuration, a YAML file.", show_default=False)],
+    set_: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME of the configuration.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run.")] = False,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Train the controls too, with the same budget.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a network from a configuration and measure it on the test set."""
+    from neurobip.config import load_config
+
+    with reporting(json) as output:
+        settings = load_config(config, set_ or ())
+        folder = out or Path("runs") / config.stem
+
+        from neurobip.cli.controls import Controls
+        from neurobip.cli.runs import open_data, train_run, write_metrics
+        from neurobip.cli.tables import accuracy_table
+
+        data = open_data(settings, output)
+        begin = {"resume": resume, "overwrite": overwrite}
+        if controls:
+            mode = next((name for name, chosen in begin.items() if chosen), "")
+            with Controls(settings, folder, output, mode) as beside:
+                metrics = train_run(settings, folder, data, output, **begin)
+                beside.finish(metrics, data)
+            write_metrics(folder, metrics)
+        else:
+            metrics = train_run(settings, folder, data, output, **begin)
+        output.emit({"run": str(folder), **metrics}, accuracy_table(metrics, str(folder)))
