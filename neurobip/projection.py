@@ -5,13 +5,12 @@ quantization scales a projection, and a neuromorphic chip receives a projection 
 neurons. All of them find the projections of any model with :func:`projections`.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from neurobip.component import Component
+from neurobip.component import Component, Credit
 from neurobip.neurons.neuron import Neuron
 from neurobip.synapses.synapse import Synapse
 
@@ -25,23 +24,6 @@ class ProjectionState(NamedTuple):
     synapse: Any
     neuron: Any
     skip: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Credit:
-    """What every component's ``credit`` returns.
-
-    Attributes:
-        delta: the error at the current into the (last) population; a shortcut into it carries
-            ``shortcut * delta`` further.
-        dw: the gradient of the loss at this step, by parameter name relative to the component.
-        send: computes the error at the input. It is asked for only where something below learns
-            from it, so the lowest projection of a block costs nothing more.
-    """
-
-    delta: Tensor
-    dw: dict[str, Tensor]
-    send: Callable[[], Tensor]
 
 
 class Projection(Component):
@@ -84,8 +66,8 @@ class Projection(Component):
             error: as the population's spikes; the derivative of the loss with respect to them.
         """
         delta = self.neuron.gate(error, state.neuron)
-        dw = prefixed("synapse", self.synapse.credit(delta, state.synapse))
-        dw |= prefixed("neuron", self.neuron.credit(delta, state.neuron))
+        dw = prefixed("synapse", self.synapse.gradient(delta, state.synapse))
+        dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
         return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Component
-from neurobip.projection import Credit, Projection, prefixed
+from neurobip.component import Component, Credit
+from neurobip.projection import Projection, prefixed
 
 
 class Block(Component):
@@ -54,7 +54,7 @@ class Block(Component):
         attention = self.attention.credit(out.send(), state["attention"])
         qkv = self.qkv.credit(attention.send(), state["qkv"])
         parts = {"qkv": qkv, "attention": attention, "out": out, "up": up, "down": down}
-        dw = {}
+        dw: dict[str, Tensor] = {}
         for name, credit in parts.items():
             dw |= prefixed(name, credit.dw)
         return Credit(down.delta, dw, lambda: qkv.send().add_(out.delta, alpha=self.out.shortcut))

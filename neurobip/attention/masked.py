@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.component import Component
-from neurobip.projection import Credit, Projection, prefixed
+from neurobip.component import Component, Credit
+from neurobip.projection import Projection, prefixed
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Component
-from neurobip.projection import Credit
+from neurobip.component import Component, Credit
 
 
 class NoAttention(Component):

@@ -34,7 +34,7 @@ class LayerCounts(NamedTuple):
     dense: float
 
 
-def _step(projection: Projection, state: ProjectionState) -> tuple[Tensor, float, float]:
+def _step(projection: Projection, state: ProjectionState) -> tuple[float, float, float]:
     """Effective accumulates, multiply-accumulates and dense operations of one step."""
     acs, macs, dense = projection.synapse.operations(state.synapse)
     if state.skip is not None:

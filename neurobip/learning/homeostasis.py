@@ -46,7 +46,8 @@ def calibrate(
     for i in range(passes):
         rates = firing_rates(model, frames)
         for name, projection in projections(model):
-            if name in rates and not projection.shortcut and projection.neuron.bias is not None:
+            neuron = projection.neuron
+            if isinstance(neuron, LIF) and neuron.bias is not None and not projection.shortcut:
                 wanted = (target - rates[name]).clamp(-0.15, 0.15)
-                projection.neuron.bias += step * 0.9**i * wanted
+                neuron.bias.add_(wanted, alpha=step * 0.9**i)
     return firing_rates(model, frames)

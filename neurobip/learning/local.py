@@ -32,7 +32,9 @@ class LocalRule(Rule):
         """One pass over the batch, learning as the steps go by."""
         model, config = self.model, self.config
         self._begin_batch()
-        credit = model.credit_readouts if config.freeze == "features" else model.credit
+        gradients = (
+            model.readout_gradients if config.freeze == "features" else model.local_gradients
+        )
         gain = model.config.readout_decay
         steps = len(frames) - config.warmup_steps
         state, total, loss = None, torch.zeros(()), torch.zeros(())
@@ -43,7 +45,7 @@ class LocalRule(Rule):
             if t < config.warmup_steps:
                 continue
             loss += F.cross_entropy(gain * potentials[-1], labels)
-            dw = credit(cross_entropy_error(potentials, labels, gain), state)
+            dw = gradients(cross_entropy_error(potentials, labels, gain), state)
             if config.update == "online":
                 for name, gradient in dw.items():
                     self.plastic[name].grad = gradient

@@ -10,7 +10,7 @@ from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.neurons import LI, LIF
-from neurobip.projection import Credit, Projection, prefixed
+from neurobip.projection import Projection, prefixed
 from neurobip.retina import Retina
 from neurobip.synapses import Linear, Patches
 
@@ -29,6 +29,9 @@ class BiTFormer(Component):
     complexity, local weight updates.
     """
 
+    blocks: "list[Block]"  # module lists, typed by what they hold
+    readouts: "list[Projection]"
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -44,8 +47,10 @@ class BiTFormer(Component):
         )
         self.grid = patches.grid(height, width)
         self.embed = Projection(patches, self._population(config.width))
-        self.blocks = nn.ModuleList(self._block() for _ in range(config.depth))
-        self.readouts = nn.ModuleList(self._readout() for _ in range(config.depth + 1))
+        blocks = (self._block() for _ in range(config.depth))
+        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
+        readouts = (self._readout() for _ in range(config.depth + 1))
+        self.readouts = nn.ModuleList(readouts)  # type: ignore[assignment]
 
     def _population(self, size: int) -> LIF:
         return LIF(size, decay_v=self.config.decay_v, width=self.config.surrogate_width)
@@ -100,7 +105,7 @@ class BiTFormer(Component):
                 "BiTFormer: a frame holds NaN or negative numbers; event counts are 0 or more. "
                 "Check the recording or the binning"
             )
-        return x.to(self.embed.synapse.weight.dtype)
+        return x.to(next(self.embed.parameters()).dtype)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One time bin of events to the potentials of every readout."""
@@ -125,7 +130,7 @@ class BiTFormer(Component):
             potentials.append(v)
         return torch.stack(potentials), now
 
-    def credit_readouts(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
+    def readout_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
         """Local gradients of the readouts alone.
 
         Shape:
@@ -137,7 +142,7 @@ class BiTFormer(Component):
             dw |= prefixed(f"readouts.{i}", credit.dw)
         return dw
 
-    def credit(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
+    def local_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
         """Local gradients of every plastic parameter at this one time step.
 
         Each readout's error goes into its own readout and into the one part below it, and stops
@@ -146,13 +151,13 @@ class BiTFormer(Component):
         Shape:
             errors: ``[R, B, classes]``, one error for each readout's potentials.
         """
-        parts = [("embed", self.embed, state["embed"])]
+        parts: list[tuple[str, Component, Any]] = [("embed", self.embed, state["embed"])]
         parts += [
             (f"blocks.{i}", block, state["blocks"][str(i)]) for i, block in enumerate(self.blocks)
         ]
         dw: dict[str, Tensor] = {}
         for i, (name, part, part_state) in enumerate(parts):
-            teacher: Credit = self.readouts[i].credit(errors[i], state["readouts"][str(i)])
+            teacher = self.readouts[i].credit(errors[i], state["readouts"][str(i)])
             error = teacher.send().unflatten(1, (-1, self.config.width))
             dw |= prefixed(f"readouts.{i}", teacher.dw)
             dw |= prefixed(name, part.credit(error, part_state).dw)

@@ -88,7 +88,7 @@ class LIF(Neuron):
             return cpu.gate(error, state.v, self.threshold, self.width)
         return reference.gate(error, state.v, self.threshold, self.width)
 
-    def credit(self, delta: Tensor, state: LIFState) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: LIFState) -> dict[str, Tensor]:
         """Gradient of the bias, whose presynaptic line is a constant 1."""
         if self.bias is None:
             return {}

@@ -10,7 +10,7 @@ from neurobip.component import Component
 class Neuron(Component):
     """A population of point neurons: input currents to spikes, or to graded output.
 
-    Subclasses define ``step(x, state)`` and :meth:`gate`, and :meth:`credit` where they have
+    Subclasses define ``step(x, state)`` and :meth:`gate`, and :meth:`gradient` where they have
     parameters that learn.
     """
 
@@ -18,7 +18,7 @@ class Neuron(Component):
         """Error at the output to error at the input current, at this one time step."""
         raise NotImplementedError(f"{type(self).__name__} sends no error to its input")
 
-    def credit(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the population's own parameters, from the error at its input current."""
         return {}
 

@@ -1,7 +1,7 @@
 """The convolutional synapse from image to image."""
 
-import torch
 from torch import Tensor, nn
+from torch.nn import grad
 
 from neurobip.synapses.synapse import Synapse, SynapseState
 
@@ -43,12 +43,12 @@ class Conv2d(Synapse):
         )
         return current, self.trace(x, state)
 
-    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """The ordinary weight gradient of a convolution, taken of the presynaptic trace."""
         if not self.plastic:
             return {}
         return {
-            "weight": torch.nn.grad.conv2d_weight(
+            "weight": grad.conv2d_weight(
                 state.pre_trace, self.weight.shape, delta,
                 stride=self.stride, padding=self.padding, groups=self.groups,
             )
@@ -63,7 +63,7 @@ class Conv2d(Synapse):
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Error at the input, through the transposed convolution."""
-        return torch.nn.grad.conv2d_input(
+        return grad.conv2d_input(
             state.x.shape, self.weight, delta,
             stride=self.stride, padding=self.padding, groups=self.groups,
         )  # fmt: skip

@@ -40,7 +40,7 @@ class Linear(Synapse):
         """One step: the current into the population."""
         return nn.functional.linear(x, self.weight), self.trace(x, state)
 
-    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``dw = delta x pre_trace`` summed over batch and tokens; the feedback learns the same."""
         outputs, inputs = self.weight.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)

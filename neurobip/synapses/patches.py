@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import grad
 
 from neurobip.synapses.synapse import Synapse, SynapseState
 
@@ -49,7 +50,8 @@ class Patches(Synapse):
         if min(rows, columns) < 1:
             raise ValueError(
                 f"Patches: an image of {height}x{width} holds no patch of "
-                f"{self.patch}x{self.patch} with padding {self.padding}; use a smaller patch or more padding"
+                f"{self.patch}x{self.patch} with padding {self.padding}; "
+                "use a smaller patch or more padding"
             )
         return rows, columns
 
@@ -65,7 +67,7 @@ class Patches(Synapse):
         """One step: the current into every token."""
         return self.cut(x) @ self.weight.flatten(1).T, self.trace(x, state)
 
-    def credit(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``dw = delta x pre_trace``; the trace is kept by pixel and cut into patches here."""
         pre_trace = self.cut(state.pre_trace)
         product = delta.reshape(-1, delta.shape[-1]).T @ pre_trace.reshape(-1, pre_trace.shape[-1])
@@ -79,6 +81,6 @@ class Patches(Synapse):
         """Error at the image: every patch adds to the pixels that it saw."""
         rows, columns = self.grid(*state.x.shape[-2:])
         image = delta.transpose(1, 2).reshape(len(delta), -1, rows, columns)
-        return torch.nn.grad.conv2d_input(
+        return grad.conv2d_input(
             state.x.shape, self.weight, image, stride=self.stride, padding=self.padding
         )

@@ -33,7 +33,7 @@ class Operations(NamedTuple):
 class Synapse(Component):
     """Connections into a population.
 
-    Subclasses define ``step(x, state) -> (current, state)``, :meth:`credit` where they have
+    Subclasses define ``step(x, state) -> (current, state)``, :meth:`gradient` where they have
     plastic weights, and :meth:`send`.
 
     ``decay_trace`` is the share of the presynaptic trace that is lost per step. At the membrane's
@@ -52,7 +52,7 @@ class Synapse(Component):
             return SynapseState(x, x_detached)
         return SynapseState(x, torch.add(x_detached, state.pre_trace, alpha=1 - self.decay_trace))
 
-    def credit(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the synapse's weights: ``delta`` times the presynaptic trace."""
         return {}
 

@@ -98,7 +98,7 @@ def test_credit_equals_autograd(attention, t):
             _, state = model.step(frame, state)
         potentials, now = model.step(frames[t], state)
         error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-        by_hand = model.credit(error, now)
+        by_hand = model.local_gradients(error, now)
     slow = slow_gradients(model, frames[t], state, labels)
     assert by_hand.keys() == slow.keys() == dict(model.named_parameters()).keys()
     for name, gradient in slow.items():
@@ -120,7 +120,7 @@ def test_aligned_feedback_sends_errors_and_learns_the_same_product():
     with torch.no_grad():
         potentials, state = model.step(frames[0])
         error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-        dw = model.credit(error, state)
+        dw = model.local_gradients(error, state)
     for name in dw:
         if name.endswith("feedback"):
             torch.testing.assert_close(dw[name], dw[name.replace("feedback", "weight")])

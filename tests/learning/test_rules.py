@@ -112,7 +112,7 @@ def test_sequence_update_is_the_mean_of_the_steps():
             potentials, state = model.step(frame, state)
             if t >= 1:
                 error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-                for name, gradient in model.credit(error, state).items():
+                for name, gradient in model.local_gradients(error, state).items():
                     expected[name] = expected.get(name, 0) + gradient / 4
     rule.learn(frames, labels)
     for name, parameter in model.named_parameters():

@@ -85,7 +85,9 @@ def test_no_error_passes_from_block_to_block():
         _, state = model(x)
         errors = torch.zeros(3, 3, 10)
         errors[-1] = torch.randn(3, 10)
-        touched = {name for name, g in model.credit(errors, state).items() if g.abs().sum() > 0}
+        touched = {
+            name for name, g in model.local_gradients(errors, state).items() if g.abs().sum() > 0
+        }
     assert touched
     assert all(name.startswith(("blocks.1.", "readouts.2.")) for name in touched)
 

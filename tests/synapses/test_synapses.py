@@ -25,7 +25,7 @@ def test_adjoint_equals_autograd(name):
     delta = torch.randn_like(current)
     current.backward(delta)
     torch.testing.assert_close(synapse.send(delta, state), x.grad)
-    dw = synapse.credit(delta, state)
+    dw = synapse.gradient(delta, state)
     assert dw.keys() == dict(synapse.named_parameters()).keys()
     for key, parameter in synapse.named_parameters():
         torch.testing.assert_close(dw[key], parameter.grad)
