@@ -25,7 +25,7 @@ from neurobip.errors import ConversionError
 FORMAT = "neurobip quantized graph"
 VERSION = 1
 
-NODES = {
+NODES: dict[str, Any] = {
     node.__name__: node
     for node in (
         neurons.Input, neurons.LIF, neurons.ALIF, neurons.LI, neurons.Bipolar,
@@ -90,7 +90,9 @@ def load(path: str | Path) -> QuantizedGraph:
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise ConversionError(f"{path}: damaged or no quantized graph ({error})") from None
     if metadata.get("format") != FORMAT:
-        raise ConversionError(f"{path}: holds no quantized graph; write one with 'neurobip convert'")
+        raise ConversionError(
+            f"{path}: holds no quantized graph; write one with 'neurobip convert'"
+        )
     if metadata.get("version") != str(VERSION):
         raise ConversionError(
             f"{path}: version {metadata.get('version')} of the format, this neurobip reads "

@@ -73,7 +73,8 @@ class IntegerNetwork(Network):
         Raises:
             ConversionError: a wrong shape, or counts that the input population cannot have.
         """
-        largest = self.graph.input.neuron.largest
+        source: Any = self.graph.input.neuron
+        largest = source.largest
         if x.numel() and not 0 <= int(x.min()) <= int(x.max()) <= largest:
             raise ConversionError(
                 f"event counts from {x.min().item()} to {x.max().item()}; expected 0 to {largest}"
@@ -97,7 +98,9 @@ class IntegerNetwork(Network):
             )
         return torch.stack(steps).float(), state or {}
 
-    def neuron_step(self, population: Population, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def neuron_step(
+        self, population: Population, current: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         low, high = self._range[population.name]
         neuron = population.neuron

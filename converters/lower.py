@@ -110,7 +110,9 @@ def lower(part: Any, build: Builder, name: str, sources: Names, skip: str | None
 
 
 @lower.register
-def _(part: Projection, build: Builder, name: str, sources: Names, skip: str | None = None) -> Names:
+def _(
+    part: Projection, build: Builder, name: str, sources: Names, skip: str | None = None
+) -> Names:
     shapes = tuple(build.shape(source) for source in sources)
     try:
         inputs = [Connection(sources, synapse(part.synapse, shapes))]
@@ -144,7 +146,7 @@ def split(part: Projection, build: Builder, name: str, source: str) -> Names:
         raise ConversionError(
             f"{name}: queries, keys and values have to come from a Linear synapse onto LIF"
         )
-    whole = neuron(part.neuron)
+    whole: Any = neuron(part.neuron)
     names = []
     for i, (letter, rows) in enumerate(zip("qkv", part.synapse.weight.chunk(3), strict=True)):
         bias = None if whole.bias is None else np.split(whole.bias, 3)[i]
@@ -177,7 +179,9 @@ AND = LIF(decay_u=1.0, decay_v=1.0, threshold=1.5)
 
 
 @lower.register
-def _(part: NoAttention, build: Builder, name: str, sources: Names, skip: str | None = None) -> Names:
+def _(
+    part: NoAttention, build: Builder, name: str, sources: Names, skip: str | None = None
+) -> Names:
     return (sources[2],)
 
 

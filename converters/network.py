@@ -40,12 +40,14 @@ class Network:
         """The type in which a connection is summed."""
         raise NotImplementedError
 
-    def neuron_step(self, population: Population, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def neuron_step(
+        self, population: Population, current: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         raise NotImplementedError
 
     def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
-        """Queries, keys and values, each ``[B, heads, d, N]``, to the current ``[B, heads, d, N]``."""
+        """Queries, keys and values to the current, each ``[B, heads, d, N]``."""
         raise NotImplementedError
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
@@ -67,7 +69,7 @@ class Network:
             if isinstance(population.neuron, Input):
                 outputs[name] = x
                 continue
-            current: Tensor | None = None
+            current: Any = None
             for i, connection in enumerate(population.inputs):
                 sources = [outputs[source] for source in connection.sources]
                 if isinstance(connection.synapse, Memory):

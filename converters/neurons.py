@@ -2,8 +2,8 @@
 
 In the graph of a trained model the numbers are floats, in the units of the model. In a quantized
 graph they are integers in Lava's units: decays in 1/4096 per step, thresholds in units of the
-accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). The equations in
-floats stand with the model's neurons, those in integers in :mod:`neurobip.converters.integer`.
+accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). The equations
+in floats stand with the model's neurons, those in integers in :mod:`neurobip.converters.integer`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurobip.converters.synapses import Shape
+from neurobip.converters.synapses import Number, Shape
 from neurobip.errors import ConversionError
 
 
@@ -35,9 +35,9 @@ class LIF:
     the power of two that all of its integers are multiples of (Loihi keeps a 13-bit mantissa).
     """
 
-    decay_u: float
-    decay_v: float
-    threshold: float
+    decay_u: Number
+    decay_v: Number
+    threshold: Number
     bias: np.ndarray | None = None
     bias_exponent: int = 0
 
@@ -53,9 +53,9 @@ class ALIF:
     """LIF whose threshold rises by ``jump`` with every spike; ``decay_v`` one entry a channel."""
 
     decay_v: np.ndarray
-    threshold: float
-    decay_a: float
-    jump: float
+    threshold: Number
+    decay_a: Number
+    jump: Number
 
     def population(self, current: Shape) -> Shape:
         """Shape of the population for an input current of the given shape."""
@@ -68,7 +68,7 @@ class ALIF:
 class LI:
     """Leaky integrator that is read by its membrane; ``fraction`` bits lie below one ``a``."""
 
-    decay_v: float
+    decay_v: Number
     fraction: int = 0
 
     def population(self, current: Shape) -> Shape:
@@ -84,10 +84,10 @@ class Bipolar:
     at most ``ceiling``.
     """
 
-    decay_c: float
-    decay_h: float
-    decay_l: float
-    leak: float
+    decay_c: Number
+    decay_h: Number
+    decay_l: Number
+    leak: Number
     shift: int = 6
     ceiling: int = 65535
 

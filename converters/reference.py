@@ -22,7 +22,9 @@ class FloatNetwork(Network):
         """Always double."""
         return torch.float64
 
-    def neuron_step(self, population: Population, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def neuron_step(
+        self, population: Population, current: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         return float_step(population.neuron, current, state)
 

@@ -7,12 +7,16 @@ model, integer in a quantized graph. Nothing in here needs torch or Lava.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neurobip.errors import ConversionError
 
 Shape = tuple[int, int, int]
+
+Number = Any
+"""A float in the graph of a model, an int in a quantized graph."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +34,11 @@ class Conv:
 
     def output(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the current for one source of the given shape."""
-        (channels, height, width) = one_source(self, shapes)
+        channels, height, width = one_source(self, shapes)
         if self.weight.ndim != 4 or self.weight.shape[2] != self.weight.shape[3]:
-            raise ConversionError(f"Conv weight {self.weight.shape}; expected [O, I / groups, k, k]")
+            raise ConversionError(
+                f"Conv weight {self.weight.shape}; expected [O, I / groups, k, k]"
+            )
         outputs, per_group, edge, _ = self.weight.shape
         if per_group * self.groups != channels or outputs % self.groups:
             raise ConversionError(
@@ -72,7 +78,7 @@ class Linear:
 class Identity:
     """Neuron to neuron with one weight for all: shortcuts, and the inputs of an AND."""
 
-    weight: float
+    weight: Number
 
     def output(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the current for one source of the given shape."""
@@ -83,7 +89,7 @@ class Identity:
 class TokenSum:
     """By channel, the sum over all places: ``(C, H, W)`` to ``(C, 1, 1)``."""
 
-    weight: float
+    weight: Number
 
     def output(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the current for one source of the given shape."""
@@ -94,7 +100,7 @@ class TokenSum:
 class Broadcast:
     """By channel, the same to every place: ``(C, 1, 1)`` to ``(C, height, width)``."""
 
-    weight: float
+    weight: Number
     height: int
     width: int
 

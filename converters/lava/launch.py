@@ -49,10 +49,11 @@ def simulate(
             seconds; the message names the population that stood still.
     """
     graph = quantized.graph
-    if frames.ndim != 5 or frames.shape[2:] != graph.input.shape or 0 in frames.shape[:2]:
+    shape = graph.input.shape
+    if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
         raise ConversionError(
-            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, graph.input.shape))}]"
-            " with T and B at least 1"
+            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
+            "T and B at least 1"
         )
     timing = schedule(graph)
     steps, samples = frames.shape[:2]
@@ -142,9 +143,9 @@ def standstill(graph: Graph, finished: np.ndarray | None, total: int) -> str:
 
 
 def reason(lines: list[str]) -> str:
-    """The line of a traceback that says what happened, rather than what followed from it."""
-    named = [line for line in lines if "Error: " in line and not line.startswith(" ")]
-    return (named or lines[-1:])[0].strip()
+    """What the runner says of its end, or the last thing that was said."""
+    said = [line for line in lines if line.startswith("neurobip: ")]
+    return (said or lines)[-1].removeprefix("neurobip: ").strip()
 
 
 def end(runner: subprocess.Popen) -> None:

@@ -70,7 +70,7 @@ class LavaNetwork:
             for i, connection in enumerate(population.inputs):
                 self.connect(population, i, connection)
 
-    def reset(self, latency: int) -> dict[str, int]:
+    def reset(self, latency: int) -> dict[str, Any]:
         """When a part that hears the input after ``latency`` steps starts afresh."""
         # Lava counts time steps from 1.
         return {"reset_interval": self.steps_per_sample, "reset_offset": latency + 1}
@@ -83,18 +83,17 @@ class LavaNetwork:
             self.connect_memory(population, i, connection)
             return
         (source,) = connection.sources
-        shape = self.graph[source].shape
-        synapse: Any
-        if isinstance(connection.synapse, Linear) and (population.name, i, source) not in (
-            self.timing.delay
-        ):
+        delayed = (population.name, i, source) in self.timing.delay
+        process: Any
+        if isinstance(connection.synapse, Linear) and not delayed:
             weight = connection.synapse.weight.astype(np.int32)
-            synapse = Dense(weights=weight, name=name, **self.coding(source, weight))
+            process = Dense(weights=weight, name=name, **self.coding(source, weight))
         else:
-            weights = matrix(connection.synapse, shape, current_shape(population, connection, shape))
-            synapse = self.sparse(weights, population.name, i, source, name)
-        self.populations[source].s_out.connect(synapse.s_in)
-        synapse.a_out.connect(target)
+            shape = self.graph[source].shape
+            weights = matrix(connection.synapse, shape, connection.synapse.output((shape,)))
+            process = self.sparse(weights, population.name, i, source, name)
+        self.populations[source].s_out.connect(process.s_in)
+        process.a_out.connect(target)
 
     def sparse(self, weights: csr_matrix, name: str, i: int, source: str, label: str) -> Any:
         """A sparse connection process, with the delay that the schedule asks for."""
@@ -121,7 +120,7 @@ class LavaNetwork:
 
     def connect_memory(self, population: Population, i: int, connection: Connection) -> None:
         """Add a linear memory; inputs of unequal age come through relays of weight 1."""
-        memory = connection.synapse
+        memory: Any = connection.synapse
         width, height, columns = population.shape
         # It hears its inputs one step before its population hears the memory.
         process = LinearMemory(
@@ -159,11 +158,6 @@ class LavaNetwork:
             self.populations[population.name].s_out.connect(recorder.a_in)
 
 
-def current_shape(population: Population, connection: Connection, source: Any) -> Any:
-    """Shape of the current that a connection brings."""
-    return connection.synapse.output((source,))
-
-
 def message_bits(neuron: Any) -> int:
     """Bits of payload that a spike of this neuron carries; 0 for plain spikes."""
     if isinstance(neuron, Input):
@@ -172,20 +166,19 @@ def message_bits(neuron: Any) -> int:
 
 
 @singledispatch
-def neuron_process(neuron: Any, population: Population, reset: dict[str, int]) -> Any:
+def neuron_process(neuron: Any, population: Population, reset: dict[str, Any]) -> Any:
     """The Lava process of a population.
 
     Raises:
         ConversionError: no process is known for this neuron.
     """
     raise ConversionError(
-        f"{population.name}: no Lava process is known for a population of "
-        f"{type(neuron).__name__}"
+        f"{population.name}: no Lava process is known for a population of {type(neuron).__name__}"
     )
 
 
 @neuron_process.register
-def _(neuron: LIF, population: Population, reset: dict[str, int]) -> Any:
+def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
     mantissa = np.zeros(population.shape[0], dtype=np.int32)
     if neuron.bias is not None:
         mantissa = neuron.bias >> neuron.bias_exponent
@@ -201,7 +194,7 @@ def _(neuron: LIF, population: Population, reset: dict[str, int]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: ALIF, population: Population, reset: dict[str, int]) -> Any:
+def _(neuron: ALIF, population: Population, reset: dict[str, Any]) -> Any:
     return AdaptiveLIF(
         shape=(population.size,),
         decay_v=np.repeat(neuron.decay_v, population.size // population.shape[0]),
@@ -213,14 +206,14 @@ def _(neuron: ALIF, population: Population, reset: dict[str, int]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: LI, population: Population, reset: dict[str, int]) -> Any:
+def _(neuron: LI, population: Population, reset: dict[str, Any]) -> Any:
     return Readout(
         shape=(population.size,), decay_v=neuron.decay_v, fraction=neuron.fraction, **reset
     )
 
 
 @neuron_process.register
-def _(neuron: Bipolar, population: Population, reset: dict[str, int]) -> Any:
+def _(neuron: Bipolar, population: Population, reset: dict[str, Any]) -> Any:
     return BipolarCells(
         pixels=population.shape[1] * population.shape[2],
         decay_c=neuron.decay_c,

@@ -29,9 +29,7 @@ def matrix(synapse: Any, source: Shape, target: Shape) -> csr_matrix:
 @matrix.register
 def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
     outputs, per_group, edge, _ = synapse.weight.shape
-    o, i, ky, kx, y, x = np.ogrid[
-        :outputs, :per_group, :edge, :edge, : target[1], : target[2]
-    ]
+    o, i, ky, kx, y, x = np.ogrid[:outputs, :per_group, :edge, :edge, : target[1], : target[2]]
     channel = o // (outputs // synapse.groups) * per_group + i
     row = y * synapse.stride + ky - synapse.padding
     column = x * synapse.stride + kx - synapse.padding
@@ -40,8 +38,8 @@ def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
     kept = inside & (weight != 0)
     to = (o * target[1] + y) * target[2] + x
     come = (channel * source[1] + row) * source[2] + column
-    parts = (np.broadcast_to(part, kept.shape)[kept] for part in (weight, to, come))
-    return build(*parts, source, target)
+    flat, to, come = (np.broadcast_to(part, kept.shape)[kept] for part in (weight, to, come))
+    return build(flat, to, come, source, target)
 
 
 @matrix.register

@@ -10,58 +10,80 @@ the threads of torch would not survive.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
+import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from neurobip.converters.file import load
 from neurobip.converters.lava.lowering import LavaNetwork
 
+# isort: split
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+
 
 def run(file: Path, folder: Path) -> None:
     """Build the network, run all samples and stop.
 
     Raises:
-        ConversionError: the network cannot be built. RuntimeError: a Lava process failed.
+        ConversionError: the network cannot be built.
     """
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-
     graph = load(file).graph
     frames = np.load(folder / "frames.npy")
     samples, steps = frames.shape[:2]
     network = LavaNetwork(graph, frames.reshape(samples * steps, -1), steps)
     total = samples * steps + network.timing.longest
-    np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     for slot, population in enumerate(graph.populations):
         shape = (total, population.size)
         np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.int32, shape).flush()
+    np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     network.record(folder)
     entry = network.populations[graph.input.name]
     # Populations advance in lock step, so that short channels lose nothing and save memory.
-    compile_config = {"pypy_channel_size": 4}
-    try:
-        entry.run(
-            condition=RunSteps(num_steps=total),
-            run_cfg=Loihi2SimCfg(select_tag="fixed_pt"),
-            compile_config=compile_config,
-        )
-    except RuntimeError:
-        report(entry.runtime)
-        raise
-    finally:
-        if entry.runtime is not None:
-            entry.stop()
+    entry.create_runtime(
+        run_cfg=Loihi2SimCfg(select_tag="fixed_pt"), compile_config={"pypy_channel_size": 4}
+    )
+    threading.Thread(target=watch, args=(entry.runtime,), daemon=True).start()
+    entry.run(condition=RunSteps(num_steps=total))
+    entry.stop()
 
 
-def report(runtime: object) -> None:
-    """Print what failed inside of Lava's processes, which Lava itself keeps to itself."""
-    infrastructure = getattr(runtime, "_messaging_infrastructure", None)
-    for actor in getattr(infrastructure, "actors", ()):
-        if actor.exception:
-            print(actor.exception[1], file=sys.stderr)
+def watch(runtime: Any) -> None:
+    """End the run as soon as one of its processes fails.
+
+    Lava itself waits for the others first, and those wait for the one that failed.
+    """
+    names = [process.name for process in runtime._executable.proc_builders]
+    actors = runtime._messaging_infrastructure.actors
+    while True:
+        time.sleep(0.1)
+        for i, actor in enumerate(actors):
+            try:
+                failure = actor.exception
+            except (OSError, EOFError, ValueError):
+                return  # The run is over and its pipes are closed.
+            if failure:
+                error, trace = failure
+                name = names[i] if i < len(names) else "the runtime service"
+                print(trace, file=sys.stderr)
+                leave(f"{type(error).__name__}: {error} (in the Lava process {name})")
+
+
+def leave(message: str) -> None:
+    """Say why and end at once; waiting for Lava's processes could take forever."""
+    print(f"neurobip: {message}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        run(Path(sys.argv[1]), Path(sys.argv[2]))
+    except BaseException as error:
+        traceback.print_exc()
+        leave(f"{type(error).__name__}: {error}")

@@ -80,7 +80,8 @@ def verify(
         found = simulate(quantized, part.numpy(), timeout=timeout, on_step=on_step)
         for name in names:
             differs = found[name] != expected[name]
-            totals[name] += np.count_nonzero(expected[name]), differs.sum(), overflows[name]
+            counts = np.count_nonzero(expected[name]), np.count_nonzero(differs), overflows[name]
+            totals[name] += np.array(counts)
             steps = np.flatnonzero(differs.reshape(len(differs), -1).any(1))
             if len(steps):
                 first[name] = min(first.get(name, len(differs)), int(steps[0]))

@@ -1,0 +1,129 @@
+"""How many integer steps may stand for a current of 1: every limit on a population's scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from neurobip.converters.bounds import CURRENT, LIMIT, drive
+from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.neurons import ALIF, LIF, Bipolar, Input, Neuron
+from neurobip.converters.synapses import Memory
+from neurobip.errors import ConversionError
+
+GRADED_PEAK = 16.0
+"""Largest graded signal that is kept, in the model's units: no scene has a contrast of e**16."""
+
+HEADROOM = 8
+"""How many thresholds deep a membrane can be inhibited before its 24 bits end."""
+
+SHARP = 256
+"""Fewest integer steps in a threshold behind a memory, whose scale comes in powers of two."""
+
+
+def grid(weight: np.ndarray, bits: int) -> int:
+    """Distance of two neighbouring integer weights; a sign that varies takes one of the bits."""
+    mixed = (weight > 0).any() and (weight < 0).any()
+    return 2 ** (8 - bits + int(mixed))
+
+
+def weight_limit(connection: Connection, unit: float, bits: int) -> float:
+    """Largest scale at which a connection's weights keep within their bits.
+
+    ``unit`` is the model's value of one integer step of its source.
+    """
+    if isinstance(connection.synapse, Memory):
+        return math.inf
+    weight = np.asarray(connection.synapse.weight)
+    largest = float(abs(weight).max(initial=0.0)) * unit
+    return (256 - grid(weight, bits)) / largest if largest else math.inf
+
+
+def capacity(neuron: Neuron) -> float:
+    """Largest integer current that a population takes without overflow.
+
+    Lava's own neurons wrap a current beyond 24 bits; ours saturate, and only the accumulation in
+    the synapse has to fit.
+    """
+    if isinstance(neuron, LIF):
+        # A float graph counts decays in shares, an integer graph in 1/4096 less one.
+        lost = neuron.decay_u if neuron.decay_u <= 1 else (neuron.decay_u + 1) / 4096
+        return CURRENT * max(lost, 1 / 4096)
+    return CURRENT if isinstance(neuron, Bipolar) else LIMIT
+
+
+def largest_current(graph: Graph, population: Population) -> float:
+    """Bound on the current into a population of a float graph, memories left out."""
+    total = 0.0
+    for connection in population.inputs:
+        if isinstance(connection.synapse, Memory):
+            continue
+        source = graph[connection.sources[0]]
+        total += max(map(abs, drive(connection.synapse, (source.shape,)))) * peak(source.neuron)
+    return total
+
+
+def peak(neuron: Neuron) -> float:
+    """Largest output of a neuron, in the model's units."""
+    if isinstance(neuron, Input):
+        return neuron.largest
+    return GRADED_PEAK if isinstance(neuron, Bipolar) else 1.0
+
+
+def current_limit(graph: Graph, population: Population) -> float:
+    """Largest scale at which no input makes the current overflow."""
+    largest = largest_current(graph, population)
+    # Rounding may add half a step to every weight; 2 % leave room for that.
+    return 0.98 * capacity(population.neuron) / largest if largest else math.inf
+
+
+def voltage_limit(population: Population) -> float:
+    """Largest scale at which threshold and bias fit, with room for inhibition below.
+
+    Raises:
+        ConversionError: a threshold that is not positive.
+    """
+    neuron = population.neuron
+    if not isinstance(neuron, LIF | ALIF):
+        return math.inf
+    top, limit, inhibited = neuron.threshold, math.inf, False
+    if isinstance(neuron, ALIF):
+        # What adaptation can add at most, if the cell fires at every step.
+        top += neuron.jump / max(neuron.decay_a, 1 / 4096)
+    elif neuron.bias is not None and neuron.bias.any():
+        # A mantissa of 12 bits and a sign, times up to 2**7, in the domain of a << 6.
+        limit = 4095 * 2**7 / 2**6 / float(abs(neuron.bias).max())
+        inhibited = bool((neuron.bias < 0).any())
+    for connection in population.inputs:
+        if not isinstance(connection.synapse, Memory):
+            inhibited |= bool((np.asarray(connection.synapse.weight) < 0).any())
+    if top <= 0:
+        raise ConversionError(f"a threshold of {top}; expected more than 0")
+    return min(limit, CURRENT / top / (HEADROOM if inhibited else 1.02))
+
+
+def memory_scale(population: Population, memories: list[Memory], limit: float) -> tuple[float, int]:
+    """The scale of a population behind a memory: ``2**bits / gain``, and ``bits``.
+
+    The memory's current is a count, so that its scale is a power of two over the gain.
+
+    Raises:
+        ConversionError: memories of different gains.
+    """
+    gains = {memory.gain for memory in memories}
+    if len(gains) > 1:
+        raise ConversionError(f"its memories have different gains {sorted(gains)}; use one")
+    (gain,) = gains
+    channels, height, width = population.shape
+    memory = memories[0]
+    count = channels // memory.heads * height * width * 2**memory.decay_shift
+    bits = math.floor(math.log2(CURRENT / count / len(memories)))
+    neuron: Any = population.neuron
+    if isinstance(neuron, LIF | ALIF):
+        # A slow memory could in theory hold more than 17 bits; it saturates there rather than
+        # leave the threshold a handful of steps.
+        bits = max(bits, math.ceil(math.log2(SHARP * gain / neuron.threshold)))
+    bits = min(bits, math.floor(math.log2(limit * gain)))
+    return 2.0**bits / gain, bits

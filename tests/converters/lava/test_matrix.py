@@ -1,0 +1,53 @@
+"""The sparse matrix of a connection is its linear map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurobip.converters.graph import Connection
+from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.network import linear_map
+from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, TokenSum
+
+
+def check(synapse, source: tuple[int, int, int], seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 5, source)
+    target = synapse.output((source,))
+    wanted = linear_map(Connection(("x",), synapse), torch.float64)(torch.as_tensor(x)[None])[0]
+    weights = matrix(synapse, source, target)
+    assert weights.dtype == np.int32
+    assert weights.shape == (np.prod(target), np.prod(source))
+    np.testing.assert_array_equal(weights @ x.reshape(-1), wanted.numpy().reshape(-1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    edge=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 3),
+    groups=st.integers(1, 3),
+    size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
+)
+def test_conv(seed: int, edge: int, stride: int, padding: int, groups: int, size) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-255, 255, (2 * groups, 2, edge, edge)).astype(np.int16)
+    check(Conv(weight, stride, padding, groups), (2 * groups, *size), seed)
+
+
+@pytest.mark.parametrize(
+    ("synapse", "source"),
+    [
+        (Linear(np.arange(-30, 30).reshape(2, 30)), (3, 2, 5)),
+        (Identity(-7), (3, 2, 5)),
+        (TokenSum(9), (3, 2, 5)),
+        (Broadcast(11, 4, 2), (3, 1, 1)),
+    ],
+)
+def test_the_others(synapse, source) -> None:
+    check(synapse, source)

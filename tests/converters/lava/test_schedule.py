@@ -1,0 +1,61 @@
+"""Paths of unequal length meet at the same time step."""
+
+from __future__ import annotations
+
+import pytest
+
+from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.lava.schedule import schedule
+from neurobip.converters.lower import to_graph
+from neurobip.converters.neurons import LIF, Input
+from neurobip.converters.synapses import Identity, Memory
+from neurobip.errors import ConversionError
+
+CELL = LIF(4095, 1024, 100)
+
+
+def chain(length: int, *after: Population) -> Graph:
+    populations = [Population("p0", (2, 1, 1), Input(1))]
+    for i in range(1, length + 1):
+        inputs = (Connection((f"p{i - 1}",), Identity(200)),)
+        populations.append(Population(f"p{i}", (2, 1, 1), CELL, inputs))
+    return Graph((*populations, *after), ((after or populations)[-1].name,))
+
+
+def test_each_connection_takes_one_step() -> None:
+    timing = schedule(chain(4))
+    assert timing.latency == {f"p{i}": i for i in range(5)}
+    assert timing.delay == {} and timing.relayed == frozenset()
+    assert timing.longest == 4
+
+
+def test_the_shorter_path_waits() -> None:
+    inputs = tuple(Connection((name,), Identity(100)) for name in ("p3", "p0", "p2"))
+    timing = schedule(chain(3, Population("sum", (2, 1, 1), CELL, inputs)))
+    assert timing.latency["sum"] == 4
+    assert timing.delay == {("sum", 1, "p0"): 3, ("sum", 2, "p2"): 1}
+
+
+def test_a_block_delays_its_shortcuts_alone(make_model) -> None:
+    timing = schedule(to_graph(make_model()))
+    assert timing.delay == {
+        ("blocks.0.out", 1, "embed"): 2,
+        ("blocks.0.down", 1, "blocks.0.out"): 1,
+    }
+
+
+def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
+    inputs = (Connection(("p0", "p2", "p2"), Memory(1, 2, 1.0)),)
+    timing = schedule(chain(2, Population("memory", (2, 1, 1), CELL, inputs)))
+    # A relay takes a step, then the memory takes one.
+    assert timing.latency["memory"] == 4
+    assert timing.relayed == {("memory", 0)}
+    assert timing.delay == {("memory", 0, "p0"): 2}
+
+
+def test_a_wait_beyond_the_synapse_is_refused() -> None:
+    inputs = (Connection(("p65",), Identity(100)), Connection(("p0",), Identity(100)))
+    with pytest.raises(ConversionError, match="far: spikes of 'p0' would have to wait 65 steps"):
+        schedule(chain(65, Population("far", (2, 1, 1), CELL, inputs)))
+    inputs = (Connection(("p63",), Identity(100)), Connection(("p0",), Identity(100)))
+    assert schedule(chain(63, Population("far", (2, 1, 1), CELL, inputs))).delay

@@ -1,0 +1,174 @@
+"""The integer simulator against the same network in plain Python integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.integer import IntegerNetwork, decay, saturated, share, wrap
+from neurobip.converters.lower import to_graph
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.quantize import QuantizedGraph, quantize
+from neurobip.converters.synapses import Conv, Identity, Linear
+from neurobip.errors import ConversionError
+
+STATES = st.integers(-(2**23), 2**23)
+
+
+@given(STATES, st.integers(0, 4096))
+def test_decay_rounds_towards_zero(x: int, lost: int) -> None:
+    kept = abs(x) * (4096 - lost) >> 12
+    value = decay(torch.tensor(float(x), dtype=torch.float64), lost)
+    assert int(value) == (kept if x >= 0 else -kept)
+    assert int(share(torch.tensor(float(x), dtype=torch.float64), 4096 - lost)) == int(value)
+
+
+@pytest.mark.parametrize(
+    ("u", "wrapped"),
+    [
+        (2**23, 2**23),
+        (2**23 + 1, -(2**23) + 1),
+        (-(2**23), 2**23),
+        (-(2**23) + 1, -(2**23) + 1),
+        (5, 5),
+    ],
+)
+def test_wrap_is_that_of_lava(u: int, wrapped: int) -> None:
+    assert int(wrap(torch.tensor(float(u), dtype=torch.float64))) == wrapped
+
+
+def check(graph: Graph, frames: torch.Tensor, slow_network) -> dict[str, torch.Tensor]:
+    """All populations of a batch equal those of its samples in plain Python."""
+    outputs, _ = IntegerNetwork(QuantizedGraph(graph, {})).forward(frames)
+    for b in range(frames.shape[1]):
+        expected = slow_network(graph).run(frames[:, b].numpy().astype(int).tolist())
+        for name, z in expected.items():
+            np.testing.assert_array_equal(outputs[name][:, b].numpy(), z, err_msg=name)
+    return outputs
+
+
+def test_every_neuron_and_synapse(zoo: Graph, make_events, slow_network) -> None:
+    frames = make_events(14, 2, 2, 6, 6, rate=1.0).clamp(max=7)
+    outputs = check(zoo, frames, slow_network)
+    for name, z in outputs.items():
+        assert z.count_nonzero() > 0 or name in ("wrapping", "inhibited"), f"{name} is silent"
+    assert outputs["bipolar"].max() == 1200, "no graded signal reaches its ceiling"
+
+
+def test_zoo_reaches_the_corners(zoo: Graph, make_events) -> None:
+    network = IntegerNetwork(QuantizedGraph(zoo, {}))
+    frames = make_events(14, 2, 2, 6, 6, rate=1.0).clamp(max=7)
+    state, wrapped = None, False
+    for x in frames:
+        _, state = network.step(x, state)
+        wrapped |= bool((state["wrapping"][0] < 0).any())
+    assert wrapped, "the current of 'wrapping' never left its 24 bits"
+    assert saturated(state)["inhibited"] == 6
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Graph:
+    """Two populations of random kind and numbers behind an input of 2x3x3."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    decays = st.integers(0, 4095)
+
+    def neuron(channels: int):
+        kinds = ["lif", "alif", "bipolar"] if channels == 2 else ["lif", "alif"]
+        kind = draw(st.sampled_from(kinds))
+        threshold = draw(st.integers(1, 131071) | st.integers(1, 2000))
+        if kind == "bipolar":
+            return Bipolar(
+                draw(decays), draw(decays), draw(decays), draw(decays),
+                draw(st.integers(0, 8)), draw(st.integers(1, 65535)),
+            )  # fmt: skip
+        if kind == "alif":
+            jump = draw(st.integers(0, 131071))
+            return ALIF(rng.integers(0, 4096, channels), threshold, draw(decays), jump)
+        bias = rng.integers(-4095, 4096, channels) << draw(st.integers(0, 7))
+        return LIF(draw(decays | st.just(4095)), draw(decays), threshold, bias.astype(np.int32))
+
+    def conv(inputs: int, outputs: int, places: int) -> Conv:
+        edge = draw(st.integers(1, places))
+        groups = draw(st.sampled_from([1, 2])) if outputs % 2 == inputs % 2 == 0 else 1
+        weight = rng.integers(-255, 256, (outputs, inputs // groups, edge, edge))
+        return Conv(weight, draw(st.integers(1, 2)), draw(st.integers(0, 1)), groups)
+
+    largest = draw(st.sampled_from([1, 255]))
+    populations = [Population("events", (2, 3, 3), Input(largest))]
+    shape = (2, 3, 3)
+    for i in range(2):
+        synapse = conv(shape[0], draw(st.integers(1, 3)), shape[1])
+        cell = neuron(synapse.weight.shape[0])
+        shape = cell.population(synapse.output((shape,)))
+        connection = Connection((populations[-1].name,), synapse)
+        populations.append(Population(f"p{i}", shape, cell, (connection,)))
+    size = int(np.prod(shape))
+    readout = Connection(("p1",), Linear(rng.integers(-255, 256, (2, size))))
+    node = LI(draw(decays), draw(st.integers(0, 6)))
+    populations.append(Population("readout", (2, 1, 1), node, (readout,)))
+    return Graph(tuple(populations), ("readout",))
+
+
+@settings(max_examples=60, deadline=None)
+@given(graph=chains(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
+def test_random_graphs(slow_network, graph: Graph, seed: int, rate: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.poisson(torch.full((4, 2, 2, 3, 3), rate), generator=generator)
+    check(graph, frames.clamp(max=graph.input.neuron.largest), slow_network)
+
+
+@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+def test_splitting_a_sequence_changes_nothing(make_model, make_events, attention: str) -> None:
+    network = IntegerNetwork(quantize(to_graph(make_model(attention=attention))))
+    frames = make_events(9, 3, 2, 14, 14)
+    whole, _ = network.forward(frames)
+    first, state = network.forward(frames[:4])
+    second, _ = network.forward(frames[4:], state)
+    for name, z in whole.items():
+        assert torch.equal(z, torch.cat([first[name], second[name]])), name
+
+
+def test_samples_of_a_batch_do_not_meet(make_model, make_events) -> None:
+    network = IntegerNetwork(quantize(to_graph(make_model())))
+    frames = make_events(5, 3, 2, 14, 14)
+    together, _ = network.potentials(frames)
+    alone = [network.potentials(frames[:, b : b + 1])[0] for b in range(3)]
+    assert torch.equal(together, torch.cat(alone, 2))
+
+
+def test_potentials_approach_the_model(make_model, make_events) -> None:
+    model = make_model(retina="none")
+    frames = make_events(8, 16, 2, 14, 14)
+    with torch.no_grad():
+        wanted, _ = model(frames)
+    found, _ = IntegerNetwork(quantize(to_graph(model))).potentials(frames)
+    assert found.shape == wanted.shape
+    correlation = torch.corrcoef(torch.stack([found[:, 0].flatten(), wanted[:, 0].flatten()]))
+    assert correlation[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (torch.zeros(1, 2, 5, 6), r"expected \[B, 2, 6, 6\]"),
+        (torch.full((1, 2, 6, 6), 8.0), "from 8.0 to 8.0; expected 0 to 7"),
+        (torch.full((1, 2, 6, 6), -1.0), "expected 0 to 7"),
+    ],
+)
+def test_bad_input(zoo: Graph, frame: torch.Tensor, message: str) -> None:
+    with pytest.raises(ConversionError, match=message):
+        IntegerNetwork(QuantizedGraph(zoo, {})).step(frame)
+
+
+def test_identity_of_one_population() -> None:
+    """A shortcut above the threshold repeats its input, whatever the decay."""
+    inputs = (Connection(("events",), Identity(255)),)
+    cell = Population("copy", (1, 2, 2), LIF(4095, 1024, 227), inputs)
+    graph = Graph((Population("events", (1, 2, 2), Input(1)), cell), ("copy",))
+    frames = torch.tensor([[[[[1, 0], [0, 1]]]], [[[[0, 0], [1, 1]]]]])
+    outputs, _ = IntegerNetwork(QuantizedGraph(graph, {})).forward(frames)
+    assert torch.equal(outputs["copy"], frames.float())

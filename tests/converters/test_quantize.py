@@ -1,0 +1,189 @@
+"""Integers that a chip can hold, and that mean what the floats meant."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurobip.converters.bounds import CURRENT, LIMIT, range_of
+from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.lower import to_graph
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.quantize import quantize
+from neurobip.converters.scale import capacity
+from neurobip.converters.synapses import Conv, Identity, Memory
+from neurobip.errors import ConversionError
+
+
+def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
+    """Every number has the bits that the chip has."""
+    for population, connection in graph.connections():
+        if isinstance(connection.synapse, Memory):
+            memory = connection.synapse
+            assert memory.fraction >= 0 and memory.shift >= 0
+            continue
+        weight = np.asarray(connection.synapse.weight)
+        assert np.issubdtype(weight.dtype, np.integer)
+        mixed = (weight > 0).any() and (weight < 0).any()
+        if mixed:
+            assert weight.min() >= -256 and weight.max() <= 254
+        assert abs(weight).max(initial=0) <= 255 + mixed
+        assert not (weight % 2 ** (8 - weight_bits + int(mixed))).any()
+        low, high = range_of(graph, population)
+        assert max(high, -low) <= capacity(population.neuron)
+    for population in graph.populations:
+        match population.neuron:
+            case LIF() as lif:
+                assert 0 <= lif.decay_u <= 4095 and 0 <= lif.decay_v <= 4095
+                assert 1 <= lif.threshold < 2**17
+                if lif.bias is not None:
+                    assert 0 <= lif.bias_exponent <= 7
+                    assert not (lif.bias % 2**lif.bias_exponent).any()
+                    assert (abs(lif.bias >> lif.bias_exponent) <= 4095).all()
+            case ALIF() as alif:
+                assert (alif.decay_v <= 4095).all() and alif.decay_a <= 4095
+                highest = alif.threshold + alif.jump * 4096 / alif.decay_a
+                assert highest * 64 <= LIMIT, "the adapted threshold leaves its 24 bits"
+            case LI() as li:
+                assert 0 <= li.fraction <= 6
+            case Bipolar() as bipolar:
+                assert bipolar.shift >= 6 and 1 <= bipolar.ceiling <= 65535
+
+
+@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("weight_bits", [8, 6, 4])
+def test_a_model_fits_the_chip(make_model, attention: str, weight_bits: int) -> None:
+    graph = to_graph(make_model(attention=attention))
+    check_ranges(quantize(graph, weight_bits).graph, weight_bits)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    weight_scale=st.floats(1e-3, 10),
+    bias_scale=st.floats(0, 10),
+    decay_u=st.sampled_from([1.0, 0.5, 0.01]),
+    decay_v=st.floats(0, 1),
+    threshold=st.floats(0.1, 10),
+    sign=st.sampled_from([0, 1, -1]),
+)
+def test_any_layer_fits_the_chip(
+    seed, weight_scale, bias_scale, decay_u, decay_v, threshold, sign
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(5, 3, 3, 3)) * weight_scale
+    if sign:
+        weight = sign * abs(weight)
+    bias = rng.normal(size=5) * bias_scale
+    inputs = (Connection(("events",), Conv(weight, padding=1)),)
+    layer = Population("layer", (5, 4, 4), LIF(decay_u, decay_v, threshold, bias), inputs)
+    graph = Graph((Population("events", (3, 4, 4), Input(1)), layer), ("layer",))
+    try:
+        quantized = quantize(graph)
+    except ConversionError as error:
+        assert "rounds to nothing" in str(error)
+        return
+    check_ranges(quantized.graph)
+    integer = quantized.graph["layer"]
+    scale = quantized.layers[0].scale
+    step = 2 if sign == 0 else 1
+    assert abs(integer.inputs[0].synapse.weight / scale - weight).max() <= 0.51 * step / scale
+    assert integer.neuron.threshold / scale == pytest.approx(threshold, abs=0.51 / scale)
+    tolerance = 0.51 * 2**integer.neuron.bias_exponent / 64 / scale
+    assert abs(integer.neuron.bias / 64 / scale - bias).max() <= tolerance
+
+
+def test_no_input_overflows(make_model) -> None:
+    """The brightest input there is: every pixel, every step, either polarity or both."""
+    quantized = quantize(to_graph(make_model()))
+    network = IntegerNetwork(quantized)
+    frames = torch.zeros(6, 3, 2, 14, 14)
+    frames[:, 0], frames[:, 1, 0], frames[:, 2, 1] = 255, 255, 255
+    state = None
+    for x in frames:
+        outputs, state = network.step(x, state)
+        for name, parts in state.items():
+            for part in parts if isinstance(parts, tuple) else (parts,):
+                assert part.abs().max() <= LIMIT, name
+    assert outputs["retina.bipolar"].max() <= quantized.graph["retina.bipolar"].neuron.ceiling
+
+
+def shortcut(weight: float, other: float, threshold: float = 1.0) -> Graph:
+    x = Population("events", (2, 1, 1), Input(1))
+    kernel = np.array([[other, -other], [-other, other]])[:, :, None, None]
+    inputs = (Connection(("events",), Identity(weight)), Connection(("events",), Conv(kernel)))
+    return Graph((x, Population("layer", (2, 1, 1), LIF(1.0, 0.25, threshold), inputs)), ("layer",))
+
+
+@pytest.mark.parametrize("weight", [1.01, 1.125, 1.5])
+@pytest.mark.parametrize("other", [0.01, 0.5, 1.0])
+def test_a_shortcut_stays_above_the_threshold(weight: float, other: float) -> None:
+    layer = quantize(shortcut(weight, other)).graph["layer"]
+    assert layer.inputs[0].synapse.weight > layer.neuron.threshold
+
+
+def test_a_shortcut_that_drowns_is_refused() -> None:
+    with pytest.raises(ConversionError, match="layer: a weight of 1.01 is above the threshold"):
+        quantize(shortcut(1.01, 5.0))
+
+
+def test_memory_meets_its_float(make_events) -> None:
+    """The integer memory's current, in the model's units, is that of the float memory."""
+    from neurobip.converters.reference import FloatNetwork
+
+    x = Population("events", (8, 3, 3), Input(1))
+    qkv = tuple("events" for _ in range(3))
+    read = Population(
+        "read", (8, 3, 3), LIF(1.0, 0.25, 1.0), (Connection(qkv, Memory(2, 2, 2**-3)),)
+    )
+    quantized = quantize(Graph((x, read), ("read",)))
+    memory = quantized.graph["read"].inputs[0].synapse
+    scale = quantized.layers[0].scale
+    assert scale * memory.gain == 2.0 ** (memory.fraction - memory.shift)
+    frames = make_events(12, 1, 8, 3, 3, rate=0.3).clamp(max=1)
+    integer, real = IntegerNetwork(quantized), FloatNetwork(Graph((x, read), ("read",)))
+    si = sf = None
+    for frame in frames:
+        parts = [frame.flatten(2).unflatten(1, (2, -1))] * 3
+        ai, si = integer.memory_step(memory, parts, si)
+        af, sf = real.memory_step(read.inputs[0].synapse, parts, sf)
+        assert (ai / scale - af).abs().max() <= 0.02
+
+
+@pytest.mark.parametrize("decay_shift", [0, 2, 8, 12])
+def test_a_slow_memory_keeps_a_usable_threshold(make_model, decay_shift: int) -> None:
+    quantized = quantize(to_graph(make_model(memory_shift=decay_shift)))
+    assert quantized.graph["blocks.0.attention"].neuron.threshold >= 256
+
+
+def test_potentials_cannot_saturate(make_model) -> None:
+    graph = quantize(to_graph(make_model())).graph
+    for name in graph.outputs:
+        low, high = range_of(graph, graph[name])
+        li = graph[name].neuron
+        assert max(high, -low) * 2**li.fraction * 4096 / li.decay_v <= LIMIT
+
+
+def test_report(make_model) -> None:
+    layers = {layer.name: layer for layer in quantize(to_graph(make_model())).layers}
+    assert "events" not in layers
+    assert layers["embed"].largest_weight == 254
+    assert 0 < layers["embed"].weight_error < 0.02
+    assert layers["blocks.0.attention"].largest_current == CURRENT
+    coarse = {layer.name: layer for layer in quantize(to_graph(make_model()), 4).layers}
+    assert coarse["embed"].weight_error > 10 * layers["embed"].weight_error
+
+
+@pytest.mark.parametrize("weight_bits", [1, 9])
+def test_bits_out_of_range(make_model, weight_bits: int) -> None:
+    with pytest.raises(ConversionError, match="expected 2 to 8"):
+        quantize(to_graph(make_model()), weight_bits)
+
+
+def test_a_threshold_beside_huge_weights_is_refused() -> None:
+    with pytest.raises(ConversionError, match="layer: the threshold of 0.001 rounds to nothing"):
+        quantize(shortcut(0.0, 50.0, threshold=0.001))
