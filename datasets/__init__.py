@@ -9,6 +9,7 @@ if __name__ != "neurobip.datasets":
         "Run from another folder, or `pip install -e .` and import neurobip.datasets"
     )
 
+from neurobip.datasets.augment import Augment
 from neurobip.datasets.cache import cache_folder
 from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
@@ -22,6 +23,7 @@ from neurobip.datasets.splits import Split, choose, fold_of, official, split
 
 __all__ = [
     "EVENT",
+    "Augment",
     "DatasetInfo",
     "NMNIST",
     "Pixel",

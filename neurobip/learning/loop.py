@@ -47,15 +47,25 @@ def build_rule(model: BiTFormer, learn: LearnConfig, total_batches: int) -> Rule
     return kind(model, learn, total_batches)
 
 
-def prepare(model: BiTFormer, learn: LearnConfig, data: Batches) -> dict[str, Tensor]:
-    """What comes before the first epoch: homeostatic calibration on one batch, if asked for.
+def prepare(
+    model: BiTFormer, learn: LearnConfig, data: Batches, samples: int = 96
+) -> dict[str, Tensor]:
+    """What comes before the first epoch: homeostatic calibration, if asked for.
+
+    Args:
+        data: batches of training samples, of which the first ones serve until there are
+            ``samples``; their labels are not looked at.
 
     Returns firing rates by projection, empty without calibration.
     """
     if not learn.calibrate:
         return {}
-    frames, _ = next(iter(data))
-    return calibrate(model, frames)
+    frames: list[Tensor] = []
+    for batch, _ in data:
+        frames.append(batch)
+        if sum(f.shape[1] for f in frames) >= samples:
+            break
+    return calibrate(model, torch.cat(frames, 1)[:, :samples])
 
 
 def fit(

@@ -1,0 +1,53 @@
+"""Every example runs as its first lines say, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurobip.converters.lava.install import installed
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TESTED = {"train_nmnist.py", "retina_on_recording.py", "convert_and_verify.py"}
+
+
+def run(name: str, *words: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *words],
+        capture_output=True, text=True, check=False, cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+@pytest.mark.parametrize("locality", ["block", "aligned"])
+def test_train_on_nmnist(real_nmnist, tmp_path, locality):
+    out = run(
+        "train_nmnist.py", "--epochs", "2", "--samples", "120", "--locality", locality, cwd=tmp_path
+    )
+    assert "epoch  2" in out and "held-out recordings" in out
+
+
+def test_retina_on_a_simulated_recording(tmp_path):
+    out = run("retina_on_recording.py", cwd=tmp_path)
+    assert "transient off" in out
+    assert (tmp_path / "retina.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_retina_on_a_real_recording(real_davis, tmp_path):
+    recording = sorted(real_davis.glob("*.events"))[0]
+    out = run("retina_on_recording.py", str(recording), cwd=tmp_path)
+    assert "(180, 240) pixels" in out
+
+
+@pytest.mark.skipif(None in installed().values(), reason="Lava is not installed")
+def test_convert_and_verify(tmp_path):
+    out = run("convert_and_verify.py", "--attention", "masked", "--samples", "1", cwd=tmp_path)
+    assert "0 mismatches in 1 samples" in out
