@@ -34,7 +34,7 @@ class Controls:
         self.folder, self.out, self.mode = folder / "controls", out, mode
         self.waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.results: dict[str, Control] = {}
-        self.failures: list[NeurobipError] = []
+        self.failures: list[Exception] = []
         self.threads: list[threading.Thread] = []
         self.processes: list[subprocess.Popen[str]] = []
 
@@ -96,7 +96,7 @@ class Controls:
         while not self.failures and (name := self._next()) is not None:
             try:
                 self.results[name] = self._train_apart(name)
-            except NeurobipError as error:
+            except Exception as error:  # raised by finish, in the thread that waits
                 self.failures.append(error)
 
     def _train_apart(self, name: str) -> Control:

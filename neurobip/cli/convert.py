@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,7 @@ def convert(
         one_thread()
         model, checkpoint = load_run(run)
         _, quantized = integers(model)
-        document = {
+        document: dict[str, Any] = {
             "run": str(run),
             "to": to.value,
             "file": str(out),

@@ -78,7 +78,6 @@ def info(
     with reporting(json) as out:
         import numpy as np
 
-        from neurobip.cli.tables import table
         from neurobip.datasets.catalog import available, open_dataset
         from neurobip.datasets.splits import split
 
@@ -105,13 +104,13 @@ def info(
             },
             "split": {part: len(chosen) for part, chosen in parts._asdict().items()},
         }
-        flat = [
-            (key, ", ".join(f"{k}: {v:g}" for k, v in value.items()))
-            if isinstance(value, dict)
-            else (key, value)
-            for key, value in document.items()
-        ]
-        out.emit(document, table("", ("", ""), flat))
+        out.emit(document, "\n".join(f"{key}: {_line(value)}" for key, value in document.items()))
+
+
+def _line(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number:g}" for key, number in value.items())
+    return str(value)
 
 
 def _config(name: str, root: Path | None, samples: int | None, set_: list[str] | None):  # type: ignore[no-untyped-def]

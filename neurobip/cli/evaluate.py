@@ -31,7 +31,8 @@ def evaluate(
 
         opened = open_run(run, set_ or (), out)
         kept = read_metrics(run) if run.is_dir() else {}
-        out.say(f"evaluating epoch {opened.checkpoint.epoch} on {len(opened.data.split.test)}")
+        tested = len(opened.data.split.test)
+        out.say(f"evaluating epoch {opened.checkpoint.epoch} on {tested} test samples")
         result = accuracy(opened.model, opened.data.part("test"))
         document = {
             "run": str(run),

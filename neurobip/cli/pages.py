@@ -91,7 +91,7 @@ def activity_sections(run: Run) -> list[Section]:
                 Picture(
                     raster(spiking, step_ms=step_ms),
                     "A dash is a spike: time to the right, one row a cell. Of large populations an "
-                    "evenly spaced choice of 96 cells is drawn; the rate is that of all cells.",
+                    "evenly spaced choice of 64 cells is drawn; the rate is that of all cells.",
                 )
             ],
         )
@@ -106,7 +106,7 @@ def learning_section(metrics: dict[str, Any]) -> Section:
         pictures = [
             Picture(
                 learning_curve(metrics["history"]),
-                "Training accuracy is that of the answers given while learning, on shifted "
+                "Training accuracy is that of the answers given while learning, on augmented "
                 "samples. The epoch is chosen on validation samples; test samples play no part.",
                 "svg",
             )
@@ -126,10 +126,12 @@ def accuracy_section(metrics: dict[str, Any]) -> Section:
     return Section(
         "Accuracy and its controls",
         [
-            f"All on the same {metrics['samples']} test recordings. Each control network had the "
-            "same training samples, epochs and learning rate and lacks one thing. With "
-            f"{metrics['samples']} samples, one standard error is "
-            f"{100 * standard_error(metrics['accuracy'], metrics['samples']):.1f} points."
+            f"All on the same {metrics['samples']} test recordings, for which one standard error "
+            f"is {100 * standard_error(metrics['accuracy'], metrics['samples']):.1f} points.",
+            "Each control network had the same training samples, epochs and learning rate and "
+            "lacks one thing: attention; trained queries and keys, which stay random; trained "
+            "features, where only the readouts learn. The logistic regression sees the logarithm "
+            "of every pixel's event counts in three time bins.",
         ],
         [
             Picture(

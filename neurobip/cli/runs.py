@@ -220,6 +220,8 @@ def train_run(
             on_epoch=on_epoch,
         )
     metrics = measure(folder, data)
+    if earlier is not None:
+        metrics["controls"] = read_metrics(folder).get("controls", {})
     metrics["seconds"] = round(time.perf_counter() - began, 3)
     write_metrics(folder, metrics)
     return metrics
@@ -227,7 +229,7 @@ def train_run(
 
 def measure(folder: Path, data: Data) -> dict[str, Any]:
     """Test accuracy of a run's best and last epochs, with all that it needs to be understood."""
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
         model, checkpoint = load_run(folder, name)
         # The last epoch is often the best one too; it need not be run twice.

@@ -11,20 +11,20 @@ from rich.table import Table
 #: What the keys of the controls mean, in words.
 CONTROLS = {
     "no_attention": "no attention",
-    "frozen_qk": "frozen random queries and keys",
-    "frozen_features": "frozen features, trained readouts",
-    "logistic_regression": "logistic regression on event counts",
+    "frozen_qk": "random q and k",
+    "frozen_features": "random features",
+    "logistic_regression": "logistic regression",
 }
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    """A plain table; all columns but the first are numbers and stand to the right."""
-    made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Group:
+    """A plain table below its title; all columns but the first are numbers, to the right."""
+    made = Table(box=None, padding=(0, 2, 0, 0), show_header=any(columns))
     for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i == 0 else "right")
+        made.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
-    return made
+    return Group(title, made) if title else Group(made)
 
 
 def named_accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -37,7 +37,7 @@ def named_accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
     return named
 
 
-def accuracy_table(metrics: Mapping[str, Any], run: str) -> Table:
+def accuracy_table(metrics: Mapping[str, Any], run: str) -> Group:
     """The accuracy of a run beside its controls."""
     rows = [(name, f"{100 * value:.2f} %") for name, value in named_accuracies(metrics).items()]
     last = metrics.get("last")
@@ -86,7 +86,7 @@ def layers_table(document: Mapping[str, Any]) -> Group:
         )
         for layer in document["layers"]
     ]
-    columns = ("layer", "neurons", "threshold", "largest weight", "weight error", "largest current")
+    columns = ("layer", "neurons", "threshold", "max weight", "error", "max current")
     title = f"{document['file']}: {document['bytes'] / 2**20:.2f} MiB"
     notes = []
     if "latency_steps" in document:

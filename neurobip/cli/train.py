@@ -33,8 +33,11 @@ def train(
 ) -> None:
     """Train a network from a configuration and measure it on the test set."""
     from neurobip.config import load_config
+    from neurobip.errors import ConfigError
 
     with reporting(json) as output:
+        if resume and overwrite:
+            raise ConfigError("--resume goes on with a run and --overwrite replaces it; choose one")
         settings = load_config(config, set_ or ())
         folder = out or Path("runs") / config.stem
 
@@ -43,13 +46,14 @@ def train(
         from neurobip.cli.tables import accuracy_table
 
         data = open_data(settings, output)
-        begin = {"resume": resume, "overwrite": overwrite}
         if controls:
-            mode = next((name for name, chosen in begin.items() if chosen), "")
+            mode = "resume" if resume else "overwrite" if overwrite else ""
             with Controls(settings, folder, output, mode) as beside:
-                metrics = train_run(settings, folder, data, output, **begin)
+                metrics = train_run(
+                    settings, folder, data, output, resume=resume, overwrite=overwrite
+                )
                 beside.finish(metrics, data)
             write_metrics(folder, metrics)
         else:
-            metrics = train_run(settings, folder, data, output, **begin)
+            metrics = train_run(settings, folder, data, output, resume=resume, overwrite=overwrite)
         output.emit({"run": str(folder), **metrics}, accuracy_table(metrics, str(folder)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def tidy(axes: Axes, *, grid: str | None = None) -> None:
+def tidy(axes: Axes, *, grid: Literal["x", "y"] | None = None) -> None:
     """Quiet axes: no box, muted ticks, and at wish a grid along one axis (``"x"`` or ``"y"``)."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -15,7 +15,7 @@ WIDTH_POINTS, HEIGHT_POINTS = 335.0, 46.0
 
 
 def raster(
-    layers: Mapping[str, Tensor], *, most_cells: int = 96, step_ms: float | None = None
+    layers: Mapping[str, Tensor], *, most_cells: int = 64, step_ms: float | None = None
 ) -> Figure:
     """One panel for every population, time to the right, one row a cell.
 
@@ -60,6 +60,7 @@ def raster(
         axes.set_yticks([])
         tidy(axes)
         axes.spines["left"].set_visible(False)
+        axes.tick_params(bottom=axes is panels[-1])
         axes.set_title(name, loc="left", fontsize=10, color=INK, pad=3)
         axes.set_title(
             f"{total} cells, {100 * rate:.1f} % a step",

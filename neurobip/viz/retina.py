@@ -41,8 +41,8 @@ def retina_pictures(
     seen, said = frames.float().numpy(), spikes.float().numpy()
     rows = {
         "events": seen[:, 1] - seen[:, 0],
-        "sustained cells": said[:, 0] - said[:, 1],
-        "transient cells": said[:, 2] - said[:, 3],
+        "sustained": said[:, 0] - said[:, 1],
+        "transient": said[:, 2] - said[:, 3],
     }
     height, width = frames.shape[-2:]
     figure = new_figure(WIDTH, 0.4 + 3 * (WIDTH - 0.4) / columns * height / width)
