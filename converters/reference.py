@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.converters.graph import Connection, Population
-from neurobip.converters.network import Network
+from neurobip.converters.network import Network, State
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
@@ -21,6 +21,10 @@ class FloatNetwork(Network):
     def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:
         """Always double."""
         return torch.float64
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
+        """One time step: the output of every population by name, and the state."""
+        return super().step(x.double(), state)
 
     def neuron_step(
         self, population: Population, current: Tensor, state: Any
