@@ -10,6 +10,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+# The tensors of the tests are small: threads would wait for each other longer than they work.
+torch.set_num_threads(1)
+
 # The first call of a kernel compiles it, which no deadline of a test should have to allow for.
 settings.register_profile("compiled", deadline=None)
 settings.load_profile("compiled")

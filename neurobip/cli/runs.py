@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -260,7 +261,9 @@ def logistic_control(data: Data) -> Control:
     """Logistic regression on log event counts in three time bins, on the run's own split."""
     features = count_features(np.asarray(data.dataset.frames))
     train, valid, test = ((features[part], data.dataset.labels[part]) for part in data.split)
-    return logistic_regression(train, valid, test)
+    # One thread, as in one_thread: beside another busy process more of them take far longer.
+    with threadpool_limits(1):
+        return logistic_regression(train, valid, test)
 
 
 def add_control(metrics: dict[str, Any], name: str, control: Control) -> None:
