@@ -71,15 +71,23 @@ class IntegerNetwork(Network):
         """One time step: the output of every population by name, and the state.
 
         Raises:
-            ConversionError: a wrong shape, or counts that the input population cannot have.
+            ConversionError: a wrong shape, or numbers that are no counts.
+        """
+        return super().step(self.counts(x), state)
+
+    def counts(self, x: Tensor) -> Tensor:
+        """Event counts as the input population takes them, saturated at its largest.
+
+        Raises:
+            ConversionError: a negative number, a fraction or NaN.
         """
         source: Any = self.graph.input.neuron
-        largest = source.largest
-        if x.numel() and not 0 <= int(x.min()) <= int(x.max()) <= largest:
+        if x.dtype != torch.uint8 and not bool(((x >= 0) & (x == x.floor())).all()):
             raise ConversionError(
-                f"event counts from {x.min().item()} to {x.max().item()}; expected 0 to {largest}"
+                "event counts are whole numbers from 0; the frames hold something else, from "
+                f"{x.min().item():g} to {x.max().item():g}"
             )
-        return super().step(x.to(torch.float32), state)
+        return x.clamp(max=source.largest).float()
 
     def potentials(self, x_seq: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """What the model's ``forward`` returns, computed in integers.

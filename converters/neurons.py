@@ -18,7 +18,7 @@ from neurobip.errors import ConversionError
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """What comes from outside: counts of events, whole numbers from 0 to ``largest``."""
+    """What comes from outside: counts of events; what is above ``largest`` counts as that."""
 
     largest: int = 255
 

@@ -28,6 +28,7 @@ from neurobip.converters.scale import (
     capacity,
     current_limit,
     grid,
+    largest_count,
     largest_current,
     memory_scale,
     voltage_limit,
@@ -88,9 +89,10 @@ def quantize(graph: Graph, weight_bits: int = 8) -> QuantizedGraph:
     """
     if not 2 <= weight_bits <= 8:
         raise ConversionError(f"weight_bits = {weight_bits}; expected 2 to 8")
-    work = Rounding(graph, weight_bits)
+    seen = replace(graph.input, neuron=Input(largest_count(graph, weight_bits)))
+    work = Rounding(Graph((seen, *graph.populations[1:]), graph.outputs), weight_bits)
     done: list[Population] = []
-    for population in graph.populations:
+    for population in work.graph.populations:
         try:
             done.append(work.population(population))
         except ConversionError as error:

@@ -19,6 +19,9 @@ GRADED_PEAK = 16.0
 HEADROOM = 8
 """How many thresholds deep a membrane can be inhibited before its 24 bits end."""
 
+BRIGHT = 15
+"""Event counts a bin up to here are always told apart."""
+
 SHARP = 256
 """Fewest integer steps in a threshold behind a memory, whose scale comes in powers of two."""
 
@@ -77,6 +80,24 @@ def current_limit(graph: Graph, population: Population) -> float:
     largest = largest_current(graph, population)
     # Rounding may add half a step to every weight; 2 % leave room for that.
     return 0.98 * capacity(population.neuron) / largest if largest else math.inf
+
+
+def largest_count(graph: Graph, bits: int) -> int:
+    """Where event counts saturate: 255, or less where LIF neurons see them directly.
+
+    A current that overflows in Lava's LIF comes in again with the other sign. So that weights keep
+    their bits in spite of that, counts of a pixel and bin that hardly occur are given up.
+    """
+    source: Any = graph.input.neuron
+    largest = int(source.largest)
+    for reader, connection in graph.readers(graph.input.name):
+        if not isinstance(reader.neuron, LIF) or isinstance(connection.synapse, Memory):
+            continue
+        wanted = min(voltage_limit(reader), weight_limit(connection, 1.0, bits))
+        current = max(map(abs, drive(connection.synapse, (graph.input.shape,)))) * wanted
+        if current:
+            largest = min(largest, max(BRIGHT, int(0.98 * capacity(reader.neuron) / current)))
+    return largest
 
 
 def voltage_limit(population: Population) -> float:

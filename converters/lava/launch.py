@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def simulate(
     afresh.
 
     Args:
-        frames: event counts, whole numbers.
+        frames: event counts, whole numbers; they saturate as the graph's input says.
         timeout: seconds without a finished time step after which the run is stopped.
         on_step: is told the finished and the total number of time steps.
 
@@ -50,6 +51,7 @@ def simulate(
     """
     graph = quantized.graph
     shape = graph.input.shape
+    source: Any = graph.input.neuron
     if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
         raise ConversionError(
             f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
@@ -61,7 +63,8 @@ def simulate(
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
         folder = Path(name)
         save(quantized, folder / "network.safetensors")
-        np.save(folder / "frames.npy", frames.swapaxes(0, 1).astype(np.int32))
+        counts = np.minimum(frames, source.largest).swapaxes(0, 1)
+        np.save(folder / "frames.npy", counts.astype(np.int32))
         supervise([*COMMAND, str(folder / "network.safetensors"), name], folder, graph, total,
                   timeout, on_step)  # fmt: skip
         recorded = {}

@@ -77,7 +77,8 @@ def verify(
     first: dict[str, int] = {}
     for part in x.split(SAMPLES_PER_RUN, dim=1):
         expected, overflows = record(network, part)
-        found = simulate(quantized, part.numpy(), timeout=timeout, on_step=on_step)
+        frames_seen = network.counts(part).to(torch.int32).numpy()
+        found = simulate(quantized, frames_seen, timeout=timeout, on_step=on_step)
         for name in names:
             differs = found[name] != expected[name]
             counts = np.count_nonzero(expected[name]), np.count_nonzero(differs), overflows[name]

@@ -215,7 +215,8 @@ def zoo_graph(seed: int = 0) -> Graph:
         ("k", (6, 3, 3), LIF(4095, 1024, 100, bias(6), 3), [(("lif",), conv(6, 6))]),
         ("v", (6, 3, 3), LIF(4095, 4095, 100, bias(6), 3), [(("k",), conv(6, 6))]),
         ("memory", (6, 3, 3), LIF(4095, 1024, 60),
-         [(("q", "k", "v"), Memory(2, 1, 1.0, 5, 2)), (("lif",), Identity(20))]),
+         [(("q", "k", "v"), Memory(2, 1, 1.0, 5, 2)), (("lif",), Identity(20)),
+          (("k",), Conv(np.zeros((6, 6, 1, 1), dtype=np.int16)))]),
         ("instant", (6, 3, 3), LIF(4095, 1024, 40), [(("k", "k", "q"), Memory(3, 0, 1.0, 4, 1))]),
         ("sum", (6, 1, 1), LIF(2000, 1024, 255), [(("v",), TokenSum(255))]),
         ("and", (6, 3, 3), LIF(4095, 4095, 382),
@@ -223,7 +224,8 @@ def zoo_graph(seed: int = 0) -> Graph:
         ("late", (5, 1, 1), LIF(4095, 300, 500),
          [(("lif",), Linear(mixed(5, 54))), (("memory",), Linear(mixed(5, 54)))]),
         ("readout", (3, 1, 1), LI(512, 3),
-         [(("memory",), Linear(mixed(3, 54))), (("and",), Linear(mixed(3, 54)))]),
+         [(("memory",), Linear(mixed(3, 54))), (("and",), Linear(mixed(3, 54))),
+          (("and",), Linear(np.zeros((3, 54), dtype=np.int16)))]),
         ("other", (2, 1, 1), LI(4000, 6), [(("late",), Linear(-abs(mixed(2, 5))))]),
     ]  # fmt: skip
     populations = [

@@ -160,6 +160,23 @@ def test_a_slow_memory_keeps_a_usable_threshold(make_model, decay_shift: int) ->
     assert quantized.graph["blocks.0.attention"].neuron.threshold >= 256
 
 
+def test_weights_keep_their_bits_where_lif_sees_the_events(make_model) -> None:
+    graph = quantize(to_graph(make_model(retina="none"))).graph
+    assert 15 <= graph.input.neuron.largest < 255
+    assert graph["embed"].neuron.threshold > 60
+    with_retina = quantize(to_graph(make_model())).graph
+    assert with_retina.input.neuron.largest == 255
+
+
+def test_a_fresh_model_whose_readouts_are_zero(make_model) -> None:
+    model = make_model()
+    for readout in model.readouts:
+        torch.nn.init.zeros_(readout.synapse.weight)
+    quantized = quantize(to_graph(model))
+    check_ranges(quantized.graph)
+    assert quantized.layers[-1].weight_error == 0
+
+
 def test_potentials_cannot_saturate(make_model) -> None:
     graph = quantize(to_graph(make_model())).graph
     for name in graph.outputs:
