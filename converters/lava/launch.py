@@ -153,6 +153,8 @@ def reason(lines: list[str]) -> str:
 
 def end(runner: subprocess.Popen) -> None:
     """End the runner and every process that it forked, which are one process group."""
+    if runner.poll() == 0:
+        return  # It stopped Lava itself and waited for all of them.
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(runner.pid, sign)
