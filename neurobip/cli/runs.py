@@ -201,10 +201,11 @@ def train_run(
             advance(batch, config.learn.epochs * per_epoch)
 
         def on_epoch(record: EpochRecord) -> None:
-            best = max((row["valid_accuracy"] for row in history), default=-1.0)
+            # The loss tells epochs apart that are equal in the accuracy of a few samples.
+            best = min((row["valid_loss"] for row in history), default=math.inf)
             history.append(record._asdict())
             checkpoint = capture(config, record.epoch, model, rule.state_dict(), history)
-            save_run(folder, checkpoint, best=record.valid_accuracy > best)
+            save_run(folder, checkpoint, best=record.valid_loss < best)
             out.say(
                 f"{title}: epoch {record.epoch}/{config.learn.epochs}  loss {record.loss:.3f}  "
                 f"train {record.train_accuracy:.3f}  valid {record.valid_accuracy:.3f}  "

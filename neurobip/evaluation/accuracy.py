@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from neurobip.models import BiTFormer
 
@@ -14,11 +15,14 @@ class Accuracy(NamedTuple):
 
     Attributes:
         confusion: ``[classes, classes]`` counts, true label by row, answer by column.
+        loss: mean cross-entropy of the last readout, averaged over time. It tells epochs apart
+            where there are too few samples for the accuracy to do so.
     """
 
     accuracy: float
     samples: int
     confusion: Tensor
+    loss: float
 
 
 @torch.no_grad()
@@ -33,12 +37,15 @@ def accuracy(model: BiTFormer, data: Iterable[tuple[Tensor, Tensor]]) -> Accurac
     """
     classes = model.config.classes
     confusion = torch.zeros(classes, classes, dtype=torch.long)
+    loss = 0.0
     for frames, labels in data:
         potentials, _ = model(frames)
         confusion.index_put_(
             (labels, model.decide(potentials)), torch.ones(len(labels), dtype=torch.long), True
         )
+        logits = model.config.readout_decay * potentials[:, -1].mean(0)
+        loss += float(cross_entropy(logits, labels, reduction="sum"))
     samples = int(confusion.sum())
     if samples == 0:
         raise ValueError("accuracy: the data hold no sample")
-    return Accuracy(int(confusion.trace()) / samples, samples, confusion)
+    return Accuracy(int(confusion.trace()) / samples, samples, confusion, loss / samples)

@@ -25,6 +25,7 @@ class EpochRecord(NamedTuple):
     loss: float
     train_accuracy: float
     valid_accuracy: float
+    valid_loss: float
     seconds: float
 
 
@@ -98,11 +99,13 @@ def fit(
             correct, samples = correct + result.correct, samples + result.samples
             if on_batch is not None:
                 on_batch(epoch, result)
+        checked = accuracy(rule.model, valid())
         record = EpochRecord(
             epoch + 1,
             losses / samples,
             correct / samples,
-            accuracy(rule.model, valid()).accuracy,
+            checked.accuracy,
+            checked.loss,
             time.perf_counter() - began,
         )
         records.append(record)

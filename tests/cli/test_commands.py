@@ -24,7 +24,7 @@ def test_train_leaves_a_run(small_config: Path, small_run: Path) -> None:
     assert load_config(small_run / "config.yaml") == load_config(small_config)
     metrics = json.loads((small_run / "metrics.json").read_text())
     assert [row["epoch"] for row in metrics["history"]] == [1, 2]
-    chosen = max(metrics["history"], key=lambda row: row["valid_accuracy"])
+    chosen = min(metrics["history"], key=lambda row: row["valid_loss"])
     assert metrics["best"]["epoch"] == chosen["epoch"] and metrics["last"]["epoch"] == 2
     assert metrics["accuracy"] == metrics["best"]["test_accuracy"]
     assert sum(metrics["split"].values()) == 90

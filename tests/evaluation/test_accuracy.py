@@ -1,5 +1,7 @@
 """Accuracy counts what it should."""
 
+import math
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ class Fixed:
 
     class config:
         classes = 4
+        readout_decay = 1.0
 
     def __call__(self, frames):
         answer = frames.sum(0)[:, 0, 0, 0].long()
@@ -29,6 +32,10 @@ def test_confusion_and_share():
     assert result.accuracy == 4 / 5 and result.samples == 5
     assert result.confusion[2].tolist() == [0, 1, 1, 0]
     assert result.confusion.sum() == 5
+    # A potential of 1 for the answer, 0 for the other three classes; one of five answers is wrong.
+    e = torch.e
+    expected = 4 / 5 * math.log((e + 3) / e) + 1 / 5 * math.log(e + 3)
+    assert result.loss == pytest.approx(expected)
 
 
 def test_no_sample_is_named():
