@@ -10,11 +10,12 @@ from neurobip.synapses.synapse import SynapseState
 
 
 @lru_cache(maxsize=16)
-def _bands(edge: int, size: int, device: torch.device) -> Tensor:
+def _bands(edge: int, size: int, like: tuple[torch.dtype, torch.device]) -> Tensor:
     """Where tap ``k`` of a centred profile stands: ``[size, edge, edge]`` of zeros and ones."""
+    dtype, device = like
     taps = torch.arange(size, device=device) - size // 2
     place = torch.arange(edge, device=device)
-    return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).float()
+    return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).to(dtype)
 
 
 class Separable(Conv2d):
@@ -51,13 +52,9 @@ class Separable(Conv2d):
     def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
         """One step: mix the channels, then rows, then columns."""
         height, width = x.shape[-2:]
-        size = self.profile.shape[1]
-        rows = torch.tensordot(self.profile, _bands(height, size, x.device), 1)
-        columns = (
-            rows
-            if width == height
-            else torch.tensordot(self.profile, _bands(width, size, x.device), 1)
-        )
+        size, like = self.profile.shape[1], (self.profile.dtype, self.profile.device)
+        rows = torch.tensordot(self.profile, _bands(height, size, like), 1)
+        columns = torch.tensordot(self.profile, _bands(width, size, like), 1)
         if self.groups == 1:
             mixed = torch.einsum("oi,bihw->bohw", self.mix, x)
         else:

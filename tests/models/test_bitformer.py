@@ -132,3 +132,12 @@ def test_answer_is_the_largest_potential_over_time():
 def test_bad_frames_are_named(frame, words):
     with pytest.raises(DataError, match=words):
         network().step(frame)
+
+
+def test_runs_in_double_precision():
+    model, x = network(), events()
+    with torch.no_grad():
+        single, _ = model(x)
+        double, _ = model.double()(x)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(single, double.float(), rtol=1e-3, atol=1e-3)
