@@ -42,7 +42,7 @@ INT8_45NM = EnergyTable(
     update=0.26,
     source="Horowitz 2014, as above",
     assumes="8-bit integers at 45 nm: addition 0.03 pJ, multiplication 0.2 pJ; otherwise as "
-    "45nm-fp32. Used for the quantised network without spikes, which runs once a sample on "
+    "45nm-fp32. The quantised network without spikes runs once a sample on "
     "summed frames.",
 )
 
