@@ -68,7 +68,7 @@ class Controls:
             NeurobipError: a helper failed; the message is the one that it ended with.
         """
         add_logistic(metrics, data, self.out)
-        while (name := self._next()) is not None:
+        while not self.failures and (name := self._next()) is not None:
             done = train_run(
                 self.configs[name],
                 self.folder / name,
@@ -106,7 +106,12 @@ class Controls:
         command = [sys.executable, "-m", "neurobip.cli", "train", str(source), "--json"]
         command += ["--out", str(folder), *([f"--{self.mode}"] if self.mode else [])]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
         self.processes.append(process)
         answer: list[str] = []
@@ -117,8 +122,14 @@ class Controls:
         for line in process.stderr:
             self.out.say(line.rstrip().replace("training:", f"control {name}:"))
         reader.join()
-        if process.wait() != 0:
-            raise NeurobipError(f"control {name}: {line.strip() or 'ended without a word'}")
+        code = process.wait()
+        if code == 2:
+            raise NeurobipError(f"control {name}: {line.strip()}")
+        if code != 0:
+            raise NeurobipError(
+                f"control {name}: its process ended with code {code} (below 0: by that signal); "
+                f"last words: {line.strip() or 'none'}; try it alone: {' '.join(command)}"
+            )
         metrics = json.loads(answer[0])
         return Control(metrics["accuracy"], metrics["samples"])
 
