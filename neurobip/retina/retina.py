@@ -14,8 +14,8 @@ from neurobip.retina.horizontal import center_surround
 class Retina(Component):
     """Two projections: events to bipolar cells, bipolar cells to ganglion cells.
 
-    The weights are fixed by anatomy, nothing in here learns. State is twelve numbers a pixel: four of
-    the bipolar stage, membrane and adaptation of four ganglion cells.
+    The weights are fixed by anatomy, nothing in here learns. State is twelve numbers a pixel:
+    four of the bipolar stage, membrane and adaptation of four ganglion cells.
 
     Args:
         contrast: change of log intensity that one event stands for.

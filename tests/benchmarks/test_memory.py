@@ -1,4 +1,4 @@
-"""Training memory, as the operating system counts it: flat for the local rule, growing otherwise."""
+"""Training memory as the operating system counts it: flat for the local rule, else growing."""
 
 import json
 import subprocess
