@@ -36,7 +36,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """A line of progress."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def emit(self, document: Mapping[str, Any], text: RenderableType) -> None:
         """The result: the document as JSON, or the text for people."""

@@ -105,9 +105,10 @@ def learning_section(metrics: dict[str, Any]) -> Section:
     if metrics["history"]:
         pictures = [
             Picture(
-                learning_curve(metrics["history"]),
+                learning_curve(metrics["history"], metrics["best"]["epoch"]),
                 "Training accuracy is that of the answers given while learning, on augmented "
-                "samples. The epoch is chosen on validation samples; test samples play no part.",
+                "samples. The epoch with the least loss on validation samples is chosen; test "
+                "samples play no part.",
                 "svg",
             )
         ]

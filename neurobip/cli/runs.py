@@ -201,13 +201,14 @@ def train_run(
             advance(batch, config.learn.epochs * per_epoch)
 
         def on_epoch(record: EpochRecord) -> None:
+            check_finite(record, model)
             # The loss tells epochs apart that are equal in the accuracy of a few samples.
             best = min((row["valid_loss"] for row in history), default=math.inf)
             history.append(record._asdict())
             checkpoint = capture(config, record.epoch, model, rule.state_dict(), history)
             save_run(folder, checkpoint, best=record.valid_loss < best)
             out.say(
-                f"{title}: epoch {record.epoch}/{config.learn.epochs}  loss {record.loss:.3f}  "
+                f"{title}: epoch {record.epoch}/{config.learn.epochs}  loss {record.loss:.4g}  "
                 f"train {record.train_accuracy:.3f}  valid {record.valid_accuracy:.3f}  "
                 f"{record.seconds:.0f} s"
             )
@@ -227,6 +228,18 @@ def train_run(
     metrics["seconds"] = round(time.perf_counter() - began, 3)
     write_metrics(folder, metrics)
     return metrics
+
+
+def check_finite(record: EpochRecord, model: BiTFormer) -> None:
+    """Stop a run whose numbers have left the range of floats; its last checkpoint stays.
+
+    Raises:
+        ConfigError: the loss or a parameter is not finite.
+    """
+    wild = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+    if wild or not math.isfinite(record.loss):
+        what = f"{wild[0]} is no longer finite" if wild else f"the loss is {record.loss}"
+        raise ConfigError(f"epoch {record.epoch}: {what}; the run diverges, lower learn.lr")
 
 
 def measure(folder: Path, data: Data) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, WIDTH, new_figure, tidy
 
 
-def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
+def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
     """Accuracy on training and validation samples by epoch, and the epoch that was chosen.
 
-    ``history`` has a mapping for each epoch with ``epoch``, ``train_accuracy`` and, where there
-    are validation samples, ``valid_accuracy``.
+    ``history`` has a mapping for each epoch with ``epoch``, ``train_accuracy`` and
+    ``valid_accuracy``; ``chosen`` is an epoch of it.
 
     Raises:
-        ValueError: an empty history.
+        ValueError: an empty history, or a chosen epoch that is not in it.
     """
     if not history:
         raise ValueError("learning_curve: the history is empty; train for at least one epoch")
@@ -26,21 +26,22 @@ def learning_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
     axes = figure.subplots()
     train = [100 * row["train_accuracy"] for row in history]
     axes.plot(epochs, train, color=ORANGE, marker="o", ms=4, lw=1.8, label="training")
-    valid = [row.get("valid_accuracy") for row in history]
-    if all(value is not None for value in valid):
-        percent = [100 * value for value in valid if value is not None]
-        axes.plot(epochs, percent, color=BLUE, marker="o", ms=4, lw=1.8, label="validation")
-        best = max(range(len(percent)), key=percent.__getitem__)
+    valid = [100 * row["valid_accuracy"] for row in history]
+    axes.plot(epochs, valid, color=BLUE, marker="o", ms=4, lw=1.8, label="validation")
+    if chosen is not None:
+        if chosen not in epochs:
+            raise ValueError(f"learning_curve: epoch {chosen} is not among {epochs}")
+        at = epochs.index(chosen)
         axes.annotate(
-            f"chosen: {percent[best]:.1f} %",
-            (epochs[best], percent[best]),
+            f"chosen: {valid[at]:.1f} %",
+            (chosen, valid[at]),
             xytext=(0, 9),
             textcoords="offset points",
-            ha="right" if best == len(percent) - 1 and best > 0 else "center",
+            ha="right" if at == len(epochs) - 1 and at > 0 else "center",
             fontsize=9,
             color=BLUE,
         )
-        axes.plot(epochs[best], percent[best], "o", ms=9, mfc="none", mec=BLUE, mew=1.4)
+        axes.plot(chosen, valid[at], "o", ms=9, mfc="none", mec=BLUE, mew=1.4)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy (%)")
     axes.set_xticks(epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neurobip.checkpoint import LAST, read
 from neurobip.cli.main import run
 
 
@@ -50,6 +51,14 @@ def test_values_that_do_not_fit(
     config: Path, override: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     fails(["train", str(config), "--set", override], capsys, *words)
+
+
+@pytest.mark.parametrize("rule", ["local", "bptt"])
+def test_a_run_that_diverges(config: Path, rule: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = config.parent / "run"
+    settings = ["--set", "learn.lr=1e37", "--set", f"learn.rule={rule}", "--set", "model.depth=1"]
+    fails(["train", str(config), "--out", str(out), *settings], capsys, "epoch 1", "learn.lr")
+    assert read(out / LAST).epoch == 0
 
 
 def test_no_such_run_or_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

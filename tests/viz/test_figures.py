@@ -76,13 +76,15 @@ def test_learning_curve_marks_the_chosen_epoch() -> None:
         {"epoch": e, "train_accuracy": t, "valid_accuracy": v}
         for e, t, v in [(1, 0.2, 0.3), (2, 0.5, 0.8), (3, 0.9, 0.7)]
     ]
-    (axes,) = learning_curve(history).axes
+    (axes,) = learning_curve(history, chosen=2).axes
     train, valid, mark = (line.get_xydata().tolist() for line in axes.lines)
     assert train == [[1, 20], [2, 50], [3, 90]] and valid == [[1, 30], [2, 80], [3, 70]]
     assert mark == [[2, 80]]
     assert axes.texts[0].get_text() == "chosen: 80.0 %"
     with pytest.raises(ValueError, match="at least one epoch"):
         learning_curve([])
+    with pytest.raises(ValueError, match=r"epoch 4 is not among \[1, 2, 3\]"):
+        learning_curve(history, chosen=4)
 
 
 def test_bars_carry_their_numbers() -> None:
