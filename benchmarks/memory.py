@@ -48,7 +48,7 @@ def measure(rule: str, steps: int, batch: int) -> dict[str, float]:
 def main() -> None:
     """Print the table, or one measurement as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--one", nargs=2, metavar=("RULE", "STEPS"), help="used by this script")
     arguments = parser.parse_args()
     if arguments.one:

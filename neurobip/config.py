@@ -145,6 +145,8 @@ class LearnConfig(Section):
 
     ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
+    ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has come
+    down, or that with the least loss on validation samples; with few of those the last is safer.
     """
 
     rule: Literal["local", "bptt"] = "local"
@@ -157,6 +159,7 @@ class LearnConfig(Section):
     warmup_steps: Index = 2
     calibrate: bool = True
     freeze: Literal["none", "qk", "features"] = "none"
+    select: Literal["last", "validation"] = "last"
 
 
 class RunConfig(Section):

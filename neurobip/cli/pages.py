@@ -99,6 +99,13 @@ def activity_sections(run: Run) -> list[Section]:
     return sections
 
 
+HOW_CHOSEN = {
+    "last": "The network answers as it is after the last epoch; nothing was chosen by accuracy.",
+    "validation": "The epoch with the least loss on validation samples is chosen; test samples "
+    "play no part.",
+}
+
+
 def learning_section(metrics: dict[str, Any]) -> Section:
     """The learning curve."""
     pictures = []
@@ -107,8 +114,7 @@ def learning_section(metrics: dict[str, Any]) -> Section:
             Picture(
                 learning_curve(metrics["history"], metrics["best"]["epoch"]),
                 "Training accuracy is that of the answers given while learning, on augmented "
-                "samples. The epoch with the least loss on validation samples is chosen; test "
-                "samples play no part.",
+                "samples. " + HOW_CHOSEN[metrics["config"]["learn"]["select"]],
                 "svg",
             )
         ]

@@ -132,7 +132,7 @@ class Run(NamedTuple):
 
 
 def open_run(folder: Path, overrides: Sequence[str], out: Output) -> Run:
-    """The best epoch of a run, with its data; overrides such as ``data.root=...`` move the data.
+    """The chosen epoch of a run, with its data; overrides such as ``data.root=...`` move the data.
 
     Raises:
         CheckpointError, ConfigError, DataError: as the parts do.
@@ -206,7 +206,8 @@ def train_run(
             best = min((row["valid_loss"] for row in history), default=math.inf)
             history.append(record._asdict())
             checkpoint = capture(config, record.epoch, model, rule.state_dict(), history)
-            save_run(folder, checkpoint, best=record.valid_loss < best)
+            chosen = config.learn.select == "last" or record.valid_loss < best
+            save_run(folder, checkpoint, best=chosen)
             out.say(
                 f"{title}: epoch {record.epoch}/{config.learn.epochs}  loss {record.loss:.4g}  "
                 f"train {record.train_accuracy:.3f}  valid {record.valid_accuracy:.3f}  "
@@ -243,7 +244,7 @@ def check_finite(record: EpochRecord, model: BiTFormer) -> None:
 
 
 def measure(folder: Path, data: Data) -> dict[str, Any]:
-    """Test accuracy of a run's best and last epochs, with all that it needs to be understood."""
+    """Test accuracy of a run's chosen (``best``) and last epochs, with all that it needs to be understood."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
         model, checkpoint = load_run(folder, name)

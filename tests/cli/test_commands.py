@@ -24,8 +24,7 @@ def test_train_leaves_a_run(small_config: Path, small_run: Path) -> None:
     assert load_config(small_run / "config.yaml") == load_config(small_config)
     metrics = json.loads((small_run / "metrics.json").read_text())
     assert [row["epoch"] for row in metrics["history"]] == [1, 2]
-    chosen = min(metrics["history"], key=lambda row: row["valid_loss"])
-    assert metrics["best"]["epoch"] == chosen["epoch"] and metrics["last"]["epoch"] == 2
+    assert metrics["best"]["epoch"] == metrics["last"]["epoch"] == 2
     assert metrics["accuracy"] == metrics["best"]["test_accuracy"]
     assert sum(metrics["split"].values()) == 90
     assert (
@@ -33,6 +32,15 @@ def test_train_leaves_a_run(small_config: Path, small_run: Path) -> None:
         == metrics["split"]["test"]
         == sum(map(sum, metrics["best"]["confusion"]))
     )
+
+
+def test_the_epoch_can_be_chosen_by_validation_loss(
+    small_config: Path, command: Command, tmp_path: Path
+) -> None:
+    words = ["--out", tmp_path / "run", "--set", "learn.select=validation"]
+    metrics = command("train", small_config, *words)
+    chosen = min(metrics["history"], key=lambda row: row["valid_loss"])
+    assert metrics["best"]["epoch"] == chosen["epoch"]
 
 
 def test_a_run_is_not_overwritten_by_chance(
