@@ -3,7 +3,8 @@
     python benchmarks/memory.py
 
 Each row is a process of its own that trains on one batch; its peak is read from the operating
-system, less what the process holds before training (the libraries, the network and the input).
+system, less what the process holds before training on the batch: the libraries, the compiled
+kernels, the network, the optimiser's moments and the input.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def measure(rule: str, steps: int, batch: int) -> dict[str, float]:
     events = torch.rand(20, batch, 2, 34, 34) < 0.05
     frames = events.to(torch.uint8).repeat(steps // 20, 1, 1, 1, 1)
     labels = torch.arange(batch) % 10
-    trainer.learn(frames[:3], labels)  # compiles kernels and makes the optimiser's moments
+    # One sample for three steps: compiles kernels and makes the optimiser's moments.
+    trainer.learn(frames[:3, :1], labels[:1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     trainer.learn(frames, labels)
@@ -55,7 +57,7 @@ def main() -> None:
         rule, steps = arguments.one
         print(json.dumps(measure(rule, int(steps), arguments.batch)))
         return
-    print(f"peak memory above that of three steps, MiB; seconds a batch of {arguments.batch}")
+    print(f"peak memory of training, MiB; seconds a batch of {arguments.batch}")
     header = "".join(f"{f'T = {steps}':>22}" for steps in STEPS)
     print(f"{'':30}{header}")
     for rule in RULES:

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
 
+from neurobip.atomic import write_atomic
+
 CONFIG = Path(__file__).with_name("nmnist.yaml")
 LOCAL = ["learn.rule=local"]
 BPTT = ["learn.rule=bptt"]
@@ -26,6 +28,7 @@ METHODS = {
     "bptt": [*BPTT, "learn.deep_supervision=true", "learn.lr=0.01"],
     "bptt-last-loss": [*BPTT, "learn.lr=0.01"],
     "local-no-attention": [*LOCAL, "model.attention=none"],
+    "local-frozen-qk": [*LOCAL, "learn.freeze=qk"],
     "local-masked": [*LOCAL, "model.attention=masked"],
     "local-frozen-features": [*LOCAL, "learn.freeze=features"],
 }
@@ -45,9 +48,10 @@ def run(method: str, fold: int, folder: Path, samples: int) -> dict:
     """Train, evaluate and verify one method on one fold, or read what was done before."""
     here = folder / f"{method}-{fold}"
     result = here / "fold.json"
-    if result.exists():
-        return json.loads(result.read_text())
     settings = [f"data.fold={fold}", *METHODS[method]]
+    wanted = {"config": CONFIG.read_text(), "settings": settings, "samples": samples}
+    if result.exists() and (known := json.loads(result.read_text()))["wanted"] == wanted:
+        return known["row"]
     options = [word for setting in settings for word in ("--set", setting)]
     # A killed run goes on; a folder without a checkpoint starts anew.
     begin = "--resume" if any(here.glob("*.safetensors")) else "--overwrite"
@@ -57,16 +61,16 @@ def run(method: str, fold: int, folder: Path, samples: int) -> dict:
         "method": method,
         "fold": fold,
         "accuracy": tested["accuracy"],
-        "last": trained["last"]["test_accuracy"],
+        "valid": trained["history"][-1]["valid_accuracy"],
         "integer": tested["integer"]["accuracy"],
         "logistic": tested["controls"]["logistic_regression"]["accuracy"],
         "samples": tested["samples"],
-        "seconds": trained["seconds"],
+        "seconds": sum(epoch["seconds"] for epoch in trained["history"]),
     }
     if method == "local":
         checked = call("verify", str(here), "--samples", str(samples))
         row |= {"lava_samples": checked["samples"], "lava_mismatches": checked["mismatches"]}
-    result.write_text(json.dumps(row))
+    write_atomic(result, json.dumps({"wanted": wanted, "row": row}))
     print(f"{method} fold {fold}: {row['accuracy']:.4f}", file=sys.stderr, flush=True)
     return row
 
@@ -96,14 +100,14 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     print("test accuracy in percent, mean ± standard deviation over folds")
-    print(f"{'':24}{'best on validation':>20}{'last epoch':>16}{'integer':>16}{'seconds':>9}")
+    print(f"{'':24}{'test':>16}{'in integers':>16}{'validation':>16}{'seconds':>9}")
     for method in arguments.methods:
         mine = [row for row in rows if row["method"] == method]
-        columns = [spread([row[key] for row in mine]) for key in ("accuracy", "last", "integer")]
+        columns = [spread([row[key] for row in mine]) for key in ("accuracy", "integer", "valid")]
         seconds = mean(row["seconds"] for row in mine)
-        print(f"{method:24}{columns[0]:>20}{columns[1]:>16}{columns[2]:>16}{seconds:>9.0f}")
+        print(f"{method:24}{columns[0]:>16}{columns[1]:>16}{columns[2]:>16}{seconds:>9.0f}")
     logistic = {row["fold"]: row["logistic"] for row in rows}
-    print(f"{'logistic regression':24}{spread(list(logistic.values())):>20}")
+    print(f"{'logistic regression':24}{spread(list(logistic.values())):>16}")
     checks = [row for row in rows if "lava_samples" in row]
     if checks:
         samples = sum(row["lava_samples"] for row in checks)

@@ -145,8 +145,9 @@ class LearnConfig(Section):
 
     ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
-    ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has come
-    down, or that with the least loss on validation samples; with few of those the last is safer.
+    ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
+    come down, or that with the least loss on validation samples; with few of those the last is
+    safer.
     """
 
     rule: Literal["local", "bptt"] = "local"

@@ -244,7 +244,7 @@ def check_finite(record: EpochRecord, model: BiTFormer) -> None:
 
 
 def measure(folder: Path, data: Data) -> dict[str, Any]:
-    """Test accuracy of a run's chosen (``best``) and last epochs, with all that it needs to be understood."""
+    """Test accuracy of the chosen (``best``) and the last epoch, and what explains it."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
         model, checkpoint = load_run(folder, name)

@@ -92,7 +92,8 @@ class BiTFormer(Component):
         """The frame as floating point.
 
         Raises:
-            DataError: a shape that is not the sensor's, or counts that are NaN or negative.
+            DataError: a shape that is not the sensor's, or counts that are negative, infinite or
+                NaN.
         """
         if x.ndim != 4 or tuple(x.shape[1:]) != self.config.sensor:
             raise DataError(
@@ -100,10 +101,10 @@ class BiTFormer(Component):
                 f"{', '.join(map(str, self.config.sensor))}]. Sequences are time first: "
                 "[T, B, C, H, W]"
             )
-        if x.is_floating_point() and not bool((x >= 0).all()):
+        if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
             raise DataError(
-                "BiTFormer: a frame holds NaN or negative numbers; event counts are 0 or more. "
-                "Check the recording or the binning"
+                "BiTFormer: a frame holds NaN, infinite or negative numbers; event counts are 0 or "
+                "more. Check the recording or the binning"
             )
         return x.to(next(self.embed.parameters()).dtype)
 

@@ -20,7 +20,8 @@ def network(**changes) -> tuple[BiTFormer, torch.Tensor, torch.Tensor]:
     for name, p in model.named_parameters():
         if "readouts" in name or "out." in name or "down." in name:
             torch.nn.init.normal_(p, std=0.3)
-    frames = (torch.rand(6, 5, 2, 12, 12) < 0.3).to(torch.uint8)
+    # Many events a pixel, so that the retina speaks in the very first step.
+    frames = 8 * (torch.rand(6, 5, 2, 12, 12) < 0.3).to(torch.uint8)
     calibrate(model, frames)
     return model, frames, torch.tensor([0, 3, 9, 3, 1])
 
@@ -34,6 +35,12 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
     with torch.no_grad():
         _, now = model.step(frame, before)
     owners = dict(projections(model))
+
+    def state_of(*path):
+        here = before
+        for key in path:
+            here = here and here[key]
+        return here
 
     def traced(name, projection):
         synapse, neuron = projection.synapse, projection.neuron
@@ -69,15 +76,15 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
     for name, projection in owners.items():
         traced(name, projection)
     try:
-        z, _ = model.retina.step(frame.float(), before["retina"])
-        z, _ = model.embed.step(z, before["embed"])
+        z, _ = model.retina.step(frame.float(), state_of("retina"))
+        z, _ = model.embed.step(z, state_of("embed"))
         stages = [z]
         for i, block in enumerate(model.blocks):
-            z, _ = block.step(z.detach(), before["blocks"][str(i)])
+            z, _ = block.step(z.detach(), state_of("blocks", str(i)))
             stages.append(z)
         loss = torch.zeros(())
         for i, (readout, z) in enumerate(zip(model.readouts, stages, strict=True)):
-            v, _ = readout.step(z.flatten(1), before["readouts"][str(i)])
+            v, _ = readout.step(z.flatten(1), state_of("readouts", str(i)))
             loss = loss + F.cross_entropy(model.config.readout_decay * v, labels)
         model.zero_grad()
         loss.backward()
@@ -94,7 +101,7 @@ def test_credit_equals_autograd(attention, t):
     model, frames, labels = network(attention=attention)
     state = None
     with torch.no_grad():
-        for frame in frames[: max(t, 1)]:
+        for frame in frames[:t]:
             _, state = model.step(frame, state)
         potentials, now = model.step(frames[t], state)
         error = cross_entropy_error(potentials, labels, model.config.readout_decay)
@@ -111,7 +118,9 @@ def test_credit_equals_autograd(attention, t):
             msg=lambda m, n=name: f"{n}: {m}",
         )
     alive = [n for n, g in slow.items() if g.abs().sum() > 0]
-    assert len(alive) > 0.8 * len(slow), f"the test says nothing about {slow.keys() - set(alive)}"
+    assert len(alive) > (0.8 if t else 0.5) * len(slow), (
+        f"the test says nothing about {slow.keys() - set(alive)}"
+    )
 
 
 def test_aligned_feedback_sends_errors_and_learns_the_same_product():

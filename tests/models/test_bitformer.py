@@ -127,6 +127,8 @@ def test_answer_is_the_largest_potential_over_time():
         (torch.zeros(2, 14, 14), "time first"),
         (torch.full((1, 2, 14, 14), float("nan")), "NaN"),
         (torch.full((1, 2, 14, 14), -1.0), "negative"),
+        (torch.full((1, 2, 14, 14), -1), "negative"),
+        (torch.full((1, 2, 14, 14), float("inf")), "infinite"),
     ],
 )
 def test_bad_frames_are_named(frame, words):
