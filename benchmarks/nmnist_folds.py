@@ -24,7 +24,7 @@ LOCAL = ["learn.rule=local"]
 BPTT = ["learn.rule=bptt"]
 METHODS = {
     "local": LOCAL,
-    "local-aligned": [*LOCAL, "learn.locality=aligned", "learn.weight_decay=0.1"],
+    "local-aligned": [*LOCAL, "learn.locality=aligned", "learn.weight_decay=0.3"],
     "bptt": [*BPTT, "learn.deep_supervision=true", "learn.lr=0.01"],
     "bptt-last-loss": [*BPTT, "learn.lr=0.01"],
     "local-no-attention": [*LOCAL, "model.attention=none"],

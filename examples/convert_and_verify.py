@@ -27,7 +27,7 @@ torch.set_num_threads(1)
 
 # A small network, a few hundred digits, two epochs: enough for spikes that mean something.
 digits = SaccadeDigits(samples=600, steps=10, window_us=30_000)
-train, _, test = (Subset(digits, part.tolist()) for part in split(digits.names))
+train, valid, test = (Subset(digits, part.tolist()) for part in split(digits.names))
 learn = LearnConfig(lr=4e-3)
 model = build(
     ModelConfig(attention=arguments.attention, width=16, hidden=32, depth=1), learn, seed=0
@@ -40,7 +40,7 @@ def epoch_of(epoch: int):
 
 
 prepare(model, learn, epoch_of(0))
-fit(build_rule(model, learn, 2 * len(epoch_of(0))), epoch_of, lambda: batches(test, 64), epochs=2)
+fit(build_rule(model, learn, 2 * len(epoch_of(0))), epoch_of, lambda: batches(valid, 64), epochs=2)
 
 # A graph in the network's own numbers, the same graph in integers, and a simulator for it.
 graph: Graph = to_graph(model)

@@ -40,7 +40,7 @@ def epoch_of(epoch: int):
 learn = LearnConfig(
     locality=arguments.locality,
     lr=2e-3,
-    weight_decay=0.1 if arguments.locality == "aligned" else 0.0,
+    weight_decay=0.3 if arguments.locality == "aligned" else 0.0,
 )
 model = build(ModelConfig(), learn, seed=0)
 rates = prepare(model, learn, epoch_of(0))

@@ -162,6 +162,15 @@ class LearnConfig(Section):
     freeze: Literal["none", "qk", "features"] = "none"
     select: Literal["last", "validation"] = "last"
 
+    @model_validator(mode="after")
+    def _fits(self) -> LearnConfig:
+        if self.rule == "local" and self.locality == "aligned" and self.weight_decay == 0:
+            raise ValueError(
+                "locality aligned needs a weight_decay above 0, such as 0.3: without forgetting "
+                "where they began, feedback and weights do not become alike"
+            )
+        return self
+
 
 class RunConfig(Section):
     """Everything that a run depends on."""

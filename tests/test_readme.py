@@ -22,3 +22,7 @@ def test_the_example_runs_and_lava_agrees(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_nothing_is_left_to_be_filled_in():
+    assert "@@" not in README.read_text(encoding="utf-8")

@@ -29,9 +29,16 @@ class Coincidence(Synapse):
         return (k * v).sum(1, keepdim=True) * self.weight, self.trace(x, state)
 
     def operations(self, state: SynapseState) -> Operations:
-        """One accumulate for each token and channel in which key and value coincide."""
+        """The coincidence and the mask as AND cells, one of each a token and channel.
+
+        A spike of a query, a key or a value is added once in its AND cell, a coincidence once in
+        the gate. What an open gate adds in the cells of the mask is not seen from here and left
+        out: at most one accumulate a cell.
+        """
         _, k, v = state.x.chunk(3, -1)
-        return Operations(float((k * v).sum()), 0.0, float(k.numel()))
+        spikes, coincidences = float(state.x.sum()), float((k * v).sum())
+        cells = float(k.numel())
+        return Operations(spikes + coincidences, 0.0, 4 * cells, updates=2 * cells)
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Errors of keys (where the value fired) and values (where the key fired)."""

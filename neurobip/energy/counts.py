@@ -8,6 +8,7 @@ from torch import Tensor
 
 from neurobip.component import Component
 from neurobip.projection import Projection, ProjectionState, projections, state_at
+from neurobip.synapses import Operations
 
 
 class LayerCounts(NamedTuple):
@@ -18,7 +19,7 @@ class LayerCounts(NamedTuple):
         neurons: size of its population.
         spikes: output spikes (nonzero outputs, where they are graded).
         acs, macs: effective accumulates and multiply-accumulates of the synapses and the shortcut.
-        updates: neuron updates, neurons times steps.
+        updates: neuron updates, neurons times steps, cells inside of a synapse included.
         dense: synaptic operations if all inputs were active in one single step: the
             multiply-accumulates of the same layer in a network without spikes.
 
@@ -34,12 +35,12 @@ class LayerCounts(NamedTuple):
     dense: float
 
 
-def _step(projection: Projection, state: ProjectionState) -> tuple[float, float, float]:
-    """Effective accumulates, multiply-accumulates and dense operations of one step."""
-    acs, macs, dense = projection.synapse.operations(state.synapse)
+def _step(projection: Projection, state: ProjectionState) -> Operations:
+    """Operations of one step, those of the shortcut and the population included."""
+    acs, macs, dense, updates = projection.synapse.operations(state.synapse)
     if state.skip is not None:
         acs, dense = acs + float(state.skip.sum()), dense + state.skip.numel()
-    return acs, macs, dense
+    return Operations(acs, macs, dense, updates + state.neuron.z.numel())
 
 
 @torch.no_grad()
@@ -64,8 +65,8 @@ def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[Layer
             for name, projection in projections(model):
                 here = state_at(state, name)
                 z = here.neuron.z
-                acs, macs, dense = _step(projection, here)
-                row = (z.numel() if t == 0 else 0, int((z != 0).sum()), acs, macs, z.numel(),
+                acs, macs, dense, updates = _step(projection, here)
+                row = (z.numel() if t == 0 else 0, int((z != 0).sum()), acs, macs, updates,
                        dense if t == 0 else 0)  # fmt: skip
                 totals[name] = [a + b for a, b in zip(totals[name], row, strict=True)]
     if samples == 0:

@@ -15,8 +15,9 @@ class Accuracy(NamedTuple):
 
     Attributes:
         confusion: ``[classes, classes]`` counts, true label by row, answer by column.
-        loss: mean cross-entropy of the last readout, averaged over time. It tells epochs apart
-            where there are too few samples for the accuracy to do so.
+        loss: mean cross-entropy of the last readout's potentials, averaged over time first. It
+            tells epochs apart where there are too few samples for the accuracy to do so, and is
+            not the loss of training, which is taken at every step.
     """
 
     accuracy: float

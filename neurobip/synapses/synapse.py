@@ -23,11 +23,13 @@ class Operations(NamedTuple):
         acs: accumulates, one for each spike and synapse it reaches.
         macs: multiply-accumulates, where the input is graded and has to be multiplied.
         dense: operations if every input were active: what a network without spikes would do.
+        updates: updates of cells inside the synapse, beside those of the population that it drives.
     """
 
     acs: float
     macs: float
     dense: float
+    updates: float = 0.0
 
 
 class Synapse(Component):
