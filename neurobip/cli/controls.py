@@ -37,6 +37,7 @@ class Controls:
         self.failures: list[Exception] = []
         self.threads: list[threading.Thread] = []
         self.processes: list[subprocess.Popen[str]] = []
+        self.starting, self.closing = threading.Lock(), False
 
     def __enter__(self) -> Controls:
         for name in self.configs:
@@ -55,6 +56,8 @@ class Controls:
     ) -> None:
         while self._next() is not None:
             pass
+        with self.starting:  # no helper can be between the queue and its process now
+            self.closing = True
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()
@@ -105,15 +108,18 @@ class Controls:
         write_atomic(source, self.configs[name].to_yaml())
         command = [sys.executable, "-m", "neurobip.cli", "train", str(source), "--json"]
         command += ["--out", str(folder), *([f"--{self.mode}"] if self.mode else [])]
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
-        )
-        self.processes.append(process)
+        with self.starting:
+            if self.closing:
+                raise NeurobipError(f"control {name}: ended early")
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+            )
+            self.processes.append(process)
         answer: list[str] = []
         assert process.stdout is not None and process.stderr is not None
         reader = threading.Thread(target=lambda out=process.stdout: answer.append(out.read()))

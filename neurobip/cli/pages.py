@@ -119,10 +119,9 @@ def learning_section(metrics: dict[str, Any]) -> Section:
             )
         ]
     last, best = metrics["last"], metrics["best"]
-    text = (
-        f"Chosen: epoch {best['epoch']}, test accuracy {percent(best['test_accuracy'])}. "
-        f"Last: epoch {last['epoch']}, test accuracy {percent(last['test_accuracy'])}."
-    )
+    text = f"Epoch {best['epoch']}: test accuracy {percent(best['test_accuracy'])}."
+    if last["epoch"] != best["epoch"]:
+        text += f" The last, epoch {last['epoch']}: {percent(last['test_accuracy'])}."
     return Section("Learning", [text], pictures)
 
 

@@ -138,9 +138,16 @@ def open_run(folder: Path, overrides: Sequence[str], out: Output) -> Run:
         CheckpointError, ConfigError, DataError: as the parts do.
     """
     one_thread()
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        # Another fold or seed would put samples that the run has learned from into its test set.
+        if key not in {f"data.{name}" for name in FREE}:
+            raise ConfigError(
+                f"--set {key}: a trained run is measured as it was trained; only "
+                f"{', '.join(f'data.{name}' for name in sorted(FREE))} can be set"
+            )
     model, checkpoint = load_run(folder)
     config = make_config(checkpoint.config.model_dump(mode="json"), overrides)
-    check_architecture(config.model, checkpoint.config.model, str(folder))
     return Run(folder, model, checkpoint, open_data(config, out))
 
 
@@ -186,6 +193,11 @@ def train_run(
         # The rule may keep parts of the network as it finds them, so the network comes first.
         restore(model, earlier, str(folder / LAST))
         rule = build_rule(model, config.learn, config.learn.epochs * per_epoch)
+        if "batches" not in earlier.rule:
+            raise CheckpointError(
+                f"{folder / LAST}: holds a network but no state of its training, so it cannot be "
+                "resumed; --overwrite starts anew"
+            )
         rule.load_state_dict(earlier.rule)
         if earlier.rng is not None:
             torch.set_rng_state(earlier.rng)
@@ -226,7 +238,8 @@ def train_run(
     metrics = measure(folder, data)
     if earlier is not None:
         metrics["controls"] = read_metrics(folder).get("controls", {})
-    metrics["seconds"] = round(time.perf_counter() - began, 3)
+    spent = sum(row["seconds"] for row in history[:done])
+    metrics["seconds"] = round(time.perf_counter() - began + spent, 3)
     write_metrics(folder, metrics)
     return metrics
 
@@ -238,8 +251,9 @@ def check_finite(record: EpochRecord, model: BiTFormer) -> None:
         ConfigError: the loss or a parameter is not finite.
     """
     wild = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-    if wild or not math.isfinite(record.loss):
-        what = f"{wild[0]} is no longer finite" if wild else f"the loss is {record.loss}"
+    if wild or not math.isfinite(record.loss + record.valid_loss):
+        losses = f"the loss is {record.loss} and {record.valid_loss} on validation samples"
+        what = f"{wild[0]} is no longer finite" if wild else losses
         raise ConfigError(f"epoch {record.epoch}: {what}; the run diverges, lower learn.lr")
 
 
@@ -274,7 +288,8 @@ def measure(folder: Path, data: Data) -> dict[str, Any]:
 
 def logistic_control(data: Data) -> Control:
     """Logistic regression on log event counts in three time bins, on the run's own split."""
-    features = count_features(np.asarray(data.dataset.frames))
+    frames = np.asarray(data.dataset.frames)
+    features = count_features(frames, min(3, frames.shape[1]))
     train, valid, test = ((features[part], data.dataset.labels[part]) for part in data.split)
     # One thread, as in one_thread: beside another busy process more of them take far longer.
     with threadpool_limits(1):

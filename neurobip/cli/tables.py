@@ -41,7 +41,7 @@ def accuracy_table(metrics: Mapping[str, Any], run: str) -> Group:
     """The accuracy of a run beside its controls."""
     rows = [(name, f"{100 * value:.2f} %") for name, value in named_accuracies(metrics).items()]
     last = metrics.get("last")
-    if last:
+    if last and last["epoch"] != metrics["best"]["epoch"]:
         rows.insert(1, ("its last epoch", f"{100 * last['test_accuracy']:.2f} %"))
     title = f"{run}: accuracy on {metrics['samples']} test samples"
     return table(title, ("", "accuracy"), rows)
