@@ -37,6 +37,7 @@ def _no_bool(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Seed = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Decay = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
@@ -61,7 +62,7 @@ class DataConfig(Section):
     name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
     root: Path | None = None
     steps: Count = 20
-    window_ms: Positive = 15.0
+    window_ms: Annotated[Positive, Field(le=3_600_000)] = 15.0
     samples: Count | None = None
     folds: Annotated[Count, Field(ge=2)] = 5
     fold: Index = 0
@@ -72,7 +73,7 @@ class DataConfig(Section):
     batch: Count = 32
     workers: Index = 0
     cache: Path | None = None
-    seed: Index = 0
+    seed: Seed = 0
 
     @property
     def window_us(self) -> int:
@@ -178,7 +179,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     learn: LearnConfig = LearnConfig()
-    seed: Index = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:

@@ -79,7 +79,7 @@ def logistic_regression(
         strength is taken.
 
     Raises:
-        DataError: no training or no test sample.
+        DataError: no training or no test sample, or a single class.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -87,6 +87,11 @@ def logistic_regression(
         raise DataError(
             f"logistic_regression: {len(train[1])} training and {len(test[1])} test samples; "
             "both are needed"
+        )
+    if len(np.unique(train[1])) < 2:
+        raise DataError(
+            f"logistic_regression: all {len(train[1])} training samples are of class "
+            f"{train[1][0]}; at least two classes are needed"
         )
 
     def fitted(strength: float, features: np.ndarray, labels: np.ndarray) -> LogisticRegression:

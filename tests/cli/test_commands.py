@@ -169,6 +169,18 @@ def test_nothing_else_reaches_stdout() -> None:
         assert word in done.stderr
 
 
-def test_best_and_last_load(small_run: Path) -> None:
-    model, checkpoint = load_run(small_run)
-    assert model.config == checkpoint.config.model
+def test_the_chosen_epoch_and_the_last_load(small_run: Path) -> None:
+    metrics = json.loads((small_run / "metrics.json").read_text())
+    for name, row in (("best", metrics["best"]), ("checkpoint", metrics["last"])):
+        _, checkpoint = load_run(small_run, f"{name}.safetensors")
+        assert checkpoint.epoch == row["epoch"]
+
+
+def test_a_run_is_measured_as_it_was_trained(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another fold's test samples are this run's training samples."""
+    from neurobip.cli.main import run
+
+    assert run(["evaluate", str(small_run), "--set", "data.fold=1"]) == 2
+    assert "data.fold" in capsys.readouterr().err
