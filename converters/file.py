@@ -7,8 +7,6 @@ writes and what the Lava runner loads.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save as to_bytes
 
+from neurobip.atomic import write_atomic
 from neurobip.converters import neurons, synapses
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.quantize import LayerReport, QuantizedGraph
@@ -37,7 +36,6 @@ NODES: dict[str, Any] = {
 
 def save(quantized: QuantizedGraph, path: str | Path) -> None:
     """Write a quantized graph; a file that stands there is replaced only by a complete one."""
-    path = Path(path)
     arrays: dict[str, np.ndarray] = {}
     populations = []
     for p in quantized.graph.populations:
@@ -59,19 +57,7 @@ def save(quantized: QuantizedGraph, path: str | Path) -> None:
         "layers": [asdict(layer) for layer in quantized.layers],
     }
     metadata = {"format": FORMAT, "version": str(VERSION), "graph": json.dumps(header)}
-    data = to_bytes(arrays, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(path, to_bytes(arrays, metadata))
 
 
 def load(path: str | Path) -> QuantizedGraph:

@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from neurobip.atomic import atomic_file
 from neurobip.errors import DataError
 
 Progress = Callable[[int, int], None]
 
 _TRAILER = 8
-_STALE_SECONDS = 86400.0
 
 
 def cache_folder(folder: Path | str | None = None) -> Path:
@@ -115,13 +113,9 @@ def _build(
     frames_of: Callable[[int], np.ndarray],
     progress: Progress | None,
 ) -> np.ndarray:
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        temporary = path.with_name(f".{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         # Plain writes, not a memory map: on a full disk a map ends the process without an error.
-        with temporary.open("xb") as file:
+        with atomic_file(path) as file:
             np.lib.format.write_array_header_1_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
             )
@@ -134,31 +128,14 @@ def _build(
                     progress(i + 1, shape[0])
             file.write(_trailer(checksum))
             file.flush()
-            os.fsync(file.fileno())
-        # Opened before the rename: what another process does to the name is no matter then.
-        array = _map(temporary)
-        os.replace(temporary, path)
-        temporary = None
-        return array
+            # Opened before the rename: what another process does to the name is no matter then.
+            return _map(Path(file.name))
     except OSError as error:
         raise DataError(
             f"{path.parent}: cannot keep the frames there ({error.strerror or error}). Free "
             f"{math.prod(shape) / 2**20:.0f} MiB, or name another folder in NEUROBIP_CACHE"
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _trailer(checksum: int) -> bytes:
     return b"crc " + checksum.to_bytes(4, "big")
-
-
-def _sweep(path: Path) -> None:
-    """Removes what killed builders of this file left behind long ago."""
-    for left in path.parent.glob(f".{path.stem}-*.tmp"):
-        try:
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                left.unlink()
-        except OSError:
-            continue  # another process was faster

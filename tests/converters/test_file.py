@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -54,11 +56,18 @@ def test_a_failed_save_leaves_the_old_file(zoo: Graph, tmp_path: Path, monkeypat
     def broken(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(file.os, "fsync", broken)
+    monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match="no space"):
         file.save(QuantizedGraph(zoo, {"readout": 2.0}), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_reading_and_writing_need_no_torch() -> None:
+    """The stand-alone Lava runner loads this module in a process that forks."""
+    code = "import sys, neurobip.converters.file; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def rewrite(path: Path, change) -> None:
