@@ -15,7 +15,9 @@ from collections.abc import Callable
 from neurobip.errors import NeurobipError
 
 LAVA = ("lava-nc==0.10.0", "lava-dl==0.6.0")
-COMPANIONS = ("asteval<0.10", "networkx<=2.8.7", "scikit-learn", "scipy")
+# Lava works with few versions of the first two, so those it was tested with are named; of the
+# others it takes what is there, which keeps the versions that neurobip was installed with.
+COMPANIONS = ("asteval==0.9.33", "networkx==2.8.7", "scikit-learn", "scipy")
 
 
 class InstallError(NeurobipError):
