@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from neurobip.converters.formats import CURRENT
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.neurons import Bipolar, Input
+from neurobip.converters.neurons import Bipolar, Input, Neuron
 from neurobip.converters.synapses import (
     Broadcast,
     Conv,
@@ -24,30 +25,28 @@ from neurobip.converters.synapses import (
 )
 from neurobip.errors import ConversionError
 
-LIMIT = 2**23 - 1
-"""Largest magnitude of a 24-bit state."""
-
-CURRENT = 2**17 - 1
-"""Largest current ``a`` for which ``a << 6`` is a 24-bit number."""
-
 
 def range_of(graph: Graph, population: Population) -> tuple[float, float]:
-    """Smallest and largest input current of any neuron of a population, ``(<= 0, >= 0)``."""
+    """Smallest and largest input current of a population of an integer graph, ``(<= 0, >= 0)``."""
     low = high = 0.0
     for connection in population.inputs:
         sources = [graph[name] for name in connection.sources]
-        peak = max(peak_of(source.neuron) for source in sources)
+        highest = max(peak(source.neuron) for source in sources)
         shapes = tuple(source.shape for source in sources)
         negative, positive = drive(connection.synapse, shapes)
-        low, high = low + negative * peak, high + positive * peak
+        low, high = low + negative * highest, high + positive * highest
     return low, high
 
 
-def peak_of(neuron: Any) -> float:
-    """Largest output of a neuron in an integer graph."""
-    if isinstance(neuron, Input):
-        return neuron.largest
-    return neuron.ceiling if isinstance(neuron, Bipolar) else 1
+def peak(neuron: Neuron, graded: float | None = None) -> float:
+    """Largest output of a neuron, in the units of its graph.
+
+    ``graded`` stands in for the ceiling of graded signals, which has no meaning yet in a float
+    graph.
+    """
+    if isinstance(neuron, Bipolar):
+        return neuron.ceiling if graded is None else graded
+    return neuron.largest if isinstance(neuron, Input) else 1
 
 
 @singledispatch

@@ -17,16 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurobip.converters.bounds import CURRENT, LIMIT, range_of
+from neurobip.converters.bounds import range_of
+from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Population
 from neurobip.converters.network import Network, State
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
 from neurobip.converters.quantize import QuantizedGraph
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
-
-SHIFT = 64
-"""Current and threshold enter the membrane's domain shifted left by 6."""
 
 
 def decay(x: Tensor, lost: int | Tensor) -> Tensor:
@@ -125,17 +123,22 @@ class IntegerNetwork(Network):
         current = torch.floor((stored.transpose(-1, -2) @ q) * 2.0**-memory.shift)
         return current.clamp(max=CURRENT), stored
 
+    def saturated(self, state: State) -> dict[str, int]:
+        """By population, how many of its numbers of 24 bits stand at their lower or upper end.
 
-def saturated(state: State) -> dict[str, int]:
-    """By population, how many neurons sit at the lower end of their 24 bits.
-
-    (At the upper end a spiking neuron fires and is reset, as it would with more bits.)
-    """
-    counts = {}
-    for name, parts in state.items():
-        tensors = parts if isinstance(parts, tuple) else (parts,)
-        counts[name] = sum(int((part <= -LIMIT).sum()) for part in tensors)
-    return counts
+        Counted are membranes, adaptation, the states of bipolar cells, and the memories among a
+        population's inputs. The synaptic current of a LIF is not, since it wraps instead, nor is a
+        spiking neuron's membrane where it fires: it is reset, as it would be with more bits.
+        """
+        counts = {p.name: 0 for p in self.graph.populations}
+        for key, held in state.items():
+            # A memory's state is named after the population and the number of the connection.
+            name = key if key in counts else key.rpartition("/")[0]
+            parts = held if isinstance(held, tuple) else (held,)
+            if key == name and isinstance(self.graph[name].neuron, LIF):
+                parts = parts[1:]
+            counts[name] += sum(int((part.abs() >= LIMIT).sum()) for part in parts)
+        return counts
 
 
 @singledispatch
@@ -149,7 +152,7 @@ def integer_step(neuron: Any, a: Tensor, state: Any, wraps: bool) -> tuple[Tenso
 
 @integer_step.register
 def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
-    u = a * SHIFT
+    u = a * 2**SHIFT
     if state is not None and neuron.decay_u < 4095:
         u += decay(state[0], neuron.decay_u + 1)
     if wraps:
@@ -158,7 +161,7 @@ def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     if state is not None:
         v = v + decay(state[1], neuron.decay_v)
     v = saturate(v)
-    spiking = v > neuron.threshold * SHIFT
+    spiking = v > neuron.threshold * 2**SHIFT
     return spiking.float(), (u, v.masked_fill(spiking, 0))
 
 
@@ -166,9 +169,9 @@ def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
 def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
     lost = torch.from_numpy(np.asarray(neuron.decay_v))[:, None, None]
-    v = saturate(decay(v, lost) + x * SHIFT)
-    spiking = v > neuron.threshold * SHIFT + a
-    a = saturate(decay(a, neuron.decay_a) + neuron.jump * SHIFT * spiking)
+    v = saturate(decay(v, lost) + x * 2**SHIFT)
+    spiking = v > neuron.threshold * 2**SHIFT + a
+    a = saturate(decay(a, neuron.decay_a) + neuron.jump * 2**SHIFT * spiking)
     return spiking.float(), (v.masked_fill(spiking, 0), a)
 
 
@@ -183,7 +186,7 @@ def _(neuron: LI, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
 
 @integer_step.register
 def _(neuron: Bipolar, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
-    x = x * SHIFT
+    x = x * 2**SHIFT
     c, s, h, low = (torch.zeros_like(x[:, 0]),) * 4 if state is None else state
     c = saturate(decay(c, neuron.decay_c) + x[:, 0])
     s = saturate(decay(s, neuron.decay_c) + x[:, 1])

@@ -39,8 +39,11 @@ Names = tuple[str, ...]
 def to_graph(model: Component, shape: Shape | None = None) -> Graph:
     """The graph of a trained model, in the model's own numbers.
 
-    Populations are named as the model's projections are. Populations that no output depends on,
-    such as the queries of a block without attention, are left out.
+    Populations are named as the model's projections are. All readouts of a BiTFormer are outputs,
+    ``readouts.0`` (the embedding's) to the last, which gives the answer. Those before the last only
+    teach and an answer does not need them; they are kept so that a verification compares them too.
+    Populations that no output depends on, such as the queries of a block without attention, are
+    left out.
 
     Args:
         shape: ``(C, H, W)`` of the input; a BiTFormer knows its own.

@@ -3,7 +3,15 @@
 Each population gets one scale, the number of integer steps that stand for a current of 1, and all
 connections into it share that scale, so that their currents still add up. The scale is the largest
 at which the weights keep their bits, the threshold and the biases fit, and no input whatever can
-make a current overflow. Nothing is clipped; what rounding does to a layer stands in its report.
+make a current overflow. What rounding does to a layer stands in its report.
+
+Weights, thresholds and biases are rounded and never clipped; a decay of 1 becomes 4095/4096, the
+most that 12 bits hold. What saturates is activity:
+
+- event counts of a pixel and step, at ``Input.largest`` (255, or less where LIF see the events);
+- graded signals of bipolar cells, at their ``ceiling``;
+- what is read from a linear memory, at 17 bits;
+- states, at 24 bits: membranes, adaptation, the states of bipolar cells, and the memory itself.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurobip.converters.bounds import LIMIT
+from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Neuron
 from neurobip.converters.scale import GRADED_PEAK
 from neurobip.converters.synapses import Memory
@@ -30,7 +30,7 @@ def integer_neuron(neuron: Any, scale: float) -> Neuron:
 def _(neuron: LIF, scale: float) -> Neuron:
     bias, exponent = None, 0
     if neuron.bias is not None:
-        wanted = neuron.bias * scale * 64
+        wanted = neuron.bias * scale * 2**SHIFT
         largest = max(1.0, float(abs(wanted).max(initial=0.0)))
         exponent = max(0, math.ceil(math.log2(largest / 4095)))
         mantissa = np.round(wanted / 2**exponent).clip(-4095, 4095)
@@ -55,12 +55,13 @@ def _(neuron: ALIF, scale: float) -> Neuron:
 
 
 def integer_readout(neuron: LI, largest: float) -> LI:
-    """A readout with as many fraction bits, at most 6, as its 24 bits leave.
+    """A readout with as many fraction bits, at most those of a membrane, as its 24 bits leave.
 
     ``largest`` is the largest integer current that any input can make.
     """
     potential = max(1.0, largest / max(neuron.decay_v, 1 / 4096))
-    return LI(decay12(neuron.decay_v), max(0, min(6, math.floor(math.log2(LIMIT / potential)))))
+    fraction = min(SHIFT, math.floor(math.log2(LIMIT / potential)))
+    return LI(decay12(neuron.decay_v), max(0, fraction))
 
 
 def integer_bipolar(neuron: Bipolar, scale: float, extra: int) -> Bipolar:
@@ -70,7 +71,7 @@ def integer_bipolar(neuron: Bipolar, scale: float, extra: int) -> Bipolar:
         decay_h=decay12(neuron.decay_h),
         decay_l=decay12(neuron.decay_l),
         leak=decay12(neuron.leak),
-        shift=6 + extra,
+        shift=SHIFT + extra,
         ceiling=min(65535, int(GRADED_PEAK * scale / 2**extra)),
     )
 

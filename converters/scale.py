@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from neurobip.converters.bounds import CURRENT, LIMIT, drive
+from neurobip.converters.bounds import drive, peak
+from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.neurons import ALIF, LIF, Bipolar, Input, Neuron
+from neurobip.converters.neurons import ALIF, LIF, Bipolar, Neuron
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
@@ -64,15 +65,9 @@ def largest_current(graph: Graph, population: Population) -> float:
         if isinstance(connection.synapse, Memory):
             continue
         source = graph[connection.sources[0]]
-        total += max(map(abs, drive(connection.synapse, (source.shape,)))) * peak(source.neuron)
+        strongest = max(map(abs, drive(connection.synapse, (source.shape,))))
+        total += strongest * peak(source.neuron, GRADED_PEAK)
     return total
-
-
-def peak(neuron: Neuron) -> float:
-    """Largest output of a neuron, in the model's units."""
-    if isinstance(neuron, Input):
-        return neuron.largest
-    return GRADED_PEAK if isinstance(neuron, Bipolar) else 1.0
 
 
 def current_limit(graph: Graph, population: Population) -> float:
@@ -114,8 +109,8 @@ def voltage_limit(population: Population) -> float:
         # What adaptation can add at most, if the cell fires at every step.
         top += neuron.jump / max(neuron.decay_a, 1 / 4096)
     elif neuron.bias is not None and neuron.bias.any():
-        # A mantissa of 12 bits and a sign, times up to 2**7, in the domain of a << 6.
-        limit = 4095 * 2**7 / 2**6 / float(abs(neuron.bias).max())
+        # A mantissa of 12 bits and a sign, times up to 2**7, in the domain of a << SHIFT.
+        limit = 4095 * 2**7 / 2**SHIFT / float(abs(neuron.bias).max())
         inhibited = bool((neuron.bias < 0).any())
     for connection in population.inputs:
         if not isinstance(connection.synapse, Memory):

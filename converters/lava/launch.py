@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,6 @@ def simulate(
     """
     graph = quantized.graph
     shape = graph.input.shape
-    source: Any = graph.input.neuron
     if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
         raise ConversionError(
             f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
@@ -63,8 +61,7 @@ def simulate(
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
         folder = Path(name)
         save(quantized, folder / "network.safetensors")
-        counts = np.minimum(frames, source.largest).swapaxes(0, 1)
-        np.save(folder / "frames.npy", counts.astype(np.int32))
+        np.save(folder / "frames.npy", frames.swapaxes(0, 1))
         supervise([*COMMAND, str(folder / "network.safetensors"), name], folder, graph, total,
                   timeout, on_step)  # fmt: skip
         recorded = {}

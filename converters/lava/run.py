@@ -1,8 +1,9 @@
 """Runs an exported network in Lava: ``python -m neurobip.converters.lava.run FILE FOLDER``.
 
-``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. The output of population
-``i`` goes to ``FOLDER/i.npy``, int32 ``[samples * T + latency, size]``, and the number of finished
-steps to ``FOLDER/progress.npy`` as it grows.
+``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``, which saturate at the
+largest that the network's input takes. The output of population ``i`` goes to ``FOLDER/i.npy``,
+int32 ``[samples * T + latency, size]``, and the number of finished steps to ``FOLDER/progress.npy``
+as it grows.
 
 This module runs in a process of its own, since Lava forks one process for each of its own, which
 the threads of torch would not survive.
@@ -35,7 +36,9 @@ def run(file: Path, folder: Path) -> None:
         ConversionError: the network cannot be built.
     """
     graph = load(file).graph
-    frames = np.load(folder / "frames.npy")
+    source: Any = graph.input.neuron
+    # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
+    frames = np.minimum(np.load(folder / "frames.npy"), np.int32(source.largest))
     samples, steps = frames.shape[:2]
     network = LavaNetwork(graph, frames.reshape(samples * steps, -1), steps)
     total = samples * steps + network.timing.longest

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.converters.integer import IntegerNetwork, saturated
+from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.launch import Progress, simulate
 from neurobip.converters.lower import to_graph
 from neurobip.converters.quantize import QuantizedGraph, quantize
@@ -26,7 +26,9 @@ class LayerCheck:
         spikes: outputs of the integer simulator that are not 0.
         mismatches: outputs in which Lava differs, over all samples, steps and neurons.
         first_step: the earliest time step of a sample with a mismatch, None without one.
-        overflows: how often a state ran into the end of its 24 bits.
+        overflows: how many numbers of state stood at either end of their 24 bits, over all samples
+            and steps, as :meth:`~neurobip.converters.integer.IntegerNetwork.saturated` counts them.
+            Both sides saturate alike, so these are no mismatches.
     """
 
     name: str
@@ -94,7 +96,7 @@ def verify(
 
 
 def record(network: IntegerNetwork, x: Tensor) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Every population of the integer simulator as int32, and overflows by population."""
+    """Every population of the integer simulator as int32, and its saturated states, summed."""
     names = [population.name for population in network.graph.populations]
     record: dict[str, list[np.ndarray]] = {name: [] for name in names}
     overflows = dict.fromkeys(names, 0)
@@ -103,6 +105,6 @@ def record(network: IntegerNetwork, x: Tensor) -> tuple[dict[str, np.ndarray], d
         outputs, state = network.step(frame, state)
         for name, z in outputs.items():
             record[name].append(z.to(torch.int32).numpy())
-        for part, count in saturated(state).items():
-            overflows[part.split("/")[0]] += count
+        for name, count in network.saturated(state).items():
+            overflows[name] += count
     return {name: np.stack(steps) for name, steps in record.items()}, overflows

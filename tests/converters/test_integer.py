@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.integer import IntegerNetwork, decay, saturated, share, wrap
+from neurobip.converters.integer import IntegerNetwork, decay, share, wrap
 from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.quantize import QuantizedGraph, quantize
-from neurobip.converters.synapses import Conv, Identity, Linear
+from neurobip.converters.synapses import Conv, Identity, Linear, Memory
 from neurobip.errors import ConversionError
 
 STATES = st.integers(-(2**23), 2**23)
@@ -67,7 +67,60 @@ def test_zoo_reaches_the_corners(zoo: Graph, make_events) -> None:
         _, state = network.step(x, state)
         wrapped |= bool((state["wrapping"][0] < 0).any())
     assert wrapped, "the current of 'wrapping' never left its 24 bits"
-    assert saturated(state)["inhibited"] == 6
+    assert network.saturated(state)["inhibited"] == 6
+
+
+def driven(neuron, synapse, steps: int = 3) -> dict[str, int]:
+    """Saturated numbers after a few steps of one event in each of 2x2x2 inputs."""
+    cell = Population(
+        "cell", neuron.population(synapse.output(((2, 2, 2),))), neuron,
+        (Connection(("events",), synapse),),
+    )  # fmt: skip
+    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    network = IntegerNetwork(QuantizedGraph(graph, {}))
+    _, state = network.forward(torch.ones(steps, 1, 2, 2, 2))
+    return network.saturated(state)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_saturation_counts_both_ends(sign: int) -> None:
+    strong = Identity(sign * (2**17 - 1))
+    assert driven(LI(0, 6), strong) == {"events": 0, "cell": 8}
+    assert driven(LI(4095, 0), strong)["cell"] == 0
+    center = Conv(sign * np.array([2**17 - 1, 0, 0, 0]).reshape(2, 2, 1, 1))
+    # Of the four pixels the center alone: the surround has no input and follows nothing.
+    assert driven(Bipolar(0, 0, 0, 0), center)["cell"] == 4
+
+
+def test_saturation_of_a_spiking_population() -> None:
+    strong = Identity(2**17 - 1)
+    assert driven(LIF(4095, 0, 2**17 - 1), strong, steps=9)["cell"] == 0, "it fires and is reset"
+    assert driven(LIF(4095, 0, 1), Identity(1 - 2**17))["cell"] == 8
+    # The second spike takes the adaptation to its end; the membrane, which cannot pass it any
+    # more, follows two steps later.
+    cells = ALIF(np.zeros(2, dtype=np.int64), 1, 0, 70000)
+    assert [driven(cells, strong, steps)["cell"] for steps in (1, 2, 3, 4)] == [0, 8, 8, 16]
+
+
+def test_a_synaptic_current_is_not_counted() -> None:
+    cell = Population(
+        "cell", (2, 2, 2), LIF(0, 0, 2**17 - 1), (Connection(("events",), Identity(1)),)
+    )
+    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    network = IntegerNetwork(QuantizedGraph(graph, {}))
+    state = {"cell": (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
+    assert network.saturated(state)["cell"] == 0
+
+
+def test_saturation_of_a_memory_counts_to_its_population() -> None:
+    cell = Population(
+        "cell", (2, 2, 2), LIF(4095, 0, 2**17 - 1),
+        (Connection(("events",) * 3, Memory(1, 12, 1.0, 22, 22)),),
+    )  # fmt: skip
+    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    network = IntegerNetwork(QuantizedGraph(graph, {}))
+    _, state = network.step(torch.ones(1, 2, 2, 2))
+    assert network.saturated(state)["cell"] == 4, "two by two, 4 << 22 each"
 
 
 @st.composite

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.bounds import CURRENT, LIMIT, range_of
+from neurobip.converters.bounds import peak, range_of
+from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lower import to_graph
@@ -110,6 +111,17 @@ def test_no_input_overflows(make_model) -> None:
             for part in parts if isinstance(parts, tuple) else (parts,):
                 assert part.abs().max() <= LIMIT, name
     assert outputs["retina.bipolar"].max() <= quantized.graph["retina.bipolar"].neuron.ceiling
+
+
+def test_one_format_of_a_current() -> None:
+    assert CURRENT << SHIFT <= LIMIT < (CURRENT + 1) << SHIFT
+
+
+def test_peak_is_in_the_units_of_the_graph() -> None:
+    cells = Bipolar(512, 2048, 1024, 1024, shift=7, ceiling=1200)
+    assert (peak(cells), peak(cells, graded=16.0)) == (1200, 16.0)
+    assert (peak(Input(7)), peak(Input(7), graded=16.0)) == (7, 7)
+    assert peak(LIF(1.0, 0.25, 1.0), graded=16.0) == 1
 
 
 def shortcut(weight: float, other: float, threshold: float = 1.0) -> Graph:

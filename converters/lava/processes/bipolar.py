@@ -16,7 +16,8 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurobip.converters.lava.processes.fixed import SHIFT, decay, saturate, share
+from neurobip.converters.formats import SHIFT
+from neurobip.converters.lava.processes.fixed import decay, saturate, share
 from neurobip.converters.lava.processes.sample import SampleModel
 
 

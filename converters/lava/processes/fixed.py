@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LIMIT = 2**23 - 1
-"""Largest magnitude of a 24-bit state."""
-
-SHIFT = 6
-"""Current and threshold enter the membrane's domain shifted left by this."""
+from neurobip.converters.formats import LIMIT
 
 
 def share(x: np.ndarray, part: int | np.ndarray) -> np.ndarray:

@@ -173,6 +173,16 @@ def test_the_runner_needs_no_torch() -> None:
     assert done.stdout.strip() == "False", done.stderr
 
 
+def test_counts_saturate_in_the_runner() -> None:
+    """Brighter frames than the input takes do what its largest count does."""
+    frames = np.array([[0], [1], [2], [255]], dtype=np.uint8).reshape(4, 1, 1, 1, 1)
+    found = simulate(tiny(), np.broadcast_to(frames, (4, 1, 1, 2, 2)))
+    assert found["events"].max() == 1
+    expected = simulate(tiny(), np.broadcast_to(frames.clip(max=1), (4, 1, 1, 2, 2)))
+    for name, z in expected.items():
+        np.testing.assert_array_equal(found[name], z, err_msg=name)
+
+
 def test_the_runner_reads_an_exported_file(tmp_path: Path) -> None:
     """What ``convert`` wrote runs on its own, and the recording has the documented layout."""
     quantized = tiny()
