@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import Any
 
 from neurobip.atomic import write_atomic
+from neurobip.cli.metrics import add_control, add_logistic
 from neurobip.cli.output import Output
-from neurobip.cli.runs import Data, add_control, add_logistic, train_run
+from neurobip.cli.runs import Data
+from neurobip.cli.training import train_run
 from neurobip.config import RunConfig
 from neurobip.errors import NeurobipError
 from neurobip.evaluation.controls import Control, variants

@@ -43,15 +43,11 @@ def demo(
             lava_check,
             require_lava,
         )
+        from neurobip.cli.metrics import add_logistic, write_metrics
         from neurobip.cli.pages import demo_page
-        from neurobip.cli.runs import (
-            add_logistic,
-            open_data,
-            open_run_with,
-            train_run,
-            write_metrics,
-        )
+        from neurobip.cli.runs import open_data, open_run_with
         from neurobip.cli.tables import demo_text
+        from neurobip.cli.training import train_run
         from neurobip.report import write_page
 
         require_lava()

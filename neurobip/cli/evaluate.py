@@ -25,7 +25,8 @@ def evaluate(
 ) -> None:
     """Measure a run on its test samples, beside its controls."""
     with reporting(json) as out:
-        from neurobip.cli.runs import add_logistic, open_run, read_metrics
+        from neurobip.cli.metrics import add_logistic, read_metrics
+        from neurobip.cli.runs import open_run
         from neurobip.cli.tables import accuracy_table
         from neurobip.evaluation.accuracy import accuracy
 

@@ -42,8 +42,10 @@ def train(
         folder = out or Path("runs") / config.stem
 
         from neurobip.cli.controls import Controls
-        from neurobip.cli.runs import open_data, train_run, write_metrics
+        from neurobip.cli.metrics import write_metrics
+        from neurobip.cli.runs import open_data
         from neurobip.cli.tables import accuracy_table
+        from neurobip.cli.training import train_run
 
         data = open_data(settings, output)
         if controls:

@@ -1,0 +1,70 @@
+"""The numbers of a run, ``metrics.json``, and the control that needs no network."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from neurobip.atomic import write_atomic
+from neurobip.cli.output import Output
+from neurobip.cli.runs import Data
+from neurobip.errors import DataError
+from neurobip.evaluation.controls import LOGISTIC, Control, count_features, logistic_regression
+
+METRICS = "metrics.json"
+
+
+def logistic_control(data: Data) -> Control:
+    """Logistic regression on log event counts in three time bins, on the run's own split."""
+    frames = np.asarray(data.dataset.frames)
+    features = count_features(frames, min(3, frames.shape[1]))
+    train, valid, test = ((features[part], data.dataset.labels[part]) for part in data.split)
+    # One thread, as in one_thread: beside another busy process more of them take far longer.
+    with threadpool_limits(1):
+        return logistic_regression(train, valid, test)
+
+
+def add_control(metrics: dict[str, Any], name: str, control: Control) -> None:
+    """Put a control beside the accuracy."""
+    metrics["controls"][name] = {"accuracy": control.accuracy, "samples": control.samples}
+
+
+def add_logistic(metrics: dict[str, Any], data: Data, out: Output) -> None:
+    """Fit the logistic regression where the metrics do not have it yet."""
+    if LOGISTIC not in metrics["controls"]:
+        out.say("control: logistic regression on event counts")
+        add_control(metrics, LOGISTIC, logistic_control(data))
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The metrics of a run, empty where it has none yet.
+
+    Raises:
+        DataError: the file is no JSON object.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return {}
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+    if not isinstance(metrics, dict):
+        raise DataError(f"{path}: holds no JSON object; delete it and run again")
+    return metrics
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Write ``metrics.json``, whole or not at all."""
+    write_atomic(folder / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a number may depend on."""
+    names = ("neurobip", "torch", "numpy", "snntorch", "tonic", "nir", "numba")
+    return {name: version(name) for name in names}
