@@ -142,7 +142,7 @@ def accuracy_section(metrics: dict[str, Any]) -> Section:
         [
             Picture(
                 accuracy_bars(named, first=2 if "integer" in metrics else 1),
-                f"{split['train']} recordings to train on, {split['valid']} to choose the epoch, "
+                f"{split['train']} recordings to train on, {split['valid']} to validate, "
                 f"{split['test']} to test, split by hash of the recording's name.",
                 "svg",
             )

@@ -33,7 +33,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = No
             raise ValueError(f"learning_curve: epoch {chosen} is not among {epochs}")
         at = epochs.index(chosen)
         axes.annotate(
-            f"chosen: {valid[at]:.1f} %",
+            f"{valid[at]:.1f} %",
             (chosen, valid[at]),
             xytext=(0, 9),
             textcoords="offset points",

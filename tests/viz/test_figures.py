@@ -80,7 +80,7 @@ def test_learning_curve_marks_the_chosen_epoch() -> None:
     train, valid, mark = (line.get_xydata().tolist() for line in axes.lines)
     assert train == [[1, 20], [2, 50], [3, 90]] and valid == [[1, 30], [2, 80], [3, 70]]
     assert mark == [[2, 80]]
-    assert axes.texts[0].get_text() == "chosen: 80.0 %"
+    assert axes.texts[0].get_text() == "80.0 %"
     with pytest.raises(ValueError, match="at least one epoch"):
         learning_curve([])
     with pytest.raises(ValueError, match=r"epoch 4 is not among \[1, 2, 3\]"):
