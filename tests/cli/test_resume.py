@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from neurobip.checkpoint import BEST, LAST, read
-from neurobip.cli import runs
+from neurobip.cli import training
 from neurobip.cli.main import run
 from neurobip.errors import CheckpointError
 
@@ -81,7 +81,7 @@ def test_every_way_of_learning_resumes(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run(["train", str(small_config), *options, "--out", str(whole)]) == 0
 
-    real = runs.save_run
+    real = training.save_run
 
     def save_then_stop(folder: Path, checkpoint: Any, **more: Any) -> None:
         real(folder, checkpoint, **more)
@@ -89,7 +89,7 @@ def test_every_way_of_learning_resumes(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "save_run", save_then_stop)
+        patch.setattr(training, "save_run", save_then_stop)
         assert run(["train", str(small_config), *options, "--out", str(broken)]) == 130
     torch.manual_seed(999)  # what happens to be in the generator must not matter
     assert run(["train", str(small_config), *options, "--out", str(broken), "--resume"]) == 0
