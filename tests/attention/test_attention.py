@@ -38,6 +38,19 @@ def test_linear_memory_send_is_the_adjoint_within_the_step():
     torch.testing.assert_close(memory.send(delta, after), now.grad)
 
 
+def test_keys_and_values_enter_the_error_by_their_trace():
+    """The memory still holds what fired before; the error of a key is that of its whole trace."""
+    memory = LinearMemory(4, 1, decay_shift=2, gain_shift=0, decay_trace=0.25)
+    x = spikes(3, 2, 5, 12)
+    _, state = memory(x)
+    q = x[2].chunk(3, -1)[0]
+    _, k, v = (x[2] + 0.75 * x[1] + 0.75**2 * x[0]).chunk(3, -1)
+    delta = torch.randn(2, 5, 4)
+    cells = q.transpose(1, 2) @ delta
+    errors = delta @ state.memory[:, 0].transpose(1, 2), v @ cells.transpose(1, 2), k @ cells
+    torch.testing.assert_close(memory.send(delta, state), torch.cat(errors, -1))
+
+
 def test_linear_memory_counts_writes_and_reads():
     memory = LinearMemory(4, 1, decay_shift=0, gain_shift=0)
     q = torch.tensor([1.0, 0, 1, 0])
