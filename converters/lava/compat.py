@@ -3,6 +3,9 @@
 Lava 0.10 declares a dataclass with a mutable default, which Python refuses since 3.11 unless the
 class has a hash. Its module ``var_model`` is therefore imported while ``dataclass`` gives one.
 Importing this module forks nothing and starts no thread, and it leaves torch alone.
+
+It also mends a lost wake-up in Lava's channels, which now and then let a finished run hang when it
+was told to stop; see :func:`announce`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import dataclasses
 import functools
 import multiprocessing
 import warnings
+from multiprocessing.synchronize import Semaphore
 
 from neurobip.errors import ConversionError
 
@@ -30,6 +34,27 @@ with warnings.catch_warnings():
     else:
         import lava.magma.compiler.compiler
         import lava.magma.runtime.runtime  # noqa: F401
+        from lava.magma.compiler.channels.pypychannel import CspRecvPort
     finally:
         dataclasses.dataclass = original
         multiprocessing.set_start_method = set_method
+
+
+def announce(port: CspRecvPort, req: Semaphore) -> None:
+    """Tell whoever waits at a receiving port of every message that comes in.
+
+    Lava's own loop tells only when the queue was empty a moment before. Where the reader takes the
+    last message in that moment, nobody tells it of the next one, and it waits for ever: it happens
+    when two commands follow each other closely, as the last time step and the stop do.
+    """
+    try:
+        while req.acquire() and not port._done:
+            port._queue.put_nowait(0)
+            observer = port.observer
+            if observer is not None:
+                observer()
+    except EOFError:
+        pass
+
+
+CspRecvPort._req_callback = announce

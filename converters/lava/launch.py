@@ -21,6 +21,9 @@ from neurobip.errors import ConversionError
 
 COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.run")
 
+FAREWELL = 20.0
+"""Seconds that Lava gets to stop its processes after the last step of all populations."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -105,6 +108,8 @@ def supervise(
                     seen, since = step, time.monotonic()
                     if on_step is not None and step > 0:
                         on_step(step, total)
+                elif step >= total and time.monotonic() - since > FAREWELL:
+                    return  # Everything is recorded; only Lava's own stopping hangs.
                 elif time.monotonic() - since > timeout:
                     raise ConversionError(
                         f"Lava made no progress for {timeout:g} s and was stopped: "
@@ -134,8 +139,6 @@ def standstill(graph: Graph, finished: np.ndarray | None, total: int) -> str:
     if finished is None or not finished.any():
         return "it was still building the network"
     slot = int(finished.argmin())
-    if finished[slot] >= total:
-        return "all steps were done"
     return (
         f"{graph.populations[slot].name} or a connection into it did not finish step "
         f"{finished[slot] + 1} of {total}"
