@@ -21,6 +21,7 @@ from neurobip.converters.synapses import (
     Linear,
     Memory,
     Shape,
+    Sparse,
     TokenSum,
 )
 from neurobip.errors import ConversionError
@@ -34,6 +35,7 @@ def range_of(graph: Graph, population: Population) -> tuple[float, float]:
         highest = max(peak(source.neuron) for source in sources)
         shapes = tuple(source.shape for source in sources)
         negative, positive = drive(connection.synapse, shapes)
+        highest *= 2**connection.exponent
         low, high = low + negative * highest, high + positive * highest
     return low, high
 
@@ -58,8 +60,16 @@ def drive(synapse: Any, shapes: tuple[Shape, ...]) -> tuple[float, float]:
 @drive.register(Conv)
 @drive.register(Linear)
 def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> tuple[float, float]:
-    rows = synapse.weight.reshape(len(synapse.weight), -1)
-    return float(rows.clip(max=0).sum(1).min()), float(rows.clip(min=0).sum(1).max())
+    negative, positive = signed(synapse.weight.reshape(len(synapse.weight), -1))
+    return float(negative.sum(1).min()), float(positive.sum(1).max())
+
+
+@drive.register
+def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+    size = int(np.prod(synapse.target))
+    sums = (np.bincount(synapse.row, part, size) for part in signed(synapse.weight))
+    negative, positive = sums
+    return float(negative.min()), float(positive.max())
 
 
 @drive.register(Identity)
@@ -77,3 +87,8 @@ def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> tuple[float, float]:
 @drive.register
 def _(synapse: Memory, shapes: tuple[Shape, ...]) -> tuple[float, float]:
     return 0.0, CURRENT
+
+
+def signed(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The negative and the positive part of weights."""
+    return weight.clip(max=0), weight.clip(min=0)

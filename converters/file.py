@@ -1,4 +1,4 @@
-"""A quantized graph in one file: safetensors for the arrays, JSON in its header for the rest.
+"""A quantized graph in one file: numpy's .npz, with the structure as JSON in one of its arrays.
 
 Reading needs numpy alone, and nothing in the file is executed. This is what ``neurobip convert``
 writes and what the Lava runner loads.
@@ -7,29 +7,29 @@ writes and what the Lava runner loads.
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-from safetensors.numpy import save as to_bytes
 
-from neurobip.atomic import write_atomic
+from neurobip.atomic import atomic_file
 from neurobip.converters import neurons, synapses
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.quantize import LayerReport, QuantizedGraph
 from neurobip.errors import ConversionError
 
 FORMAT = "neurobip quantized graph"
-VERSION = 1
+VERSION = 2
 
 NODES: dict[str, Any] = {
     node.__name__: node
     for node in (
         neurons.Input, neurons.LIF, neurons.ALIF, neurons.LI, neurons.Bipolar,
-        synapses.Conv, synapses.Linear, synapses.Identity, synapses.TokenSum, synapses.Broadcast,
-        synapses.Memory,
+        synapses.Conv, synapses.Linear, synapses.Sparse, synapses.Identity, synapses.TokenSum,
+        synapses.Broadcast, synapses.Memory,
     )
 }  # fmt: skip
 
@@ -42,6 +42,8 @@ def save(quantized: QuantizedGraph, path: str | Path) -> None:
         inputs = [
             {
                 "sources": list(connection.sources),
+                "delay": connection.delay,
+                "exponent": connection.exponent,
                 "synapse": encode(connection.synapse, f"{p.name}/{i}", arrays),
             }
             for i, connection in enumerate(p.inputs)
@@ -51,45 +53,56 @@ def save(quantized: QuantizedGraph, path: str | Path) -> None:
             {"name": p.name, "shape": list(p.shape), "neuron": neuron, "inputs": inputs}
         )
     header = {
+        "format": FORMAT,
+        "version": VERSION,
         "populations": populations,
         "outputs": list(quantized.graph.outputs),
         "units": quantized.units,
         "layers": [asdict(layer) for layer in quantized.layers],
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "graph": json.dumps(header)}
-    write_atomic(path, to_bytes(arrays, metadata))
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    with atomic_file(path) as file:
+        np.savez(file, **arrays)
 
 
 def load(path: str | Path) -> QuantizedGraph:
     """Read a quantized graph.
 
     Raises:
-        ConversionError: no such file, not one of ours, damaged, or of a newer version.
+        ConversionError: no such file, not one of ours, damaged, or of another version.
     """
     path = Path(path)
     if not path.is_file():
         raise ConversionError(f"{path}: there is no such file; write one with 'neurobip convert'")
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise ConversionError(f"{path}: damaged or no quantized graph ({error})") from None
-    if metadata.get("format") != FORMAT:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays.pop("header").tobytes())
+        known = header["format"], header["version"]
+    except DAMAGE as error:
+        raise ConversionError(
+            f"{path}: damaged or no quantized graph ({error}); write one with 'neurobip convert'"
+        ) from None
+    if known[0] != FORMAT:
         raise ConversionError(
             f"{path}: holds no quantized graph; write one with 'neurobip convert'"
         )
-    if metadata.get("version") != str(VERSION):
+    if known[1] != VERSION:
         raise ConversionError(
-            f"{path}: version {metadata.get('version')} of the format, this neurobip reads "
-            f"{VERSION}; convert the run again"
+            f"{path}: version {known[1]} of the format, this neurobip reads {VERSION}; convert the "
+            "run again"
         )
     try:
-        return decode_graph(json.loads(metadata["graph"]), arrays)
+        return decode_graph(header, arrays)
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConversionError(f"{path}: the header is damaged ({error!r})") from None
+
+
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError,
+          NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+"""What numpy and zipfile raise on files that are no archives, or broken ones."""
 
 
 def encode(node: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -107,12 +120,15 @@ def encode(node: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any
 
 def decode(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
     """The inverse of :func:`encode`."""
-    values = {
-        key: arrays[value["array"]] if isinstance(value, dict) else value
-        for key, value in entry.items()
-        if key != "type"
-    }
+    values = {key: decode_value(value, arrays) for key, value in entry.items() if key != "type"}
     return NODES[entry["type"]](**values)
+
+
+def decode_value(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """A field of a node: an array by its name, a tuple, or a plain number."""
+    if isinstance(value, dict):
+        return arrays[value["array"]]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> QuantizedGraph:
@@ -120,7 +136,8 @@ def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Quant
     populations = []
     for p in header["populations"]:
         inputs = tuple(
-            Connection(tuple(c["sources"]), decode(c["synapse"], arrays)) for c in p["inputs"]
+            Connection(tuple(c["sources"]), decode(c["synapse"], arrays), c["delay"], c["exponent"])
+            for c in p["inputs"]
         )
         neuron = decode(p["neuron"], arrays)
         populations.append(Population(p["name"], tuple(p["shape"]), neuron, inputs))

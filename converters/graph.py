@@ -1,4 +1,4 @@
-"""The graph: populations in topological order, and the synapses between them.
+"""The graph: populations, and the synapses between them.
 
 It is what stands between a trained model and any target. A *projection* of the model becomes a
 population with its connections. The same classes hold the float graph of a model and the integer
@@ -7,7 +7,7 @@ graph of a chip; see :mod:`neurobip.converters.neurons` for the units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -19,10 +19,18 @@ from neurobip.errors import ConversionError
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """A synapse and the names of the populations whose spikes it takes."""
+    """A synapse and the names of the populations whose spikes it takes.
+
+    Args:
+        delay: how many time steps ago the spikes that arrive were sent. A connection that closes a
+            loop needs at least 1; one that is to run in Lava, as many as its loop has connections.
+        exponent: in a quantized graph, the power of two that all weights are to be multiplied by.
+    """
 
     sources: tuple[str, ...]
     synapse: Synapse
+    delay: int = 0
+    exponent: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +50,10 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network of populations, each of which hears only populations before it.
+    """A network of populations.
+
+    At one time step a population hears those before it; through a connection with a delay it hears
+    any, itself included.
 
     Args:
         populations: the first one is the input, the only one with an ``Input`` neuron.
@@ -58,17 +69,17 @@ class Graph:
     def __post_init__(self) -> None:
         if not self.populations or not isinstance(self.populations[0].neuron, Input):
             raise ConversionError("a graph begins with its input population")
-        shapes: dict[str, Shape] = {}
-        readouts: set[str] = set()
+        shapes = {p.name: p.shape for p in self.populations}
+        if len(shapes) < len(self.populations):
+            raise ConversionError(f"{twice(p.name for p in self.populations)}: named twice")
+        if any(isinstance(p.neuron, Input) for p in self.populations[1:]):
+            raise ConversionError("a graph has one input population")
+        readouts = {p.name for p in self.populations if isinstance(p.neuron, LI)}
+        before: set[str] = set()
         for population in self.populations:
             try:
-                if population.name in shapes:
-                    raise ConversionError("another population has the same name")
-                silent = readouts.intersection(
-                    source for connection in population.inputs for source in connection.sources
-                )
-                if silent:
-                    raise ConversionError(f"{sorted(silent)[0]!r} is a readout, it sends no spikes")
+                for connection in population.inputs:
+                    order(connection, before, readouts)
                 expected = population_shape(population, shapes)
             except ConversionError as error:
                 raise ConversionError(f"{population.name}: {error}") from None
@@ -76,10 +87,8 @@ class Graph:
                 raise ConversionError(
                     f"{population.name}: has shape {population.shape}, its inputs make {expected}"
                 )
-            shapes[population.name] = population.shape
-            if isinstance(population.neuron, LI):
-                readouts.add(population.name)
-        if not self.outputs or any(name not in shapes for name in self.outputs):
+            before.add(population.name)
+        if not self.outputs or any(name not in before for name in self.outputs):
             raise ConversionError(
                 f"outputs {list(self.outputs)}: expected names among {', '.join(shapes)}"
             )
@@ -114,8 +123,8 @@ def population_shape(population: Population, shapes: dict[str, Shape]) -> Shape:
     """
     finite(population.neuron)
     if isinstance(population.neuron, Input):
-        if population.inputs or shapes:
-            raise ConversionError("an input population comes first and has no inputs")
+        if population.inputs:
+            raise ConversionError("an input population has no inputs")
         return population.shape
     if not population.inputs:
         raise ConversionError("nothing connects into it")
@@ -123,15 +132,36 @@ def population_shape(population: Population, shapes: dict[str, Shape]) -> Shape:
     for connection in population.inputs:
         for source in connection.sources:
             if source not in shapes:
-                raise ConversionError(
-                    f"its source {source!r} does not come before it; a feedback loop cannot be "
-                    "converted"
-                )
+                raise ConversionError(f"there is no population {source!r}")
         finite(connection.synapse)
         currents.append(connection.synapse.output(tuple(shapes[s] for s in connection.sources)))
     if len(set(currents)) > 1:
         raise ConversionError(f"its inputs bring currents of different shapes: {currents}")
     return population.neuron.population(currents[0])
+
+
+def order(connection: Connection, before: set[str], readouts: set[str]) -> None:
+    """Check that a connection can be heard at its place in the graph.
+
+    Raises:
+        ConversionError: a loop without a delay, or a readout as a source.
+    """
+    if connection.delay < 0:
+        raise ConversionError(f"a delay of {connection.delay} steps; expected 0 or more")
+    for source in connection.sources:
+        if source in readouts:
+            raise ConversionError(f"{source!r} is a readout, it sends no spikes")
+        if not connection.delay and source not in before:
+            raise ConversionError(
+                f"its source {source!r} does not come before it; a feedback connection has to "
+                "declare a delay of 1 step or more"
+            )
+
+
+def twice(names: Iterable[str]) -> str:
+    """The first name that occurs a second time."""
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))
 
 
 def finite(node: Neuron | Synapse) -> None:

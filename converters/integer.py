@@ -20,7 +20,7 @@ from torch import Tensor
 from neurobip.converters.bounds import range_of
 from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Population
-from neurobip.converters.network import Network, State
+from neurobip.converters.network import Network, State, per_neuron
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
 from neurobip.converters.quantize import QuantizedGraph
 from neurobip.converters.synapses import Memory
@@ -58,6 +58,7 @@ class IntegerNetwork(Network):
     def __init__(self, quantized: QuantizedGraph) -> None:
         self.quantized = quantized
         self._range = {p.name: range_of(quantized.graph, p) for p in quantized.graph.populations}
+        self._wraps = {p.name: self.wraps(p) for p in quantized.graph.populations}
         super().__init__(quantized.graph)
 
     def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:
@@ -102,16 +103,23 @@ class IntegerNetwork(Network):
                     [outputs[n].flatten(1) * self.quantized.unit(n) for n in self.graph.outputs]
                 )
             )
-        return torch.stack(steps).float(), state or {}
+        return torch.stack(steps).float(), state or State({}, {})
 
     def neuron_step(
         self, population: Population, current: Tensor, state: Any
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
+        return integer_step(
+            population.neuron, current.double(), state, self._wraps[population.name]
+        )
+
+    def wraps(self, population: Population) -> bool:
+        """Whether the current of a population may overflow its 24 bits."""
         low, high = self._range[population.name]
         neuron = population.neuron
-        small = max(high, -low) <= CURRENT and getattr(neuron, "decay_u", 4095) == 4095
-        return integer_step(neuron, current.double(), state, not small)
+        if isinstance(neuron, LIF) and (neuron.drive is not None or np.any(neuron.decay_u < 4095)):
+            return True
+        return max(high, -low) > CURRENT
 
     def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
         """``S <- S - (S >> decay_shift) + (k^T v << fraction)``, then ``q S >> shift``."""
@@ -131,12 +139,12 @@ class IntegerNetwork(Network):
         spiking neuron's membrane where it fires: it is reset, as it would be with more bits.
         """
         counts = {p.name: 0 for p in self.graph.populations}
-        for key, held in state.items():
+        for key, held in state.held.items():
             # A memory's state is named after the population and the number of the connection.
             name = key if key in counts else key.rpartition("/")[0]
             parts = held if isinstance(held, tuple) else (held,)
             if key == name and isinstance(self.graph[name].neuron, LIF):
-                parts = parts[1:]
+                parts = parts[1:2]
             counts[name] += sum(int((part.abs() >= LIMIT).sum()) for part in parts)
         return counts
 
@@ -152,24 +160,37 @@ def integer_step(neuron: Any, a: Tensor, state: Any, wraps: bool) -> tuple[Tenso
 
 @integer_step.register
 def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
-    u = a * 2**SHIFT
-    if state is not None and neuron.decay_u < 4095:
-        u += decay(state[0], neuron.decay_u + 1)
+    u, v = a * 2**SHIFT, 0.0
+    if state is not None:
+        v = decay(state[1], per_neuron(neuron.decay_v))
+        if np.any(neuron.decay_u < 4095):
+            u += decay(state[0], per_neuron(neuron.decay_u) + 1)
+    if neuron.drive is not None:
+        u += per_neuron(neuron.drive)
     if wraps:
         u = wrap(u)
-    v = u if neuron.bias is None else u + torch.from_numpy(neuron.bias)[:, None, None]
-    if state is not None:
-        v = v + decay(state[1], neuron.decay_v)
+    v = v + u if neuron.bias is None else v + u + per_neuron(neuron.bias)
     v = saturate(v)
-    spiking = v > neuron.threshold * 2**SHIFT
-    return spiking.float(), (u, v.masked_fill(spiking, 0))
+    spiking = v > per_neuron(neuron.threshold) * 2**SHIFT
+    if neuron.refractory:
+        rest = torch.zeros_like(v) if state is None else state[2]
+        v, spiking = v.masked_fill(rest > 0, 0), spiking & (rest == 0)
+        rest = torch.where(spiking, neuron.refractory, (rest - 1).clamp(min=0))
+        return spiking.float(), (u, after_spike(v, spiking, neuron.drop), rest)
+    return spiking.float(), (u, after_spike(v, spiking, neuron.drop))
+
+
+def after_spike(v: Tensor, spiking: Tensor, drop: Any) -> Tensor:
+    """A membrane after its spikes: reset to zero, or lowered by ``drop``."""
+    if drop is None:
+        return v.masked_fill(spiking, 0)
+    return saturate(v - per_neuron(drop) * spiking)
 
 
 @integer_step.register
 def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
-    lost = torch.from_numpy(np.asarray(neuron.decay_v))[:, None, None]
-    v = saturate(decay(v, lost) + x * 2**SHIFT)
+    v = saturate(decay(v, per_neuron(neuron.decay_v)) + x * 2**SHIFT)
     spiking = v > neuron.threshold * 2**SHIFT + a
     a = saturate(decay(a, neuron.decay_a) + neuron.jump * 2**SHIFT * spiking)
     return spiking.float(), (v.masked_fill(spiking, 0), a)
@@ -178,8 +199,10 @@ def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
 @integer_step.register
 def _(neuron: LI, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     v = a * 2**neuron.fraction
+    if neuron.bias is not None:
+        v = v + per_neuron(neuron.bias)
     if state is not None:
-        v = v + decay(state, neuron.decay_v)
+        v = v + decay(state, per_neuron(neuron.decay_v))
     v = saturate(v)
     return v.float(), v
 

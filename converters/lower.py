@@ -232,12 +232,12 @@ def _(part: synapses.Linear, shapes: tuple[Shape, ...]) -> Synapse:
 
 @synapse.register
 def _(part: synapses.Patches, shapes: tuple[Shape, ...]) -> Synapse:
-    return Conv(array(part.weight), part.stride, part.padding)
+    return Conv(array(part.weight), (part.stride,) * 2, (part.padding,) * 2)
 
 
 @synapse.register
 def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> Synapse:
-    return Conv(array(part.weight), part.stride, part.padding, part.groups)
+    return Conv(array(part.weight), (part.stride,) * 2, (part.padding,) * 2, groups=part.groups)
 
 
 @synapse.register

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.neurons import Input
-from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, Memory, TokenSum
+from neurobip.converters.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Number,
+    Sparse,
+    TokenSum,
+)
 from neurobip.errors import ConversionError
 
-State = dict[str, Any]
+
+class State(NamedTuple):
+    """What a network carries from one step to the next.
+
+    ``held`` is the state of each stateful part by name, ``past`` the outputs of earlier steps of
+    the populations that are heard with a delay, latest first.
+    """
+
+    held: dict[str, Any]
+    past: dict[str, tuple[Tensor, ...]]
 
 
 class Network:
     """Runs a graph step by step; a subclass says how neurons and the memory behave.
 
-    State is a dict of what each stateful part holds; ``None`` is a fresh start, so splitting a
-    sequence anywhere changes nothing.
+    ``None`` as a state is a fresh start, so splitting a sequence anywhere changes nothing.
 
     Shape:
         input ``[B, C, H, W]`` a step; every population ``[B, C, H, W]``.
@@ -35,6 +54,11 @@ class Network:
                 self._apply[id(connection)] = linear_map(
                     connection, self.synapse_dtype(population, connection)
                 )
+        # How many steps ago each population is heard at most.
+        self._memory: dict[str, int] = {}
+        for _, connection in graph.connections():
+            for source in connection.sources if connection.delay else ():
+                self._memory[source] = max(connection.delay, self._memory.get(source, 0))
 
     def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:
         """The type in which a connection is summed."""
@@ -61,8 +85,9 @@ class Network:
             raise ConversionError(
                 f"input of shape {tuple(x.shape)}; expected [B, {', '.join(map(str, shape))}]"
             )
-        before = state or {}
-        now: State = {}
+        if state is None:
+            state = State({}, {name: self.silence(name, x) for name in self._memory})
+        held: dict[str, Any] = {}
         outputs: dict[str, Tensor] = {}
         for population in self.graph.populations:
             name = population.name
@@ -71,18 +96,31 @@ class Network:
                 continue
             current: Any = None
             for i, connection in enumerate(population.inputs):
-                sources = [outputs[source] for source in connection.sources]
+                ago = connection.delay
+                sources = [
+                    state.past[source][ago - 1] if ago else outputs[source]
+                    for source in connection.sources
+                ]
                 if isinstance(connection.synapse, Memory):
                     key = f"{name}/{i}"
                     heads = connection.synapse.heads
                     qkv = [z.flatten(2).unflatten(1, (heads, -1)) for z in sources]
-                    part, now[key] = self.memory_step(connection.synapse, qkv, before.get(key))
+                    part, held[key] = self.memory_step(connection.synapse, qkv, state.held.get(key))
                     part = part.reshape(len(x), *population.shape)
                 else:
                     part = self._apply[id(connection)](sources[0])
                 current = part if current is None else current + part
-            outputs[name], now[name] = self.neuron_step(population, current, before.get(name))
-        return outputs, now
+            outputs[name], held[name] = self.neuron_step(population, current, state.held.get(name))
+        past = {
+            name: (outputs[name], *state.past[name])[:longest]
+            for name, longest in self._memory.items()
+        }
+        return outputs, State(held, past)
+
+    def silence(self, name: str, x: Tensor) -> tuple[Tensor, ...]:
+        """The past of a population before the first step of an input like ``x``."""
+        nothing = x.new_zeros(len(x), *self.graph[name].shape, dtype=torch.float32)
+        return (nothing,) * self._memory[name]
 
     def forward(self, x_seq: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
         """Every population at every step.
@@ -95,28 +133,49 @@ class Network:
             outputs, state = self.step(x, state)
             for name, z in outputs.items():
                 record[name].append(z)
-        return {name: torch.stack(steps) for name, steps in record.items()}, state or {}
+        return {name: torch.stack(steps) for name, steps in record.items()}, state or State({}, {})
 
 
 def linear_map(connection: Connection, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """The linear map of a connection without memory, computed in ``dtype``."""
-    synapse = connection.synapse
+    synapse: Any = connection.synapse
+    if isinstance(synapse, Memory):
+        raise ConversionError("Memory is no linear map")
+    weight = torch.as_tensor(synapse.weight).to(dtype) * 2.0**connection.exponent
     match synapse:
         case Conv():
-            kernel = torch.as_tensor(synapse.weight).to(dtype)
             return lambda z: conv2d(
-                z.to(dtype), kernel, stride=synapse.stride, padding=synapse.padding,
-                groups=synapse.groups,
+                z.to(dtype), weight, stride=synapse.stride, padding=synapse.padding,
+                dilation=synapse.dilation, groups=synapse.groups,
             )  # fmt: skip
         case Linear():
-            matrix = torch.as_tensor(synapse.weight).to(dtype)
-            return lambda z: (z.to(dtype).flatten(1) @ matrix.T)[:, :, None, None]
+            return lambda z: (z.to(dtype).flatten(1) @ weight.T)[:, :, None, None]
+        case Sparse():
+            return sparse_map(synapse, weight)
         case Identity():
-            return lambda z: z.to(dtype) * synapse.weight
+            return lambda z: z.to(dtype) * weight
         case TokenSum():
-            return lambda z: z.to(dtype).sum((2, 3), keepdim=True) * synapse.weight
+            return lambda z: z.to(dtype).sum((2, 3), keepdim=True) * weight
         case Broadcast():
-            return lambda z: (z.to(dtype) * synapse.weight).expand(
-                -1, -1, synapse.height, synapse.width
-            )
+            return lambda z: (z.to(dtype) * weight).expand(-1, -1, synapse.height, synapse.width)
     raise ConversionError(f"{type(synapse).__name__} is no linear map")
+
+
+def sparse_map(synapse: Sparse, weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """A linear map given by its entries."""
+    row, column = torch.as_tensor(synapse.row), torch.as_tensor(synapse.column)
+    size = math.prod(synapse.target)
+
+    def apply(z: Tensor) -> Tensor:
+        sent = z.to(weight.dtype).flatten(1)[:, column] * weight
+        return sent.new_zeros(len(z), size).index_add_(1, row, sent).unflatten(1, synapse.target)
+
+    return apply
+
+
+def per_neuron(value: Number) -> Any:
+    """A number as it is; an entry a channel ``[C]`` or a neuron ``[C, H, W]`` as a tensor."""
+    if np.ndim(value) == 0:
+        return value
+    tensor = torch.as_tensor(value)
+    return tensor[:, None, None] if tensor.ndim == 1 else tensor

@@ -8,7 +8,7 @@ in floats stand with the model's neurons, those in integers in :mod:`neurobip.co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -29,10 +29,23 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class LIF:
-    """Leaky integrate-and-fire with reset to zero, Lava's CUBA LIF.
+    """Leaky integrate-and-fire, Lava's CUBA LIF, and its variants in other frameworks.
 
-    ``decay_u = 1`` is no synaptic memory. ``bias`` has one entry a channel; ``bias_exponent`` is
-    the power of two that all of its integers are multiples of (Loihi keeps a 13-bit mantissa).
+    ::
+
+        u <- (1 - decay_u) u + x + drive
+        v <- (1 - decay_v) v + u + bias
+        z = v > threshold
+        v <- 0 where z, or v - drop where z if there is a drop
+        v stays 0 and z stays silent for ``refractory`` steps after a spike
+
+    ``decay_u = 1`` is no synaptic memory. Decays, threshold, bias, drive and drop are a number, an
+    array ``[C]`` with one entry a channel, or an array ``[C, H, W]`` with one entry a neuron.
+    ``bias_exponent`` is the power of two that all integers of the bias are multiples of (Loihi
+    keeps a 13-bit mantissa).
+
+    With ``drop = None`` (reset to zero), ``drive = None``, no refractory time and plain numbers for
+    the decays and the threshold it is Lava's stock neuron.
     """
 
     decay_u: Number
@@ -40,12 +53,13 @@ class LIF:
     threshold: Number
     bias: np.ndarray | None = None
     bias_exponent: int = 0
+    drive: np.ndarray | None = None
+    drop: Number | None = None
+    refractory: int = 0
 
     def population(self, current: Shape) -> Shape:
         """Shape of the population for an input current of the given shape."""
-        if self.bias is not None and self.bias.shape != (current[0],):
-            raise ConversionError(f"bias {self.bias.shape} for {current[0]} channels")
-        return current
+        return fits(self, current)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,21 +73,27 @@ class ALIF:
 
     def population(self, current: Shape) -> Shape:
         """Shape of the population for an input current of the given shape."""
-        if self.decay_v.shape != (current[0],):
-            raise ConversionError(f"decay_v {self.decay_v.shape} for {current[0]} channels")
-        return current
+        return fits(self, current)
 
 
 @dataclass(frozen=True, eq=False)
 class LI:
-    """Leaky integrator that is read by its membrane; ``fraction`` bits lie below one ``a``."""
+    """Leaky integrator that is read by its membrane; ``fraction`` bits lie below one ``a``.
+
+    ::
+
+        v <- (1 - decay_v) v + x + bias
+
+    Decay and bias as in :class:`LIF`; the bias of a quantized graph has the ``fraction`` bits too.
+    """
 
     decay_v: Number
     fraction: int = 0
+    bias: np.ndarray | None = None
 
     def population(self, current: Shape) -> Shape:
         """Shape of the population for an input current of the given shape."""
-        return current
+        return fits(self, current)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +121,24 @@ class Bipolar:
 
 
 Neuron = Input | LIF | ALIF | LI | Bipolar
+
+
+def fits(neuron: Neuron, current: Shape) -> Shape:
+    """The shape of a current, if all arrays of a neuron have an entry a channel or a neuron of it.
+
+    Raises:
+        ConversionError: names the array that has not.
+    """
+    for field in fields(neuron):
+        value = getattr(neuron, field.name)
+        if np.ndim(value) and np.shape(value) not in ((current[0],), current):
+            raise ConversionError(
+                f"{field.name} has shape {np.shape(value)}; expected {(current[0],)} or {current}"
+            )
+    return current
+
+
+def spread(value: Number, shape: Shape) -> np.ndarray:
+    """A number, an entry a channel or an entry a neuron as an array ``[C, H, W]``."""
+    array = np.asarray(value)
+    return np.broadcast_to(array[:, None, None] if array.ndim == 1 else array, shape)

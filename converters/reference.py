@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.converters.graph import Connection, Population
-from neurobip.converters.network import Network, State
+from neurobip.converters.network import Network, State, per_neuron
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
@@ -49,26 +49,32 @@ def float_step(neuron: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 @float_step.register
 def _(neuron: LIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    u, v = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
-    u = (1 - neuron.decay_u) * u + x
-    v = (1 - neuron.decay_v) * v + u
+    u, v, rest = (torch.zeros_like(x),) * 3 if state is None else state
+    u = (1 - per_neuron(neuron.decay_u)) * u + x
+    if neuron.drive is not None:
+        u = u + per_neuron(neuron.drive)
+    v = (1 - per_neuron(neuron.decay_v)) * v + u
     if neuron.bias is not None:
-        v = v + torch.as_tensor(neuron.bias)[:, None, None]
-    z = (v > neuron.threshold).to(x.dtype)
-    return z, (u, v * (1 - z))
+        v = v + per_neuron(neuron.bias)
+    v = v * (rest == 0)
+    z = ((v > per_neuron(neuron.threshold)) & (rest == 0)).to(x.dtype)
+    v = v * (1 - z) if neuron.drop is None else v - per_neuron(neuron.drop) * z
+    return z, (u, v, torch.where(z > 0, neuron.refractory, (rest - 1).clamp(min=0)))
 
 
 @float_step.register
 def _(neuron: ALIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
-    v = (1 - torch.as_tensor(neuron.decay_v))[:, None, None] * v + x
+    v = (1 - per_neuron(neuron.decay_v)) * v + x
     z = (v > neuron.threshold + a).to(x.dtype)
     return z, (v * (1 - z), (1 - neuron.decay_a) * a + neuron.jump * z)
 
 
 @float_step.register
 def _(neuron: LI, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    v = x if state is None else (1 - neuron.decay_v) * state + x
+    v = x if state is None else (1 - per_neuron(neuron.decay_v)) * state + x
+    if neuron.bias is not None:
+        v = v + per_neuron(neuron.bias)
     return v, v
 
 

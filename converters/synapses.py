@@ -14,6 +14,7 @@ import numpy as np
 from neurobip.errors import ConversionError
 
 Shape = tuple[int, int, int]
+Pair = tuple[int, int]
 
 Number = Any
 """A float in the graph of a model, an int in a quantized graph."""
@@ -21,35 +22,43 @@ Number = Any
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """2-d convolution (cross-correlation, as torch has it).
+    """2-d convolution (cross-correlation, as torch has it); rows first in every pair.
+
+    A 1-d convolution has a height of 1, average and sum pooling a group for each channel.
 
     Shape:
-        weight ``[O, I / groups, k, k]``; ``(I, H, W)`` to ``(O, H', W')``.
+        weight ``[O, I / groups, rows, columns]``; ``(I, H, W)`` to ``(O, H', W')``.
     """
 
     weight: np.ndarray
-    stride: int = 1
-    padding: int = 0
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
     groups: int = 1
 
     def output(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the current for one source of the given shape."""
-        channels, height, width = one_source(self, shapes)
-        if self.weight.ndim != 4 or self.weight.shape[2] != self.weight.shape[3]:
+        channels, *places = one_source(self, shapes)
+        if self.weight.ndim != 4:
             raise ConversionError(
-                f"Conv weight {self.weight.shape}; expected [O, I / groups, k, k]"
+                f"Conv weight {self.weight.shape}; expected [O, I / groups, rows, columns]"
             )
-        outputs, per_group, edge, _ = self.weight.shape
+        outputs, per_group, *kernel = self.weight.shape
         if per_group * self.groups != channels or outputs % self.groups:
             raise ConversionError(
                 f"Conv weight {self.weight.shape} in {self.groups} groups does not fit "
                 f"{channels} incoming channels"
             )
-        rows, columns = ((n + 2 * self.padding - edge) // self.stride + 1 for n in (height, width))
+        rows, columns = (
+            (n + 2 * pad - spacing * (edge - 1) - 1) // stride + 1
+            for n, pad, spacing, edge, stride in zip(
+                places, self.padding, self.dilation, kernel, self.stride, strict=True
+            )
+        )
         if min(rows, columns) < 1:
             raise ConversionError(
-                f"Conv kernel of {edge} with padding {self.padding} is larger than the source's "
-                f"{height}x{width}"
+                f"Conv kernel of {kernel[0]}x{kernel[1]} with padding {self.padding} is larger "
+                f"than the source's {places[0]}x{places[1]}"
             )
         return outputs, rows, columns
 
@@ -72,6 +81,29 @@ class Linear:
                 f"Linear weight {self.weight.shape}; expected [O, {np.prod(shape)}] for {shape}"
             )
         return self.weight.shape[0], 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Any linear map, entry by entry, such as a convolution behind a pooling.
+
+    Shape:
+        ``weight[i]`` goes from source neuron ``column[i]`` to target neuron ``row[i]``, both
+        flattened in (C, H, W) order; to ``target``.
+    """
+
+    weight: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    target: Shape
+
+    def output(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the current for one source of the given shape."""
+        shape = one_source(self, shapes)
+        ends = ((self.row, self.target), (self.column, shape))
+        if any(len(at) and not 0 <= at.min() <= at.max() < np.prod(size) for at, size in ends):
+            raise ConversionError(f"Sparse has entries outside {shape} to {self.target}")
+        return self.target
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +176,7 @@ class Memory:
         return shapes[0]
 
 
-Synapse = Conv | Linear | Identity | TokenSum | Broadcast | Memory
+Synapse = Conv | Linear | Sparse | Identity | TokenSum | Broadcast | Memory
 
 
 def one_source(synapse: object, shapes: tuple[Shape, ...]) -> Shape:

@@ -63,9 +63,9 @@ def simulate(
     total = steps * samples + timing.longest
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
         folder = Path(name)
-        save(quantized, folder / "network.safetensors")
+        save(quantized, folder / "network.npz")
         np.save(folder / "frames.npy", frames.swapaxes(0, 1))
-        supervise([*COMMAND, str(folder / "network.safetensors"), name], folder, graph, total,
+        supervise([*COMMAND, str(folder / "network.npz"), name], folder, graph, total,
                   timeout, on_step)  # fmt: skip
         recorded = {}
         for slot, population in enumerate(graph.populations):

@@ -1,8 +1,8 @@
-"""From a quantized graph to Lava processes.
+"""From a graph to Lava processes: in integers a quantized one, in floating point that of a model.
 
 Lava's own ``LIFReset``, ``Dense``, ``Sparse`` and ``DelaySparse`` wherever they suffice; the
-processes of :mod:`neurobip.converters.lava.processes` for readouts, adaptive thresholds, bipolar
-cells and linear memory. Samples follow each other without a gap: every population starts afresh at
+processes of :mod:`neurobip.converters.lava.processes` for readouts, soft resets, adaptive
+thresholds, bipolar cells and linear memory. Samples follow each other without a gap: every population starts afresh at
 the step at which the first step of a sample reaches it.
 """
 
@@ -28,11 +28,13 @@ from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
 from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
+from neurobip.converters.lava.processes.gate import SampleGate
+from neurobip.converters.lava.processes.lif import VariantLIF
 from neurobip.converters.lava.processes.memory import LinearMemory
 from neurobip.converters.lava.processes.readout import Readout
 from neurobip.converters.lava.processes.recorder import Recorder
 from neurobip.converters.lava.schedule import Schedule, schedule
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, spread
 from neurobip.converters.synapses import Identity, Linear, Memory
 from neurobip.errors import ConversionError
 
@@ -41,7 +43,7 @@ class LavaNetwork:
     """The processes of a graph, connected.
 
     Args:
-        graph: a graph in integers.
+        graph: a graph in integers or in floating point.
         frames: input ``[steps, size]``, samples one behind the other.
         steps_per_sample: when populations start afresh.
 
@@ -54,9 +56,11 @@ class LavaNetwork:
         self.graph, self.steps_per_sample = graph, steps_per_sample
         self.timing: Schedule = schedule(graph)
         self.populations: dict[str, Any] = {}
+        # Led only when all populations are there, since a loop leads back.
+        self.wires: list[tuple[str, int, Any, str]] = []
         # The source repeats its data from the start; zeros keep it silent while the network
         # answers to the last steps.
-        padded = np.zeros((frames.shape[1], len(frames) + self.timing.longest), dtype=np.int32)
+        padded = np.zeros((frames.shape[1], len(frames) + self.timing.longest), frames.dtype)
         padded[:, : len(frames)] = frames.T
         for population in graph.populations:
             if isinstance(population.neuron, Input):
@@ -69,6 +73,8 @@ class LavaNetwork:
             self.populations[population.name] = process
             for i, connection in enumerate(population.inputs):
                 self.connect(population, i, connection)
+        for source, delay, port, name in self.wires:
+            self.wire(source, delay, port, name)
 
     def reset(self, latency: int) -> dict[str, Any]:
         """When a part that hears the input after ``latency`` steps starts afresh."""
@@ -86,18 +92,33 @@ class LavaNetwork:
         delayed = (population.name, i, source) in self.timing.delay
         process: Any
         if isinstance(connection.synapse, Linear) and not delayed:
-            weight = connection.synapse.weight.astype(np.int32)
-            process = Dense(weights=weight, name=name, **self.coding(source, weight))
+            weight = widened(connection.synapse.weight)
+            coding = self.coding(source, weight, connection.exponent)
+            process = Dense(weights=weight, name=name, **coding)
         else:
             shape = self.graph[source].shape
             weights = matrix(connection.synapse, shape, connection.synapse.output((shape,)))
-            process = self.sparse(weights, population.name, i, source, name)
-        self.populations[source].s_out.connect(process.s_in)
+            process = self.sparse(widened(weights), population.name, i, source, name)
+        self.wires.append((source, connection.delay, process.s_in, name))
         process.a_out.connect(target)
+
+    def wire(self, source: str, delay: int, port: Any, name: str) -> None:
+        """Lead the spikes of a population to a connection; a declared delay ends with a sample."""
+        spikes = self.populations[source].s_out
+        if delay:
+            gate = SampleGate(
+                size=self.graph[source].size,
+                delay=delay,
+                name=f"{name}/gate",
+                **self.reset(self.timing.latency[source]),
+            )
+            spikes.connect(gate.s_in)
+            spikes = gate.s_out
+        spikes.connect(port)
 
     def sparse(self, weights: csr_matrix, name: str, i: int, source: str, label: str) -> Any:
         """A sparse connection process, with the delay that the schedule asks for."""
-        coding = self.coding(source, weights.data)
+        coding = self.coding(source, weights.data, self.graph[name].inputs[i].exponent)
         wait = self.timing.delay.get((name, i, source), 0)
         if not wait:
             return Sparse(weights=weights, name=label, **coding)
@@ -106,8 +127,8 @@ class LavaNetwork:
         )
         return DelaySparse(weights=weights, delays=delays, max_delay=wait, name=label, **coding)
 
-    def coding(self, source: str, weight: np.ndarray) -> dict[str, Any]:
-        """Message bits of a source, and the sign mode of weights."""
+    def coding(self, source: str, weight: np.ndarray, exponent: int) -> dict[str, Any]:
+        """Message bits of a source, and how weights are coded."""
         negative, positive = bool((weight < 0).any()), bool((weight > 0).any())
         mode = SignMode.INHIBITORY if negative else SignMode.EXCITATORY
         if negative and positive:
@@ -115,6 +136,7 @@ class LavaNetwork:
         return {
             "num_message_bits": message_bits(self.graph[source].neuron),
             "num_weight_bits": 8,
+            "weight_exp": exponent,
             "sign_mode": mode,
         }
 
@@ -128,6 +150,7 @@ class LavaNetwork:
             tokens=height * columns,
             heads=memory.heads,
             decay_shift=memory.decay_shift,
+            gain=memory.gain,
             fraction=memory.fraction,
             shift=memory.shift,
             name=f"{population.name}/{i}",
@@ -135,14 +158,13 @@ class LavaNetwork:
         )
         ports = (process.q_in, process.k_in, process.v_in)
         for source, port in zip(connection.sources, ports, strict=True):
-            spikes = self.populations[source].s_out
+            label = f"{population.name}/{i}/{source}"
             if (population.name, i) in self.timing.relayed:
                 weights = matrix(Identity(1), population.shape, population.shape)
-                label = f"{population.name}/{i}/{source}"
-                relay = self.sparse(weights, population.name, i, source, label)
-                spikes.connect(relay.s_in)
-                spikes = relay.a_out
-            spikes.connect(port)
+                relay = self.sparse(widened(weights), population.name, i, source, label)
+                relay.a_out.connect(port)
+                port = relay.s_in
+            self.wires.append((source, connection.delay, port, label))
         process.a_out.connect(self.populations[population.name].a_in)
 
     def record(self, folder: Path) -> None:
@@ -156,6 +178,16 @@ class LavaNetwork:
                 name=f"{population.name}/recorder",
             )
             self.populations[population.name].s_out.connect(recorder.a_in)
+
+
+def widened(weights: Any) -> Any:
+    """Weights in the type that Lava computes with: 32 bits, or double precision."""
+    return weights.astype(np.int32 if np.issubdtype(weights.dtype, np.integer) else np.float64)
+
+
+def entries(value: Any, population: Population) -> np.ndarray:
+    """A constant of a population with one entry a neuron, flat."""
+    return spread(value, population.shape).reshape(-1)
 
 
 def message_bits(neuron: Any) -> int:
@@ -179,16 +211,29 @@ def neuron_process(neuron: Any, population: Population, reset: dict[str, Any]) -
 
 @neuron_process.register
 def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
-    mantissa = np.zeros(population.shape[0], dtype=np.int32)
-    if neuron.bias is not None:
-        mantissa = neuron.bias >> neuron.bias_exponent
-    return LIFReset(
+    bias = 0 if neuron.bias is None else neuron.bias
+    constants = (neuron.decay_u, neuron.decay_v, neuron.threshold)
+    plain = neuron.drive is None and neuron.drop is None and not neuron.refractory
+    if plain and not any(map(np.ndim, constants)):
+        mantissa = bias >> neuron.bias_exponent if neuron.bias_exponent else bias
+        return LIFReset(
+            shape=(population.size,),
+            du=neuron.decay_u,
+            dv=neuron.decay_v,
+            vth=neuron.threshold,
+            bias_mant=entries(mantissa, population),
+            bias_exp=neuron.bias_exponent,
+            **reset,
+        )
+    return VariantLIF(
         shape=(population.size,),
-        du=neuron.decay_u,
-        dv=neuron.decay_v,
-        vth=neuron.threshold,
-        bias_mant=np.repeat(mantissa, population.size // population.shape[0]),
-        bias_exp=neuron.bias_exponent,
+        decay_u=entries(neuron.decay_u, population),
+        decay_v=entries(neuron.decay_v, population),
+        vth=entries(neuron.threshold, population),
+        bias=entries(bias, population),
+        drive=entries(0 if neuron.drive is None else neuron.drive, population),
+        drop=None if neuron.drop is None else entries(neuron.drop, population),
+        refractory=neuron.refractory,
         **reset,
     )
 
@@ -197,7 +242,7 @@ def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
 def _(neuron: ALIF, population: Population, reset: dict[str, Any]) -> Any:
     return AdaptiveLIF(
         shape=(population.size,),
-        decay_v=np.repeat(neuron.decay_v, population.size // population.shape[0]),
+        decay_v=entries(neuron.decay_v, population),
         vth=neuron.threshold,
         decay_a=neuron.decay_a,
         jump=neuron.jump,
@@ -208,7 +253,11 @@ def _(neuron: ALIF, population: Population, reset: dict[str, Any]) -> Any:
 @neuron_process.register
 def _(neuron: LI, population: Population, reset: dict[str, Any]) -> Any:
     return Readout(
-        shape=(population.size,), decay_v=neuron.decay_v, fraction=neuron.fraction, **reset
+        shape=(population.size,),
+        decay_v=entries(neuron.decay_v, population),
+        bias=entries(0 if neuron.bias is None else neuron.bias, population),
+        fraction=neuron.fraction,
+        **reset,
     )
 
 

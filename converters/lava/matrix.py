@@ -12,13 +12,21 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, Shape, TokenSum
+from neurobip.converters.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Shape,
+    Sparse,
+    TokenSum,
+)
 from neurobip.errors import ConversionError
 
 
 @singledispatch
 def matrix(synapse: Any, source: Shape, target: Shape) -> csr_matrix:
-    """The weights of a connection as an int32 matrix.
+    """The weights of a connection as a matrix of the same kind of numbers.
 
     Shape:
         ``[target neurons, source neurons]``.
@@ -28,11 +36,11 @@ def matrix(synapse: Any, source: Shape, target: Shape) -> csr_matrix:
 
 @matrix.register
 def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
-    outputs, per_group, edge, _ = synapse.weight.shape
-    o, i, ky, kx, y, x = np.ogrid[:outputs, :per_group, :edge, :edge, : target[1], : target[2]]
+    outputs, per_group, rows, columns = synapse.weight.shape
+    o, i, ky, kx, y, x = np.ogrid[:outputs, :per_group, :rows, :columns, : target[1], : target[2]]
     channel = o // (outputs // synapse.groups) * per_group + i
-    row = y * synapse.stride + ky - synapse.padding
-    column = x * synapse.stride + kx - synapse.padding
+    row = y * synapse.stride[0] + ky * synapse.dilation[0] - synapse.padding[0]
+    column = x * synapse.stride[1] + kx * synapse.dilation[1] - synapse.padding[1]
     inside = (row >= 0) & (row < source[1]) & (column >= 0) & (column < source[2])
     weight = synapse.weight[:, :, :, :, None, None]
     kept = inside & (weight != 0)
@@ -44,7 +52,12 @@ def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
 
 @matrix.register
 def _(synapse: Linear, source: Shape, target: Shape) -> csr_matrix:
-    return csr_matrix(synapse.weight.astype(np.int32))
+    return csr_matrix(synapse.weight)
+
+
+@matrix.register
+def _(synapse: Sparse, source: Shape, target: Shape) -> csr_matrix:
+    return build(synapse.weight, synapse.row, synapse.column, source, target)
 
 
 @matrix.register
@@ -72,4 +85,4 @@ def build(
 ) -> csr_matrix:
     """A matrix from its entries."""
     shape = int(np.prod(target)), int(np.prod(source))
-    return coo_matrix((weight.astype(np.int32), (to, come)), shape=shape).tocsr()
+    return coo_matrix((weight, (to, come)), shape=shape).tocsr()

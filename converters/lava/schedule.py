@@ -2,14 +2,15 @@
 
 A population answers to the input of step ``t`` at step ``t + latency``. Where paths of different
 length meet, the spikes of the shorter one are delayed, so that a population still adds up what the
-graph adds up.
+graph adds up. A delay that the graph itself declares pays for these steps first, which is why a
+loop runs in Lava if it declares as many steps of delay as it has connections.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
@@ -43,21 +44,16 @@ def schedule(graph: Graph) -> Schedule:
     """Latencies and delays, each as short as the paths allow.
 
     Raises:
-        ConversionError: two paths differ by more than a synapse can delay.
+        ConversionError: a loop declares too short a delay, or two paths differ by more than a
+            synapse can delay.
     """
-    latency: dict[str, int] = {}
+    latency = latencies(graph)
     delay: dict[tuple[str, int, str], int] = {}
     relayed: set[tuple[str, int]] = set()
     for population in graph.populations:
-        arrivals = [0]
-        for connection in population.inputs:
-            latest = [latency[source] for source in connection.sources]
-            # A memory with inputs of unequal age is fed through relays, which take a step.
-            uneven = isinstance(connection.synapse, Memory) and len(set(latest)) > 1
-            arrivals.append(max(latest) + 1 + int(uneven))
-        latency[population.name] = max(arrivals)
         for i, connection in enumerate(population.inputs):
-            waits = {s: max(arrivals) - 1 - latency[s] for s in connection.sources}
+            arrival = latency[population.name] + connection.delay - 1
+            waits = {source: arrival - latency[source] for source in connection.sources}
             if isinstance(connection.synapse, Memory):
                 if not any(waits.values()):
                     continue
@@ -72,3 +68,61 @@ def schedule(graph: Graph) -> Schedule:
                 if wait:
                     delay[population.name, i, source] = wait
     return Schedule(latency, delay, frozenset(relayed))
+
+
+def latencies(graph: Graph) -> dict[str, int]:
+    """Steps from the input to every population, the smallest that all connections allow.
+
+    Raises:
+        ConversionError: a loop declares fewer steps of delay than it takes.
+    """
+    latency = {population.name: 0 for population in graph.populations}
+    # Every round carries the steps over one connection more; only a loop goes on for ever.
+    for _ in range(2 * len(latency) + 1):
+        before = dict(latency)
+        for population in graph.populations:
+            for connection in population.inputs:
+                needed = steps(connection, latency) - connection.delay
+                latency[population.name] = max(latency[population.name], needed)
+        if latency == before:
+            return latency
+    raise ConversionError(too_short(graph))
+
+
+def steps(connection: Connection, latency: dict[str, int]) -> int:
+    """Steps until a connection delivers, given the latencies of its sources."""
+    latest = [latency[source] for source in connection.sources]
+    # A memory with inputs of unequal age is fed through relays, which take a step.
+    uneven = isinstance(connection.synapse, Memory) and len(set(latest)) > 1
+    return max(latest) + 1 + int(uneven)
+
+
+def too_short(graph: Graph) -> str:
+    """Which feedback connection declares too short a delay, and how long it has to be."""
+    heard: set[str] = set()
+    for population in graph.populations:
+        heard.add(population.name)
+        for connection in population.inputs:
+            back = [source for source in connection.sources if source not in heard]
+            for source in [*back, *(s for s in connection.sources if s == population.name)]:
+                needed = way(graph, population, source) + 1
+                if connection.delay < needed:
+                    return (
+                        f"{population.name}: its feedback from {source!r} declares a delay of "
+                        f"{connection.delay}, but the loop has {needed} connections and Lava takes "
+                        f"a time step for each; train it with a delay of {needed} or more"
+                    )
+    return "the delays of its loops are together shorter than the steps that Lava takes"
+
+
+def way(graph: Graph, first: Population, last: str) -> int:
+    """The longest way from one population forward to another, in time steps."""
+    reached = {first.name: 0}
+    for population in graph.populations:
+        for connection in population.inputs:
+            known = {s: reached[s] for s in connection.sources if s in reached}
+            if known and population is not first:
+                full = {source: known.get(source, 0) for source in connection.sources}
+                here = steps(connection, full) - connection.delay
+                reached[population.name] = max(here, reached.get(population.name, here))
+    return reached.get(last, 0)

@@ -85,7 +85,7 @@ def test_energy(small_run: Path, command: Command) -> None:
 def test_convert(small_run: Path, command: Command, tmp_path: Path, target: str) -> None:
     if target == "lava":
         pytest.importorskip("lava.magma")
-    file = tmp_path / "network.safetensors"
+    file = tmp_path / "network.npz"
     found = command("convert", small_run, "--to", target, "--out", file)
     assert found["bytes"] == file.stat().st_size
     assert ("latency_steps" in found) == (target == "lava")

@@ -84,12 +84,14 @@ class SlowNetwork:
         a = np.zeros(shape, dtype=object)
         match synapse:
             case Conv():
-                outputs, per_group, edge, _ = synapse.weight.shape
+                outputs, per_group, rows, columns = synapse.weight.shape
                 for o, y, c in itertools.product(*map(range, shape)):
                     first = o // (outputs // synapse.groups) * per_group
-                    for j, ky, kx in itertools.product(range(per_group), range(edge), range(edge)):
-                        row = y * synapse.stride + ky - synapse.padding
-                        column = c * synapse.stride + kx - synapse.padding
+                    for j, ky, kx in itertools.product(*map(range, (per_group, rows, columns))):
+                        row = y * synapse.stride[0] + ky * synapse.dilation[0] - synapse.padding[0]
+                        column = (
+                            c * synapse.stride[1] + kx * synapse.dilation[1] - synapse.padding[1]
+                        )
                         if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
                             a[o, y, c] += (
                                 int(synapse.weight[o, j, ky, kx]) * x[first + j, row, column]
@@ -203,12 +205,12 @@ def zoo_graph(seed: int = 0) -> Graph:
     parts = [
         ("events", (2, 6, 6), Input(7), []),
         ("bipolar", (4, 6, 6), Bipolar(512, 2048, 1024, 1024, 7, 1200),
-         [(("events",), conv(2, 2, 3, padding=1))]),
+         [(("events",), conv(2, 2, 3, padding=(1, 1)))]),
         ("ganglion", (4, 6, 6),
          ALIF(np.array([512, 512, 2048, 4095], dtype=np.int32), 60000, 512, 20000),
-         [(("bipolar",), Conv(abs(mixed(4, 1, 3, 3)), padding=1, groups=4))]),
+         [(("bipolar",), Conv(abs(mixed(4, 1, 3, 3)), padding=(1, 1), groups=4))]),
         ("lif", (6, 3, 3), LIF(1000, 500, 300, bias(6), 3),
-         [(("ganglion",), conv(6, 4, 3, stride=2, padding=1))]),
+         [(("ganglion",), conv(6, 4, 3, stride=(2, 2), padding=(1, 1)))]),
         ("wrapping", (3, 1, 1), LIF(0, 100, 131071), [(("ganglion",), Linear(ones(3, 144)))]),
         ("inhibited", (3, 1, 1), LIF(4095, 0, 50), [(("ganglion",), Linear(-ones(3, 144)))]),
         ("q", (6, 3, 3), LIF(4095, 1024, 200, bias(6), 3), [(("lif",), conv(6, 6))]),

@@ -65,7 +65,7 @@ def test_zoo_reaches_the_corners(zoo: Graph, make_events) -> None:
     state, wrapped = None, False
     for x in frames:
         _, state = network.step(x, state)
-        wrapped |= bool((state["wrapping"][0] < 0).any())
+        wrapped |= bool((state.held["wrapping"][0] < 0).any())
     assert wrapped, "the current of 'wrapping' never left its 24 bits"
     assert network.saturated(state)["inhibited"] == 6
 
@@ -108,8 +108,8 @@ def test_a_synaptic_current_is_not_counted() -> None:
     )
     graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
-    state = {"cell": (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
-    assert network.saturated(state)["cell"] == 0
+    held = {"cell": (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
+    assert network.saturated(State(held, {}))["cell"] == 0
 
 
 def test_saturation_of_a_memory_counts_to_its_population() -> None:
@@ -148,7 +148,8 @@ def chains(draw: st.DrawFn) -> Graph:
         edge = draw(st.integers(1, places))
         groups = draw(st.sampled_from([1, 2])) if outputs % 2 == inputs % 2 == 0 else 1
         weight = rng.integers(-255, 256, (outputs, inputs // groups, edge, edge))
-        return Conv(weight, draw(st.integers(1, 2)), draw(st.integers(0, 1)), groups)
+        stride, padding = (draw(st.integers(1, 2)),) * 2, (draw(st.integers(0, 1)),) * 2
+        return Conv(weight, stride, padding, groups=groups)
 
     largest = draw(st.sampled_from([1, 255]))
     populations = [Population("events", (2, 3, 3), Input(largest))]

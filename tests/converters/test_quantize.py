@@ -80,7 +80,7 @@ def test_any_layer_fits_the_chip(
     if sign:
         weight = sign * abs(weight)
     bias = rng.normal(size=5) * bias_scale
-    inputs = (Connection(("events",), Conv(weight, padding=1)),)
+    inputs = (Connection(("events",), Conv(weight, padding=(1, 1))),)
     layer = Population("layer", (5, 4, 4), LIF(decay_u, decay_v, threshold, bias), inputs)
     graph = Graph((Population("events", (3, 4, 4), Input(1)), layer), ("layer",))
     try:
@@ -107,7 +107,7 @@ def test_no_input_overflows(make_model) -> None:
     state = None
     for x in frames:
         outputs, state = network.step(x, state)
-        for name, parts in state.items():
+        for name, parts in state.held.items():
             for part in parts if isinstance(parts, tuple) else (parts,):
                 assert part.abs().max() <= LIMIT, name
     assert outputs["retina.bipolar"].max() <= quantized.graph["retina.bipolar"].neuron.ceiling

@@ -30,7 +30,7 @@ class AdaptiveLIF(AbstractProcess):
         s_out = v > (vth << 6) + a,   v <- 0 where it spikes
         a <- decay(a, decay_a) + (jump << 6) s_out
 
-    ``decay_v`` has one entry a neuron.
+    ``decay_v`` has one entry a neuron. In floating point nothing is shifted.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class AdaptiveLIF(AbstractProcess):
         *,
         shape: tuple[int, ...],
         decay_v: np.ndarray,
-        vth: int,
-        decay_a: int,
-        jump: int,
+        vth: float,
+        decay_a: float,
+        jump: float,
         reset_interval: int,
         reset_offset: int,
         name: str | None = None,
@@ -83,4 +83,29 @@ class PyAdaptiveLIFModelFixed(SampleModel):
         spikes = self.v > (params["vth"] << SHIFT) + self.a
         self.v[spikes] = 0
         self.a[:] = saturate(decay(self.a, params["decay_a"]) + (params["jump"] << SHIFT) * spikes)
+        self.s_out.send(spikes)
+
+
+@implements(proc=AdaptiveLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyAdaptiveLIFModelFloat(SampleModel):
+    """Floating-point adaptive LIF on a CPU."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    v: np.ndarray = LavaPyType(np.ndarray, float)
+    a: np.ndarray = LavaPyType(np.ndarray, float)
+    decay_v: np.ndarray = LavaPyType(np.ndarray, float)
+    states = ("v", "a")
+
+    def run_spk(self) -> None:
+        """One time step."""
+        current = self.a_in.recv()
+        self.begin_step()
+        params = self.proc_params
+        self.v[:] = (1 - self.decay_v) * self.v + current
+        spikes = self.v > params["vth"] + self.a
+        self.v[spikes] = 0
+        self.a[:] = (1 - params["decay_a"]) * self.a + params["jump"] * spikes
         self.s_out.send(spikes)

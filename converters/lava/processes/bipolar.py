@@ -32,17 +32,17 @@ class Bipolar(AbstractProcess):
         sustained = o - share(l, leak)              transient = o - l
 
     The output is ``[sustained]+, [-sustained]+, [transient]+, [-transient]+``, each ``>> shift``
-    and at most ``ceiling``.
+    and at most ``ceiling``. In floating point nothing is shifted, and there is no ceiling.
     """
 
     def __init__(
         self,
         *,
         pixels: int,
-        decay_c: int,
-        decay_h: int,
-        decay_l: int,
-        leak: int,
+        decay_c: float,
+        decay_h: float,
+        decay_l: float,
+        leak: float,
         shift: int,
         ceiling: int,
         reset_interval: int,
@@ -95,3 +95,32 @@ class PyBipolarModelFixed(SampleModel):
         sustained, transient = o - share(self.low, p["leak"]), o - self.low
         signals = np.concatenate([sustained, -sustained, transient, -transient])
         self.s_out.send(np.minimum(signals.clip(min=0) >> p["shift"], p["ceiling"]))
+
+
+@implements(proc=Bipolar, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyBipolarModelFloat(SampleModel):
+    """Floating-point bipolar cells on a CPU."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    c: np.ndarray = LavaPyType(np.ndarray, float)
+    s: np.ndarray = LavaPyType(np.ndarray, float)
+    h: np.ndarray = LavaPyType(np.ndarray, float)
+    low: np.ndarray = LavaPyType(np.ndarray, float)
+    states = ("c", "s", "h", "low")
+
+    def run_spk(self) -> None:
+        """One time step."""
+        center, surround = self.a_in.recv().reshape(2, -1)
+        self.begin_step()
+        p = self.proc_params
+        self.c[:] = (1 - p["decay_c"]) * self.c + center
+        self.s[:] = (1 - p["decay_c"]) * self.s + surround
+        self.h[:] = (1 - p["decay_h"]) * self.h + p["decay_h"] * self.s
+        o = self.c - self.h
+        self.low[:] = (1 - p["decay_l"]) * self.low + p["decay_l"] * o
+        sustained, transient = o - p["leak"] * self.low, o - self.low
+        signals = np.concatenate([sustained, -sustained, transient, -transient])
+        self.s_out.send(signals.clip(min=0))

@@ -28,7 +28,8 @@ class LinearMemory(AbstractProcess):
         S <- S - (S >> decay_shift) + (sum_n k[n]^T v[n] << fraction)     (by head, 24 bits)
         a_out[n] = q[n] S >> shift                                        (at most 17 bits)
 
-    ``decay_shift = 0`` keeps nothing. As every connection of Lava, it sends what it accumulated
+    ``decay_shift = 0`` keeps nothing. In floating point nothing is shifted, and what is read is
+    multiplied by ``gain``. As every connection of Lava, it sends what it accumulated
     in the step before.
     """
 
@@ -39,6 +40,7 @@ class LinearMemory(AbstractProcess):
         tokens: int,
         heads: int,
         decay_shift: int,
+        gain: float,
         fraction: int,
         shift: int,
         reset_interval: int,
@@ -49,6 +51,7 @@ class LinearMemory(AbstractProcess):
             heads=heads,
             tokens=tokens,
             decay_shift=decay_shift,
+            gain=gain,
             fraction=fraction,
             shift=shift,
             reset_interval=reset_interval,
@@ -92,3 +95,31 @@ class PyLinearMemoryModelFixed(SampleModel):
         self.stored[:] = np.minimum(kept + written, LIMIT)
         read = self.stored.transpose(0, 2, 1) @ q >> p["shift"]
         self.a_buff[:] = np.minimum(read, CURRENT).reshape(-1)
+
+
+@implements(proc=LinearMemory, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyLinearMemoryModelFloat(SampleModel):
+    """Floating-point linear memory on a CPU."""
+
+    q_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    k_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    v_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    a_buff: np.ndarray = LavaPyType(np.ndarray, float)
+    stored: np.ndarray = LavaPyType(np.ndarray, float)
+    states = ("stored",)
+
+    def run_spk(self) -> None:
+        """One time step."""
+        self.a_out.send(self.a_buff)
+        p = self.proc_params
+        q, k, v = (
+            port.recv().reshape(p["heads"], -1, p["tokens"])
+            for port in (self.q_in, self.k_in, self.v_in)
+        )
+        self.begin_step()
+        kept = 1 - 2.0 ** -p["decay_shift"]
+        self.stored[:] = kept * self.stored + k @ v.transpose(0, 2, 1)
+        self.a_buff[:] = p["gain"] * (self.stored.transpose(0, 2, 1) @ q).reshape(-1)

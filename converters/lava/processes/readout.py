@@ -21,13 +21,17 @@ from neurobip.converters.lava.processes.sample import SampleModel
 
 
 class Readout(AbstractProcess):
-    """``v <- decay(v, decay_v) + (a << fraction)``, sent as a graded spike at every step."""
+    """``v <- decay(v, decay_v) + (a << fraction) + bias``, sent as a graded spike at every step.
+
+    ``decay_v`` and ``bias`` have one entry a neuron; in floating point there is no ``fraction``.
+    """
 
     def __init__(
         self,
         *,
         shape: tuple[int, ...],
-        decay_v: int,
+        decay_v: np.ndarray,
+        bias: np.ndarray,
         fraction: int,
         reset_interval: int,
         reset_offset: int,
@@ -35,7 +39,6 @@ class Readout(AbstractProcess):
     ) -> None:
         super().__init__(
             shape=shape,
-            decay_v=decay_v,
             fraction=fraction,
             reset_interval=reset_interval,
             reset_offset=reset_offset,
@@ -44,6 +47,8 @@ class Readout(AbstractProcess):
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
         self.v = Var(shape=shape, init=0)
+        self.decay_v = Var(shape=shape, init=decay_v)
+        self.bias = Var(shape=shape, init=bias)
 
 
 @implements(proc=Readout, protocol=LoihiProtocol)
@@ -55,12 +60,34 @@ class PyReadoutModelFixed(SampleModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
     v: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=24)
+    decay_v: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=12)
+    bias: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=24)
     states = ("v",)
 
     def run_spk(self) -> None:
         """One time step."""
-        a = self.a_in.recv().astype(np.int64)
+        a = self.a_in.recv().astype(np.int64) << self.proc_params["fraction"]
         self.begin_step()
-        params = self.proc_params
-        self.v[:] = saturate(decay(self.v, params["decay_v"]) + (a << params["fraction"]))
+        self.v[:] = saturate(decay(self.v, self.decay_v) + a + self.bias)
+        self.s_out.send(self.v)
+
+
+@implements(proc=Readout, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyReadoutModelFloat(SampleModel):
+    """Floating-point readout on a CPU."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+    v: np.ndarray = LavaPyType(np.ndarray, float)
+    decay_v: np.ndarray = LavaPyType(np.ndarray, float)
+    bias: np.ndarray = LavaPyType(np.ndarray, float)
+    states = ("v",)
+
+    def run_spk(self) -> None:
+        """One time step."""
+        a = self.a_in.recv()
+        self.begin_step()
+        self.v[:] = (1 - self.decay_v) * self.v + a + self.bias
         self.s_out.send(self.v)

@@ -26,7 +26,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 class Recorder(AbstractProcess):
     """Stores each step as a row of ``file``, and the number of steps in ``progress[slot]``.
 
-    Both files are .npy arrays that exist already: int32 ``[steps, size]`` and int64 ``[slots]``.
+    Both files are .npy arrays that exist already: numbers ``[steps, size]`` and int64 ``[slots]``.
     """
 
     def __init__(
@@ -36,13 +36,9 @@ class Recorder(AbstractProcess):
         self.a_in = InPort(shape=(size,))
 
 
-@implements(proc=Recorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PyRecorderModel(PyLoihiProcessModel):
+class RecorderModel(PyLoihiProcessModel):
     """Writes through memory maps that are opened in the recorder's own process."""
 
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     rows: np.ndarray | None = None
 
     def run_spk(self) -> None:
@@ -52,3 +48,21 @@ class PyRecorderModel(PyLoihiProcessModel):
             self.progress = np.load(self.proc_params["progress"], mmap_mode="r+")
         self.rows[self.time_step - 1] = self.a_in.recv()
         self.progress[self.proc_params["slot"]] = self.time_step
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyRecorderModelFixed(RecorderModel):
+    """Records integers."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyRecorderModelFloat(RecorderModel):
+    """Records floating point."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)

@@ -28,16 +28,18 @@ def check(synapse, source: tuple[int, int, int], seed: int = 0) -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    edge=st.integers(1, 4),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 3),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     groups=st.integers(1, 3),
-    size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
+    size=st.tuples(st.integers(5, 7), st.integers(5, 7)),
 )
-def test_conv(seed: int, edge: int, stride: int, padding: int, groups: int, size) -> None:
+def test_conv(seed: int, kernel, stride, padding, dilation, groups: int, size) -> None:
     rng = np.random.default_rng(seed)
-    weight = rng.integers(-255, 255, (2 * groups, 2, edge, edge)).astype(np.int16)
-    check(Conv(weight, stride, padding, groups), (2 * groups, *size), seed)
+    weight = rng.integers(-255, 255, (2 * groups, 2, *kernel)).astype(np.int16)
+    conv = Conv(weight, stride, padding, dilation, groups)
+    check(conv, (2 * groups, *size), seed)
 
 
 @pytest.mark.parametrize(
