@@ -1,4 +1,4 @@
-"""A quantized graph in one file: numpy's .npz, with the structure as JSON in one of its arrays.
+"""A graph in one file: numpy's .npz, with the structure as JSON in one of its arrays.
 
 Reading needs numpy alone, and nothing in the file is executed. This is what ``neurobip convert``
 writes and what the Lava runner loads.
@@ -21,7 +21,7 @@ from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.quantize import LayerReport, QuantizedGraph
 from neurobip.errors import ConversionError
 
-FORMAT = "neurobip quantized graph"
+FORMAT = "neurobip graph"
 VERSION = 2
 
 NODES: dict[str, Any] = {
@@ -34,11 +34,15 @@ NODES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def save(quantized: QuantizedGraph, path: str | Path) -> None:
-    """Write a quantized graph; a file that stands there is replaced only by a complete one."""
+def save(network: QuantizedGraph | Graph, path: str | Path) -> None:
+    """Write a quantized graph, or the float graph of a model.
+
+    A file that stands there is replaced only by a complete one.
+    """
+    graph = network.graph if isinstance(network, QuantizedGraph) else network
     arrays: dict[str, np.ndarray] = {}
     populations = []
-    for p in quantized.graph.populations:
+    for p in graph.populations:
         inputs = [
             {
                 "sources": list(connection.sources),
@@ -56,17 +60,18 @@ def save(quantized: QuantizedGraph, path: str | Path) -> None:
         "format": FORMAT,
         "version": VERSION,
         "populations": populations,
-        "outputs": list(quantized.graph.outputs),
-        "units": quantized.units,
-        "layers": [asdict(layer) for layer in quantized.layers],
+        "outputs": list(graph.outputs),
     }
+    if isinstance(network, QuantizedGraph):
+        header["units"] = network.units
+        header["layers"] = [asdict(layer) for layer in network.layers]
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     with atomic_file(path) as file:
         np.savez(file, **arrays)
 
 
-def load(path: str | Path) -> QuantizedGraph:
-    """Read a quantized graph.
+def load(path: str | Path) -> QuantizedGraph | Graph:
+    """Read what :func:`save` wrote, a quantized graph or a float one.
 
     Raises:
         ConversionError: no such file, not one of ours, damaged, or of another version.
@@ -81,11 +86,11 @@ def load(path: str | Path) -> QuantizedGraph:
         known = header["format"], header["version"]
     except DAMAGE as error:
         raise ConversionError(
-            f"{path}: damaged or no quantized graph ({error}); write one with 'neurobip convert'"
+            f"{path}: damaged or no graph ({error}); write one with 'neurobip convert'"
         ) from None
     if known[0] != FORMAT:
         raise ConversionError(
-            f"{path}: holds no quantized graph; write one with 'neurobip convert'"
+            f"{path}: holds no graph of neurobip; write one with 'neurobip convert'"
         )
     if known[1] != VERSION:
         raise ConversionError(
@@ -131,8 +136,8 @@ def decode_value(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> QuantizedGraph:
-    """The quantized graph that a header describes."""
+def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> QuantizedGraph | Graph:
+    """The graph that a header describes."""
     populations = []
     for p in header["populations"]:
         inputs = tuple(
@@ -141,8 +146,8 @@ def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Quant
         )
         neuron = decode(p["neuron"], arrays)
         populations.append(Population(p["name"], tuple(p["shape"]), neuron, inputs))
-    return QuantizedGraph(
-        Graph(tuple(populations), tuple(header["outputs"])),
-        dict(header["units"]),
-        tuple(LayerReport(**layer) for layer in header["layers"]),
-    )
+    graph = Graph(tuple(populations), tuple(header["outputs"]))
+    if "units" not in header:
+        return graph
+    layers = tuple(LayerReport(**layer) for layer in header["layers"])
+    return QuantizedGraph(graph, dict(header["units"]), layers)

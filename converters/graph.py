@@ -78,9 +78,9 @@ class Graph:
         before: set[str] = set()
         for population in self.populations:
             try:
+                expected = population_shape(population, shapes)
                 for connection in population.inputs:
                     order(connection, before, readouts)
-                expected = population_shape(population, shapes)
             except ConversionError as error:
                 raise ConversionError(f"{population.name}: {error}") from None
             if expected != population.shape:

@@ -6,6 +6,7 @@ A component of your own is taught with ``lower.register(MyComponent)``, a synaps
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -13,7 +14,14 @@ import numpy as np
 from torch import Tensor
 
 from neurobip import neurons, synapses
-from neurobip.attention import Block, LinearMemory, MaskedAttention, NoAttention
+from neurobip.attention import (
+    Block,
+    LinearMemory,
+    MaskedAttention,
+    NoAttention,
+    QueryCount,
+    QueryKeyAttention,
+)
 from neurobip.component import Component
 from neurobip.converters.graph import Connection, Graph, Population, population_shape
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, Neuron
@@ -42,8 +50,7 @@ def to_graph(model: Component, shape: Shape | None = None) -> Graph:
     Populations are named as the model's projections are. All readouts of a BiTFormer are outputs,
     ``readouts.0`` (the embedding's) to the last, which gives the answer. Those before the last only
     teach and an answer does not need them; they are kept so that a verification compares them too.
-    Populations that no output depends on, such as the queries of a block without attention, are
-    left out.
+    Populations that no output depends on are left out.
 
     Args:
         shape: ``(C, H, W)`` of the input; a BiTFormer knows its own.
@@ -89,12 +96,24 @@ class Builder:
         self.populations[name] = Population(name, shape, neuron, inputs)
         return name
 
+    def connect(self, name: str, connection: Connection) -> None:
+        """One more connection into a population that is there, as feedback needs it.
+
+        Raises:
+            ConversionError: its current does not fit the population's shape.
+        """
+        population = self.populations[name]
+        self.add(name, population.neuron, *population.inputs, connection)
+
     def graph(self, outputs: Names) -> Graph:
         """The graph of everything that the outputs depend on."""
-        needed = {INPUT, *outputs}
-        for population in reversed(self.populations.values()):
-            if population.name in needed:
-                needed.update(s for connection in population.inputs for s in connection.sources)
+        needed, asked = {INPUT}, list(outputs)
+        while asked:
+            name = asked.pop()
+            if name not in needed:
+                needed.add(name)
+                for connection in self.populations[name].inputs:
+                    asked += connection.sources
         kept = tuple(p for name, p in self.populations.items() if name in needed)
         return Graph(kept, outputs)
 
@@ -136,24 +155,24 @@ def _(part: Retina, build: Builder, name: str, sources: Names, skip: str | None 
 @lower.register
 def _(part: Block, build: Builder, name: str, sources: Names, skip: str | None = None) -> Names:
     (x,) = sources
-    qkv = split(part.qkv, build, f"{name}.qkv", x)
-    attended = lower(part.attention, build, f"{name}.attention", qkv)
+    heard = split(part.qkv, build, f"{name}.qkv", x, part.heard)
+    attended = lower(part.attention, build, f"{name}.attention", heard)
     (o,) = lower(part.out, build, f"{name}.out", attended, skip=x)
     hidden = lower(part.up, build, f"{name}.up", (o,))
     return lower(part.down, build, f"{name}.down", hidden, skip=o)
 
 
-def split(part: Projection, build: Builder, name: str, source: str) -> Names:
-    """The projection onto queries, keys and values as three populations."""
+def split(part: Projection, build: Builder, name: str, source: str, heard: str) -> Names:
+    """The projection onto queries, keys and values as a population for each that is heard."""
     if not isinstance(part.synapse, synapses.Linear) or not isinstance(part.neuron, neurons.LIF):
         raise ConversionError(
             f"{name}: queries, keys and values have to come from a Linear synapse onto LIF"
         )
     whole: Any = neuron(part.neuron)
-    names = []
-    for i, (letter, rows) in enumerate(zip("qkv", part.synapse.weight.chunk(3), strict=True)):
-        bias = None if whole.bias is None else np.split(whole.bias, 3)[i]
-        node = LIF(whole.decay_u, whole.decay_v, whole.threshold, bias)
+    names, parts = [], len(heard)
+    for i, (letter, rows) in enumerate(zip(heard, part.synapse.weight.chunk(parts), strict=True)):
+        bias = None if whole.bias is None else np.split(whole.bias, parts)[i]
+        node = replace(whole, bias=bias)
         inputs = Connection((source,), Conv(array(rows)[:, :, None, None]))
         names.append(build.add(f"{name}.{letter}", node, inputs))
     return tuple(names)
@@ -177,6 +196,18 @@ def _(
     return (build.add(f"{name}.masked", AND, Connection((q,), Identity(1.0)), opened),)
 
 
+@lower.register
+def _(
+    part: QueryKeyAttention, build: Builder, name: str, sources: Names, skip: str | None = None
+) -> Names:
+    q, k = sources
+    channels = build.shape(k)[0]
+    gate = lower(part.gate, build, f"{name}.gate", (q,))
+    heads = build.shape(*gate)[0]
+    opened = Connection(gate, Conv(np.ones((channels, 1, 1, 1)), groups=heads))
+    return (build.add(f"{name}.masked", AND, Connection((k,), Identity(1.0)), opened),)
+
+
 AND = LIF(decay_u=1.0, decay_v=1.0, threshold=1.5)
 """A neuron without memory that fires when both of its inputs of weight 1 do."""
 
@@ -185,7 +216,7 @@ AND = LIF(decay_u=1.0, decay_v=1.0, threshold=1.5)
 def _(
     part: NoAttention, build: Builder, name: str, sources: Names, skip: str | None = None
 ) -> Names:
-    return (sources[2],)
+    return sources
 
 
 @lower.register
@@ -197,6 +228,9 @@ def _(part: BiTFormer, build: Builder, name: str, sources: Names, skip: str | No
     for i, block in enumerate(part.blocks):
         sources = lower(block, build, f"blocks.{i}", sources)
         stages.append(sources)
+    if part.embed.top_down is not None:
+        (into,), back = stages[0], synapse(part.embed.top_down, (build.shape(*sources),))
+        build.connect(into, Connection(sources, back, delay=part.config.top_down))
     outputs: Names = ()
     for i, (readout, stage) in enumerate(zip(part.readouts, stages, strict=True)):
         outputs += lower(readout, build, f"readouts.{i}", stage)
@@ -243,6 +277,12 @@ def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> Synapse:
 @synapse.register
 def _(part: LinearMemory, shapes: tuple[Shape, ...]) -> Synapse:
     return Memory(part.heads, part.decay_shift, 2.0**-part.gain_shift)
+
+
+@synapse.register
+def _(part: QueryCount, shapes: tuple[Shape, ...]) -> Synapse:
+    per_head = part.width // part.heads
+    return Conv(np.full((part.heads, per_head, 1, 1), part.weight), groups=part.heads)
 
 
 @singledispatch

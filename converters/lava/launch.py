@@ -28,30 +28,31 @@ Progress = Callable[[int, int], None]
 
 
 def simulate(
-    quantized: QuantizedGraph,
+    network: QuantizedGraph | Graph,
     frames: np.ndarray,
     *,
     timeout: float = 120.0,
     on_step: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """Run a quantized graph in Lava.
+    """Run a graph in Lava: a quantized one in ``fixed_pt``, a float one in ``floating_pt``.
 
     Samples are streamed one behind the other through one network, which starts each of them
     afresh.
 
     Args:
-        frames: event counts, whole numbers; they saturate as the graph's input says.
+        frames: event counts; for a quantized graph whole numbers, which saturate as its input says.
         timeout: seconds without a finished time step after which the run is stopped.
         on_step: is told the finished and the total number of time steps.
 
     Shape:
-        frames ``[T, B, C, H, W]``; returns every population ``{name: [T, B, C, H, W]}``, int32.
+        frames ``[T, B, C, H, W]``; returns every population ``{name: [T, B, C, H, W]}``, int32
+        or double precision.
 
     Raises:
         ConversionError: Lava is missing, a process failed, or nothing moved for ``timeout``
             seconds; the message names the population that stood still.
     """
-    graph = quantized.graph
+    graph = network.graph if isinstance(network, QuantizedGraph) else network
     shape = graph.input.shape
     if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
         raise ConversionError(
@@ -63,7 +64,7 @@ def simulate(
     total = steps * samples + timing.longest
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
         folder = Path(name)
-        save(quantized, folder / "network.npz")
+        save(network, folder / "network.npz")
         np.save(folder / "frames.npy", frames.swapaxes(0, 1))
         supervise([*COMMAND, str(folder / "network.npz"), name], folder, graph, total,
                   timeout, on_step)  # fmt: skip

@@ -2,8 +2,8 @@
 
 Lava's own ``LIFReset``, ``Dense``, ``Sparse`` and ``DelaySparse`` wherever they suffice; the
 processes of :mod:`neurobip.converters.lava.processes` for readouts, soft resets, adaptive
-thresholds, bipolar cells and linear memory. Samples follow each other without a gap: every population starts afresh at
-the step at which the first step of a sample reaches it.
+thresholds, bipolar cells and linear memory. Samples follow each other without a gap: every
+population starts afresh at the step at which the first step of a sample reaches it.
 """
 
 from __future__ import annotations

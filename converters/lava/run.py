@@ -1,9 +1,10 @@
 """Runs an exported network in Lava: ``python -m neurobip.converters.lava.run FILE FOLDER``.
 
-``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``, which saturate at the
-largest that the network's input takes. The output of population ``i`` goes to ``FOLDER/i.npy``,
-int32 ``[samples * T + latency, size]``, and the number of finished steps to ``FOLDER/progress.npy``
-as it grows.
+``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. A quantized graph runs in
+integers, and counts saturate at the largest that its input takes; a float graph runs in floating
+point. The output of population ``i`` goes to ``FOLDER/i.npy``, int32 or float64
+``[samples * T + latency, size]``, and the number of finished steps to ``FOLDER/progress.npy`` as it
+grows.
 
 This module runs in a process of its own, since Lava forks one process for each of its own, which
 the threads of torch would not survive.
@@ -23,6 +24,7 @@ import numpy as np
 
 from neurobip.converters.file import load
 from neurobip.converters.lava.lowering import LavaNetwork
+from neurobip.converters.quantize import QuantizedGraph
 
 # isort: split
 from lava.magma.core.run_conditions import RunSteps
@@ -35,22 +37,27 @@ def run(file: Path, folder: Path) -> None:
     Raises:
         ConversionError: the network cannot be built.
     """
-    graph = load(file).graph
-    source: Any = graph.input.neuron
-    # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
-    frames = np.minimum(np.load(folder / "frames.npy"), np.int32(source.largest))
+    loaded = load(file)
+    frames = np.load(folder / "frames.npy")
+    if isinstance(loaded, QuantizedGraph):
+        graph, arithmetic, kind = loaded.graph, "fixed_pt", np.dtype(np.int32)
+        source: Any = graph.input.neuron
+        # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
+        frames = np.minimum(frames, np.int32(source.largest))
+    else:
+        graph, arithmetic, kind = loaded, "floating_pt", np.dtype(np.float64)
     samples, steps = frames.shape[:2]
-    network = LavaNetwork(graph, frames.reshape(samples * steps, -1), steps)
+    network = LavaNetwork(graph, frames.reshape(samples * steps, -1).astype(kind), steps)
     total = samples * steps + network.timing.longest
     for slot, population in enumerate(graph.populations):
         shape = (total, population.size)
-        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.int32, shape).flush()
+        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", kind, shape).flush()
     np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     network.record(folder)
     entry = network.populations[graph.input.name]
     # Populations advance in lock step, so that short channels lose nothing and save memory.
     entry.create_runtime(
-        run_cfg=Loihi2SimCfg(select_tag="fixed_pt"), compile_config={"pypy_channel_size": 4}
+        run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
     )
     threading.Thread(target=watch, args=(entry.runtime,), daemon=True).start()
     entry.run(condition=RunSteps(num_steps=total))

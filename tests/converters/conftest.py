@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from neurobip.config import ModelConfig
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, Memory, TokenSum
+from neurobip.converters.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Sparse,
+    TokenSum,
+)
 from neurobip.models.bitformer import BiTFormer
 
 
@@ -56,6 +66,12 @@ def clip(x: int) -> int:
     return max(-LIMIT, min(LIMIT, x))
 
 
+def one(value, at: tuple[int, int, int]) -> int:
+    """What a constant of a population is for the neuron at a place."""
+    array = np.asarray(0 if value is None else value)
+    return int(array[{0: (), 1: at[:1], 3: at}[array.ndim]])
+
+
 class SlowNetwork:
     """The integer network, neuron by neuron in Python integers: no tensor, no float."""
 
@@ -65,7 +81,8 @@ class SlowNetwork:
     def run(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """``[T, C, H, W]`` of one sample to ``{name: [T, C, H, W]}``."""
         state: dict = {}
-        record: dict[str, list] = {p.name: [] for p in self.graph.populations}
+        self.record: dict[str, list] = {p.name: [] for p in self.graph.populations}
+        record = self.record
         for frame in frames:
             z: dict = {}
             for p in self.graph.populations:
@@ -77,8 +94,17 @@ class SlowNetwork:
                 record[p.name].append(z[p.name])
         return {name: np.array(steps).astype(np.int64) for name, steps in record.items()}
 
+    def sent(self, source, z, delay):
+        if not delay:
+            return z[source]
+        past = self.record[source]
+        # Populations that came before in this step have recorded it already.
+        at = len(past) - delay - int(source in z)
+        return past[at] if at >= 0 else np.zeros(self.graph[source].shape, dtype=object)
+
     def current(self, p, i, connection, z, state):
         synapse = connection.synapse
+        z = {s: self.sent(s, z, connection.delay) for s in connection.sources}
         x = z[connection.sources[0]]
         shape = synapse.output(tuple(z[s].shape for s in connection.sources))
         a = np.zeros(shape, dtype=object)
@@ -99,13 +125,17 @@ class SlowNetwork:
             case Linear():
                 for o, row in enumerate(synapse.weight):
                     a[o, 0, 0] = sum(int(w) * s for w, s in zip(row, x.reshape(-1), strict=True))
+            case Sparse():
+                flat = a.reshape(-1)
+                for w, row, column in zip(synapse.weight, synapse.row, synapse.column, strict=True):
+                    flat[row] += int(w) * x.reshape(-1)[column]
             case Identity() | Broadcast():
                 a += synapse.weight * x
             case TokenSum():
                 a += synapse.weight * x.sum((1, 2), keepdims=True)
             case Memory():
                 a += self.memory(p, i, synapse, [z[s] for s in connection.sources], state)
-        return a
+        return a * 2**connection.exponent
 
     def memory(self, p, i, m, qkv, state):
         q, k, v = (x.reshape(m.heads, x.shape[0] // m.heads, -1) for x in qkv)
@@ -135,29 +165,33 @@ class SlowNetwork:
         return out
 
     def cell(self, n, a, cells, at):
-        channel = at[0]
         match n:
             case LIF():
-                u, v = cells.get(at, (0, 0))
-                u = keep(u, 4096 - n.decay_u - 1) + (a << 6)
+                u, v, rest = cells.get(at, (0, 0, 0))
+                u = keep(u, 4096 - one(n.decay_u, at) - 1) + (a << 6) + one(n.drive, at)
                 if u > LIMIT + 1:
                     u -= 2**24
                 elif u <= -LIMIT - 1:
                     u += 2**24
-                bias = 0 if n.bias is None else int(n.bias[channel])
-                v = clip(keep(v, 4096 - n.decay_v) + u + bias)
-                z = int(v > n.threshold << 6)
-                cells[at] = (u, 0 if z else v)
+                v = clip(keep(v, 4096 - one(n.decay_v, at)) + u + one(n.bias, at))
+                if rest:
+                    cells[at] = (u, 0, rest - 1)
+                    return 0
+                z = int(v > one(n.threshold, at) << 6)
+                if z:
+                    v = 0 if n.drop is None else clip(v - one(n.drop, at))
+                cells[at] = (u, v, n.refractory if z else 0)
                 return z
             case ALIF():
                 v, adapted = cells.get(at, (0, 0))
-                v = clip(keep(v, 4096 - int(n.decay_v[channel])) + (a << 6))
+                v = clip(keep(v, 4096 - one(n.decay_v, at)) + (a << 6))
                 z = int(v > (n.threshold << 6) + adapted)
                 adapted = clip(keep(adapted, 4096 - n.decay_a) + (n.jump << 6) * z)
                 cells[at] = (0 if z else v, adapted)
                 return z
             case LI():
-                v = clip(keep(cells.get(at, 0), 4096 - n.decay_v) + (a << n.fraction))
+                kept = keep(cells.get(at, 0), 4096 - one(n.decay_v, at))
+                v = clip(kept + (a << n.fraction) + one(n.bias, at))
                 cells[at] = v
                 return v
         raise TypeError(n)
@@ -186,8 +220,6 @@ def zoo_graph(seed: int = 0) -> Graph:
     Paths of unequal length, currents that wrap, membranes that saturate, graded signals at their
     ceiling, a memory with inputs of unequal age.
     """
-    from neurobip.converters.graph import Connection, Population
-
     rng = np.random.default_rng(seed)
 
     def mixed(*shape: int) -> np.ndarray:
@@ -235,6 +267,179 @@ def zoo_graph(seed: int = 0) -> Graph:
         for name, shape, neuron, inputs in parts
     ]
     return Graph(tuple(populations), ("other", "readout"))
+
+
+class Draw:
+    """Draws random integer graphs: any neuron, any synapse, loops, delays, exponents, bit widths.
+
+    Currents stay within what Lava's accumulators hold, as the quantizer sees to; within that,
+    membranes saturate and currents wrap. Every loop declares enough delay to run in Lava.
+    """
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def graph(self) -> Graph:
+        size = (2, 3, 3) if self.draw(st.booleans()) else (self.draw(st.integers(1, 6)), 1, 1)
+        self.populations = [Population("events", size, Input(self.draw(st.sampled_from([1, 15]))))]
+        count = self.draw(st.integers(1, 5))
+        for i in range(count):
+            self.populations.append(self.population(f"p{i}", i))
+        readout = self.draw(st.booleans())
+        if readout:
+            self.populations.append(self.readout())
+        for _ in range(self.draw(st.integers(0, 2))):
+            self.close_a_loop(self.draw(st.integers(1, count)))
+        return Graph(tuple(self.populations), (self.populations[-1].name,))
+
+    def population(self, name: str, i: int) -> Population:
+        first = self.synapse(self.source())
+        shape = first.synapse.output(tuple(self.shape(s) for s in first.sources))
+        kinds = ["lif"] * 4 + ["alif"] + (["bipolar"] if shape[0] == 2 else [])
+        neuron = self.neuron(self.draw(st.sampled_from(kinds)), shape)
+        inputs = [first] + [
+            self.into(self.source(), shape) for _ in range(self.draw(st.integers(0, 2)))
+        ]
+        same = [p.name for p in self.populations if p.shape == shape and self.binary(p)]
+        if same and self.draw(st.booleans()) and not isinstance(neuron, Bipolar):
+            sources = tuple(self.draw(st.sampled_from(same)) for _ in range(3))
+            heads = 2 if shape[0] % 2 == 0 and self.draw(st.booleans()) else 1
+            shifts = [self.draw(st.integers(0, 3)) for _ in range(3)]
+            memory = Memory(heads, shifts[0], 1.0, shifts[1], shifts[2])
+            inputs.append(Connection(sources, memory, self.delay()))
+        return Population(name, neuron.population(shape), neuron, tuple(inputs))
+
+    def readout(self) -> Population:
+        source = self.source()
+        outputs = self.draw(st.integers(1, 3))
+        inputs = (self.into(source, (outputs, 1, 1)),)
+        bias = self.rng.integers(-9999, 9999, outputs) if self.draw(st.booleans()) else None
+        neuron = LI(self.constant(0, 4095, (outputs, 1, 1)), self.draw(st.integers(0, 6)), bias)
+        return Population("readout", (outputs, 1, 1), neuron, inputs)
+
+    def close_a_loop(self, i: int) -> None:
+        """Feedback from the same or a later population, delayed by at least the longest way."""
+        later = [p.name for p in self.populations[i:] if self.binary(p)]
+        target = self.populations[i]
+        if not later or isinstance(target.neuron, Bipolar | LI):
+            return
+        source = self.draw(st.sampled_from(later))
+        shortest = 2 * len(self.populations)
+        delay = shortest + self.draw(st.integers(0, 3))
+        if source == target.name:
+            delay = self.draw(st.integers(1, 4))
+        loop = replace(self.into(source, target.shape), delay=delay)
+        self.populations[i] = replace(target, inputs=(*target.inputs, loop))
+
+    def source(self) -> str:
+        return self.draw(st.sampled_from([p.name for p in self.populations]))
+
+    def shape(self, name: str) -> tuple[int, int, int]:
+        return next(p.shape for p in self.populations if p.name == name)
+
+    def binary(self, p: Population) -> bool:
+        return isinstance(p.neuron, LIF | ALIF)
+
+    def delay(self) -> int:
+        return self.draw(st.sampled_from([0, 0, 0, 1, 2, 5]))
+
+    def weights(self, source: str, *shape: int) -> tuple[np.ndarray, int]:
+        """Weights of some bits and their exponent, weak enough for graded sources."""
+        neuron = next(p.neuron for p in self.populations if p.name == source)
+        bits = self.draw(st.integers(2, 8))
+        sign = self.draw(st.sampled_from([1, -1, 0]))
+        if isinstance(neuron, Bipolar | Input):
+            weight, exponent = self.rng.integers(-3, 4, shape) * 2, 0
+        else:
+            step = 2 ** (8 - bits)
+            weight = self.rng.integers(0, 2**bits, shape) * step
+            exponent = self.draw(st.sampled_from([0, 0, 1, 3]))
+        if sign == 0:
+            weight = weight // 2 * 2 * self.rng.choice([-1, 1], shape)
+            weight = weight - weight % 2
+        return ((abs(weight) * sign) if sign else weight).astype(np.int16), exponent
+
+    def synapse(self, source: str) -> Connection:
+        channels, height, width = self.shape(source)
+        kind = self.draw(st.sampled_from(["conv", "linear", "identity", "sum", "broadcast"]))
+        if kind == "conv":
+            kernel = [self.draw(st.integers(1, n)) for n in (height, width)]
+            outputs, groups = self.draw(st.integers(1, 3)), 1
+            if channels == 2 and self.draw(st.booleans()):
+                outputs = groups = 2
+            weight, exponent = self.weights(source, outputs, channels // groups, *kernel)
+            pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
+            pad = self.draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
+            node = Conv(weight, self.draw(pair), pad, groups=groups)
+        elif kind == "linear":
+            weight, exponent = self.weights(
+                source, self.draw(st.integers(1, 4)), channels * height * width
+            )
+            node = Linear(weight)
+        else:
+            weight, exponent = self.weights(source)
+            if kind == "identity":
+                node = Identity(int(weight))
+            elif kind == "sum" or (height, width) != (1, 1):
+                node = TokenSum(int(weight))
+            else:
+                node = Broadcast(int(weight), *self.draw(st.sampled_from([(1, 2), (2, 2)])))
+        return Connection((source,), node, self.delay(), exponent)
+
+    def into(self, source: str, target: tuple[int, int, int]) -> Connection:
+        """Any linear map to a target of given shape."""
+        shape = self.shape(source)
+        if shape == target and self.draw(st.booleans()):
+            weight, exponent = self.weights(source)
+            return Connection((source,), Identity(int(weight)), self.delay(), exponent)
+        size, entries = int(np.prod(shape)), self.draw(st.integers(1, 12))
+        weight, exponent = self.weights(source, entries)
+        places = self.rng.permutation(int(np.prod(target)) * size)[:entries]
+        node = Sparse(weight[: len(places)], places // size, places % size, target)
+        return Connection((source,), node, self.delay(), exponent)
+
+    def constant(self, low: int, high: int, shape: tuple[int, int, int]):
+        """A number, an entry a channel, or an entry a neuron."""
+        form = self.draw(st.sampled_from([None, None, shape[:1], shape]))
+        if form is None:
+            return self.draw(st.integers(low, high))
+        return self.rng.integers(low, high + 1, form).astype(np.int32)
+
+    def neuron(self, kind: str, shape: tuple[int, int, int]):
+        decays, draw = st.integers(0, 4095), self.draw
+        threshold = draw(st.integers(1, 131071) | st.integers(1, 600))
+        if kind == "bipolar":
+            lost = [draw(decays) for _ in range(4)]
+            return Bipolar(*lost, draw(st.integers(4, 9)), draw(st.integers(1, 300)))
+        if kind == "alif":
+            jump = draw(st.integers(0, 131071) | st.integers(0, 300))
+            lost = self.rng.integers(0, 4096, shape[0]).astype(np.int32)
+            return ALIF(lost, threshold, draw(decays), jump)
+        exponent = draw(st.integers(0, 7))
+        form = draw(st.sampled_from([shape[:1], shape]))
+        bias = (self.rng.integers(-4095, 4096, form) << exponent).astype(np.int32)
+        memory = draw(st.sampled_from([4095, None]))
+        plain = LIF(
+            draw(decays) if memory is None else memory, draw(decays), threshold, bias, exponent
+        )
+        if draw(st.booleans()):
+            return plain
+        return LIF(
+            4095 if memory else self.constant(0, 4095, shape),
+            self.constant(0, 4095, shape),
+            self.constant(1, draw(st.sampled_from([600, 131071])), shape),
+            bias if draw(st.booleans()) else None,
+            exponent,
+            self.rng.integers(-20000, 20000, form) if draw(st.booleans()) else None,
+            self.constant(1, 2**16, shape) if draw(st.booleans()) else None,
+            draw(st.integers(0, 3)),
+        )
+
+
+@pytest.fixture(scope="session")
+def random_graphs() -> st.SearchStrategy[Graph]:
+    return st.composite(lambda draw: Draw(draw).graph())()
 
 
 @pytest.fixture

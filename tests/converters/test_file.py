@@ -82,9 +82,9 @@ def rewrite(path: Path, change) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda h, a: h.update(format="something else"), "holds no quantized graph"),
+        (lambda h, a: h.update(format="something else"), "holds no graph"),
         (lambda h, a: h.update(version=1), "version 1 of the format"),
-        (lambda h, a: h.pop("format"), "damaged or no quantized graph"),
+        (lambda h, a: h.pop("format"), "damaged or no graph"),
         (lambda h, a: a.pop(sorted(a)[0]), "header is damaged"),
         (lambda h, a: h.pop("outputs"), "header is damaged"),
         (lambda h, a: h["populations"][1]["neuron"].update(type="Exotic"), "header is damaged"),
@@ -105,7 +105,7 @@ def test_bad_headers(zoo: Graph, tmp_path: Path, damage, message: str) -> None:
 def test_bad_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "network"
     path.write_bytes(content)
-    with pytest.raises(ConversionError, match="damaged or no quantized graph"):
+    with pytest.raises(ConversionError, match="damaged or no graph"):
         file.load(path)
 
 
@@ -113,7 +113,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "network"
     with open(path, "wb") as written:
         np.savez(written, header=np.array([{}], dtype=object))
-    with pytest.raises(ConversionError, match="damaged or no quantized graph"):
+    with pytest.raises(ConversionError, match="damaged or no graph"):
         file.load(path)
 
 

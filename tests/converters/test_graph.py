@@ -9,17 +9,24 @@ import pytest
 
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, Memory, TokenSum
+from neurobip.converters.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Sparse,
+    TokenSum,
+)
 from neurobip.errors import ConversionError
 
 CELL = LIF(1.0, 0.25, 1.0)
 EVENTS = Population("events", (2, 6, 5), Input())
 
 
-def one(shape, synapse, neuron=CELL, sources=("events",)) -> Graph:
-    return Graph(
-        (EVENTS, Population("layer", shape, neuron, (Connection(sources, synapse),))), ("layer",)
-    )
+def one(shape, synapse, neuron=CELL, sources=("events",), delay=0) -> Graph:
+    inputs = (Connection(sources, synapse, delay),)
+    return Graph((EVENTS, Population("layer", shape, neuron, inputs)), ("layer",))
 
 
 @pytest.mark.parametrize(
@@ -58,8 +65,10 @@ def test_shapes_that_fit(shape, synapse) -> None:
         (lambda: one((2, 6, 5), Identity(1.0), sources=("later",)), "no population 'later'"),
         (lambda: one((2, 6, 5), Identity(1.0), sources=("layer",)), "delay of 1 step or more"),
         (lambda: one((2, 6, 5), Identity(1.0), delay=-1), "a delay of -1"),
-        (lambda: one((2, 6, 5), Sparse(np.ones(1), np.array([60]), np.zeros(1, int), (2, 6, 5))),
-         "entries outside"),
+        (
+            lambda: one((2, 6, 5), Sparse(np.ones(1), np.array([60]), np.zeros(1, int), (2, 6, 5))),
+            "entries outside",
+        ),
         (lambda: one((2, 6, 5), Identity(float("nan"))), "not finite"),
         (lambda: one((2, 6, 5), Identity(1.0), LIF(1.0, 0.1, 1.0, np.ones(3))), "bias has shape"),
         (lambda: one((2, 6, 5), Identity(1.0), ALIF(np.ones(1), 1, 1, 1)), "decay_v has shape"),

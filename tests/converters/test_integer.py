@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.integer import IntegerNetwork, decay, share, wrap
 from neurobip.converters.lower import to_graph
+from neurobip.converters.network import State
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.quantize import QuantizedGraph, quantize
-from neurobip.converters.synapses import Conv, Identity, Linear, Memory
+from neurobip.converters.synapses import Conv, Identity, Memory
 from neurobip.errors import ConversionError
 
 STATES = st.integers(-(2**23), 2**23)
@@ -123,56 +124,26 @@ def test_saturation_of_a_memory_counts_to_its_population() -> None:
     assert network.saturated(state)["cell"] == 4, "two by two, 4 << 22 each"
 
 
-@st.composite
-def chains(draw: st.DrawFn) -> Graph:
-    """Two populations of random kind and numbers behind an input of 2x3x3."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    decays = st.integers(0, 4095)
-
-    def neuron(channels: int):
-        kinds = ["lif", "alif", "bipolar"] if channels == 2 else ["lif", "alif"]
-        kind = draw(st.sampled_from(kinds))
-        threshold = draw(st.integers(1, 131071) | st.integers(1, 2000))
-        if kind == "bipolar":
-            return Bipolar(
-                draw(decays), draw(decays), draw(decays), draw(decays),
-                draw(st.integers(0, 8)), draw(st.integers(1, 65535)),
-            )  # fmt: skip
-        if kind == "alif":
-            jump = draw(st.integers(0, 131071))
-            return ALIF(rng.integers(0, 4096, channels), threshold, draw(decays), jump)
-        bias = rng.integers(-4095, 4096, channels) << draw(st.integers(0, 7))
-        return LIF(draw(decays | st.just(4095)), draw(decays), threshold, bias.astype(np.int32))
-
-    def conv(inputs: int, outputs: int, places: int) -> Conv:
-        edge = draw(st.integers(1, places))
-        groups = draw(st.sampled_from([1, 2])) if outputs % 2 == inputs % 2 == 0 else 1
-        weight = rng.integers(-255, 256, (outputs, inputs // groups, edge, edge))
-        stride, padding = (draw(st.integers(1, 2)),) * 2, (draw(st.integers(0, 1)),) * 2
-        return Conv(weight, stride, padding, groups=groups)
-
-    largest = draw(st.sampled_from([1, 255]))
-    populations = [Population("events", (2, 3, 3), Input(largest))]
-    shape = (2, 3, 3)
-    for i in range(2):
-        synapse = conv(shape[0], draw(st.integers(1, 3)), shape[1])
-        cell = neuron(synapse.weight.shape[0])
-        shape = cell.population(synapse.output((shape,)))
-        connection = Connection((populations[-1].name,), synapse)
-        populations.append(Population(f"p{i}", shape, cell, (connection,)))
-    size = int(np.prod(shape))
-    readout = Connection(("p1",), Linear(rng.integers(-255, 256, (2, size))))
-    node = LI(draw(decays), draw(st.integers(0, 6)))
-    populations.append(Population("readout", (2, 1, 1), node, (readout,)))
-    return Graph(tuple(populations), ("readout",))
-
-
-@settings(max_examples=60, deadline=None)
-@given(graph=chains(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
-def test_random_graphs(slow_network, graph: Graph, seed: int, rate: float) -> None:
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
+def test_random_graphs(slow_network, random_graphs, data, seed: int, rate: float) -> None:
+    graph = data.draw(random_graphs)
     generator = torch.Generator().manual_seed(seed)
-    frames = torch.poisson(torch.full((4, 2, 2, 3, 3), rate), generator=generator)
+    frames = torch.poisson(torch.full((6, 2, *graph.input.shape), rate), generator=generator)
     check(graph, frames.clamp(max=graph.input.neuron.largest), slow_network)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), at=st.integers(1, 7))
+def test_splitting_a_random_graph_changes_nothing(random_graphs, data, at: int) -> None:
+    graph = data.draw(random_graphs)
+    network = IntegerNetwork(QuantizedGraph(graph, {}))
+    frames = torch.poisson(torch.full((8, 2, *graph.input.shape), 0.5))
+    whole, _ = network.forward(frames)
+    first, state = network.forward(frames[:at])
+    second, _ = network.forward(frames[at:], state)
+    for name, z in whole.items():
+        assert torch.equal(z, torch.cat([first[name], second[name]])), name
 
 
 @pytest.mark.parametrize("attention", ["linear", "masked", "none"])

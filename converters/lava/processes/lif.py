@@ -1,4 +1,4 @@
-"""LIF neurons that Lava's own processes do not have: soft reset, constant drive, mixed constants."""
+"""LIF neurons that Lava itself does not have: soft reset, constant drive, mixed constants."""
 
 from __future__ import annotations
 
