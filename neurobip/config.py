@@ -101,7 +101,7 @@ class ModelConfig(Section):
 
     Units:
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
-        shortcut: firing thresholds.
+        shortcut: firing thresholds; top_down: time steps, 0 is no feedback at all.
     """
 
     sensor: tuple[Count, Count, Count] = (2, 34, 34)
@@ -111,8 +111,9 @@ class ModelConfig(Section):
     hidden: Count = 96
     depth: Index = 2
     heads: Count = 4
-    attention: Literal["linear", "masked", "none"] = "linear"
+    attention: Literal["linear", "masked", "query-key", "none"] = "linear"
     memory_shift: Annotated[Index, Field(le=12)] = 2
+    top_down: Index = 0
     patch: Count = 7
     stride: Count = 4
     padding: Index = 2
@@ -133,11 +134,31 @@ class ModelConfig(Section):
                 f"a patch of {self.patch} with padding {self.padding} is larger than the "
                 f"sensor of {height} x {width}"
             )
+        if self.top_down and not self.depth:
+            raise ValueError("top_down needs a block to come from, depth is 0")
         return self
+
+    @property
+    def heard(self) -> str:
+        """Which of queries, keys and values the attention takes."""
+        return {"linear": "qkv", "masked": "qkv", "query-key": "qk", "none": "v"}[self.attention]
+
+    @property
+    def loop(self) -> int:
+        """Connections from the embedding through all blocks and back, on the longest way.
+
+        Where every connection takes a time step, as in Lava, it is the shortest ``top_down`` that
+        the loop can keep. A block has four connections (into queries, out, up, down), and the
+        attention as many more as follow one another in it.
+        """
+        inside = {"linear": 1, "masked": 3, "query-key": 2, "none": 0}[self.attention]
+        return self.depth * (4 + inside) + 1
 
     def fingerprint(self) -> str:
         """SHA-256 of the architecture, the same for equal configurations."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # A setting that came later counts where it is used: older checkpoints keep their prints.
+        later = set() if self.top_down else {"top_down"}
+        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -187,6 +208,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
                 f"data.steps {self.data.steps}"
+            )
+        if self.model.top_down >= self.data.steps:
+            raise ValueError(
+                f"model.top_down {self.model.top_down} is no shorter than data.steps "
+                f"{self.data.steps}: nothing would ever come back"
             )
         return self
 

@@ -18,42 +18,64 @@ from neurobip.synapses.synapse import Synapse
 class ProjectionState(NamedTuple):
     """What a projection carries from one step to the next, by its two parts.
 
-    ``skip`` is what came in through the shortcut at this step, kept to be counted.
+    ``skip`` is what came in through the shortcut at this step, kept to be counted; ``top_down``
+    the state of the synapse from above, where there is one.
     """
 
     synapse: Any
     neuron: Any
     skip: Tensor | None = None
+    top_down: Any = None
 
 
 class Projection(Component):
-    """A synapse, the population that it drives, and at wish an identity shortcut into it.
+    """A synapse, the population that it drives, and at wish a shortcut and feedback into it.
 
     ``shortcut`` is the weight of a one-to-one synapse through which the spikes ``skip`` of an
     earlier population enter this one. At a weight just above the threshold the population repeats
     those spikes unless the synapse has something to say: a residual path with binary traffic.
+
+    ``top_down`` is a second synapse, through which the spikes ``above`` of a later population come
+    back. They were sent at an earlier step, so that the loop is causal. It learns as the first one
+    does, from the error of the population that it drives, and sends no error up.
     """
 
-    def __init__(self, synapse: Synapse, neuron: Neuron, shortcut: float = 0.0) -> None:
+    def __init__(
+        self,
+        synapse: Synapse,
+        neuron: Neuron,
+        shortcut: float = 0.0,
+        top_down: Synapse | None = None,
+    ) -> None:
         super().__init__()
         self.synapse = synapse
         self.neuron = neuron
         self.shortcut = shortcut
+        self.top_down = top_down
 
     def step(
-        self, x: Tensor, state: ProjectionState | None = None, skip: Tensor | None = None
+        self,
+        x: Tensor,
+        state: ProjectionState | None = None,
+        skip: Tensor | None = None,
+        above: Tensor | None = None,
     ) -> tuple[Tensor, ProjectionState]:
         """One step: incoming spikes ``x`` to the population's spikes.
 
         Shape:
-            x: as the synapse takes it. skip: as the population, or None.
+            x: as the synapse takes it. skip: as the population, or None. above: as the top-down
+            synapse takes it, or None.
         """
-        synapse_state, neuron_state = (None, None) if state is None else state[:2]
-        current, synapse_state = self.synapse.step(x, synapse_state)
+        before = ProjectionState(None, None) if state is None else state
+        current, synapse_state = self.synapse.step(x, before.synapse)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
-        z, neuron_state = self.neuron.step(current, neuron_state)
-        return z, ProjectionState(synapse_state, neuron_state, skip)
+        top_down_state = None
+        if self.top_down is not None and above is not None:
+            feedback, top_down_state = self.top_down.step(above, before.top_down)
+            current = current + feedback
+        z, neuron_state = self.neuron.step(current, before.neuron)
+        return z, ProjectionState(synapse_state, neuron_state, skip, top_down_state)
 
     def credit(self, error: Tensor, state: ProjectionState) -> Credit:
         """The adjoint of :meth:`step` at this one time step.
@@ -68,6 +90,8 @@ class Projection(Component):
         delta = self.neuron.gate(error, state.neuron)
         dw = prefixed("synapse", self.synapse.gradient(delta, state.synapse))
         dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
+        if self.top_down is not None and state.top_down is not None:
+            dw |= prefixed("top_down", self.top_down.gradient(delta, state.top_down))
         return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
 
 

@@ -4,6 +4,7 @@ from neurobip.attention.block import Block
 from neurobip.attention.linear import LinearMemory, MemoryState
 from neurobip.attention.masked import Coincidence, MaskedAttention
 from neurobip.attention.none import NoAttention
+from neurobip.attention.query_key import QueryCount, QueryKeyAttention
 
 __all__ = [
     "Block",
@@ -12,4 +13,6 @@ __all__ = [
     "MaskedAttention",
     "MemoryState",
     "NoAttention",
+    "QueryCount",
+    "QueryKeyAttention",
 ]

@@ -19,6 +19,10 @@ class Block(Component):
 
     Credit is the components' credit in reverse order, within the one time step.
 
+    Args:
+        heard: which of queries, keys and values the attention takes and ``qkv`` makes, in this
+            order: ``"qkv"``, ``"qk"`` or ``"v"``.
+
     Shape:
         x and output: ``[B, N, D]`` spikes.
     """
@@ -30,8 +34,10 @@ class Block(Component):
         out: Projection,
         up: Projection,
         down: Projection,
+        heard: str = "qkv",
     ) -> None:
         super().__init__()
+        self.heard = heard
         self.qkv, self.attention, self.out, self.up, self.down = qkv, attention, out, up, down
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:

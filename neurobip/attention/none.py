@@ -2,24 +2,22 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from neurobip.component import Component, Credit
 
 
 class NoAttention(Component):
-    """Passes the value spikes on; queries and keys go nowhere.
+    """Passes the value spikes on; there are neither queries nor keys.
 
     Shape:
-        x: ``[B, N, 3 D]``; output ``[B, N, D]``.
+        x and output: ``[B, N, D]``.
     """
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step: the values as they are."""
-        return x.chunk(3, -1)[2].contiguous(), {}
+        return x, {}
 
     def credit(self, error: Tensor, state: Any) -> Credit:
-        """The error reaches the values alone."""
-        silent = torch.zeros_like(error)
-        return Credit(error, {}, lambda: torch.cat([silent, silent, error], -1))
+        """The error of the output is that of the values."""
+        return Credit(error, {}, lambda: error)

@@ -18,7 +18,8 @@ class LayerCounts(NamedTuple):
         name: dotted name of the projection.
         neurons: size of its population.
         spikes: output spikes (nonzero outputs, where they are graded).
-        acs, macs: effective accumulates and multiply-accumulates of the synapses and the shortcut.
+        acs, macs: effective accumulates and multiply-accumulates of the synapses, the shortcut and
+            feedback included.
         updates: neuron updates, neurons times steps, cells inside of a synapse included.
         dense: synaptic operations if all inputs were active in one single step: the
             multiply-accumulates of the same layer in a network without spikes.
@@ -36,8 +37,11 @@ class LayerCounts(NamedTuple):
 
 
 def _step(projection: Projection, state: ProjectionState) -> Operations:
-    """Operations of one step, those of the shortcut and the population included."""
+    """Operations of one step, those of the shortcut, of feedback and the population included."""
     acs, macs, dense, updates = projection.synapse.operations(state.synapse)
+    if projection.top_down is not None and state.top_down is not None:
+        back = projection.top_down.operations(state.top_down)
+        acs, macs, dense = acs + back.acs, macs + back.macs, dense + back.dense
     if state.skip is not None:
         acs, dense = acs + float(state.skip.sum()), dense + state.skip.numel()
     return Operations(acs, macs, dense, updates + state.neuron.z.numel())

@@ -68,5 +68,5 @@ def align(model: torch.nn.Module) -> None:
     weight decay, under which both forget where they began and so become alike.
     """
     for name, part in model.named_modules():
-        if isinstance(part, Linear) and not name.endswith("qkv.synapse"):
+        if isinstance(part, Linear) and not name.endswith(("qkv.synapse", "top_down")):
             part.align()

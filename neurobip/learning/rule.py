@@ -47,7 +47,7 @@ class Rule:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        queries_and_keys = 2 * model.config.width
+        queries_and_keys = model.config.width * sum(x in "qk" for x in model.config.heard)
         self._frozen = [
             (p, p.detach()[:queries_and_keys].clone())
             for n, p in names.items()

@@ -5,14 +5,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.attention import Block, Coincidence, LinearMemory, MaskedAttention, NoAttention
+from neurobip.attention import (
+    Block,
+    Coincidence,
+    LinearMemory,
+    MaskedAttention,
+    NoAttention,
+    QueryCount,
+    QueryKeyAttention,
+)
 from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, prefixed
 from neurobip.retina import Retina
-from neurobip.synapses import Linear, Patches
+from neurobip.synapses import Delayed, Linear, Patches
 
 
 class BiTFormer(Component):
@@ -21,12 +29,17 @@ class BiTFormer(Component):
     The embedding and every block own a readout of leaky integrators over all of their tokens.
     The readouts give each part of the network its error, and the last one gives the answer.
 
+    With ``top_down = d`` in the configuration, the spikes of the last block come back to the
+    embedding ``d`` steps later, token by token through plastic weights:
+    ``I[t, n] += W_td z[t - d, n]``. The weights learn from the error of the embedding, to which
+    they bring what the network above has made of the past.
+
     Shape:
         x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
         readouts ``[R, B, classes]``, embedding first, R = depth + 1.
 
-    Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina in front, linear
-    complexity, local weight updates.
+    Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina in front, bottom-up and
+    top-down signals, linear complexity, local weight updates.
     """
 
     blocks: "list[Block]"  # module lists, typed by what they hold
@@ -51,6 +64,15 @@ class BiTFormer(Component):
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         readouts = (self._readout() for _ in range(config.depth + 1))
         self.readouts = nn.ModuleList(readouts)  # type: ignore[assignment]
+        if config.top_down:
+            # Last and silent, so that the network begins as the one without.
+            self.embed.top_down = Delayed(
+                config.width,
+                config.width,
+                delay=config.top_down - 1,  # a step passes before what is above can be heard
+                scale=0.0,
+                decay_trace=config.decay_v,
+            )
 
     def _population(self, size: int) -> LIF:
         return LIF(size, decay_v=self.config.decay_v, width=self.config.surrogate_width)
@@ -62,7 +84,7 @@ class BiTFormer(Component):
         c = self.config
         # With small weights behind the shortcuts, a block starts as the identity.
         return Block(
-            qkv=Projection(self._linear(c.width, 3 * c.width), self._population(3 * c.width)),
+            qkv=self._qkv(),
             attention=self._attention(),
             out=Projection(
                 self._linear(c.width, c.width, 0.2), self._population(c.width), c.shortcut
@@ -71,7 +93,17 @@ class BiTFormer(Component):
             down=Projection(
                 self._linear(c.hidden, c.width, 0.2), self._population(c.width), c.shortcut
             ),
+            heard=c.heard,
         )
+
+    def _qkv(self) -> Projection:
+        """The projection onto those of queries, keys and values that the attention takes."""
+        c = self.config
+        synapse = self._linear(c.width, 3 * c.width)
+        # All three are drawn, so that networks of one seed differ in their attention alone.
+        drawn = dict(zip("qkv", synapse.weight.detach().chunk(3), strict=True))
+        synapse.weight = nn.Parameter(torch.cat([drawn[x] for x in c.heard]))
+        return Projection(synapse, self._population(len(synapse.weight)))
 
     def _attention(self) -> Component:
         c = self.config
@@ -79,6 +111,9 @@ class BiTFormer(Component):
             return NoAttention()
         if c.attention == "masked":
             return MaskedAttention(Projection(Coincidence(0.5), self._population(c.width)))
+        if c.attention == "query-key":
+            count = QueryCount(c.width, c.heads, 0.5)
+            return QueryKeyAttention(Projection(count, self._population(c.heads)))
         memory = LinearMemory(c.width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
         return Projection(memory, self._population(c.width))
 
@@ -108,6 +143,13 @@ class BiTFormer(Component):
             )
         return x.to(next(self.embed.parameters()).dtype)
 
+    def _above(self, state: Any, batch: int) -> Tensor:
+        """Spikes of the last block at the step before, ``[B, N, D]``; at first none."""
+        if state is None:
+            tokens = self.grid[0] * self.grid[1]
+            return next(self.embed.parameters()).new_zeros(batch, tokens, self.config.width)
+        return state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
+
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One time bin of events to the potentials of every readout."""
         before = state or {
@@ -120,7 +162,8 @@ class BiTFormer(Component):
         z = self._checked(x)
         if self.retina is not None:
             z, now["retina"] = self.retina.step(z, before["retina"])
-        z, now["embed"] = self.embed.step(z, before["embed"])
+        above = self._above(state, len(x)) if self.config.top_down else None
+        z, now["embed"] = self.embed.step(z, before["embed"], above=above)
         stages = [z]
         for i, block in enumerate(self.blocks):
             z, now["blocks"][str(i)] = block.step(z, before["blocks"][str(i)])

@@ -1,9 +1,19 @@
 """Synapses: what turns incoming spikes into a population's input current, and learns."""
 
 from neurobip.synapses.conv import Conv2d
+from neurobip.synapses.delayed import Delayed
 from neurobip.synapses.linear import Linear
 from neurobip.synapses.patches import Patches
 from neurobip.synapses.separable import Separable
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
-__all__ = ["Conv2d", "Linear", "Operations", "Patches", "Separable", "Synapse", "SynapseState"]
+__all__ = [
+    "Conv2d",
+    "Delayed",
+    "Linear",
+    "Operations",
+    "Patches",
+    "Separable",
+    "Synapse",
+    "SynapseState",
+]

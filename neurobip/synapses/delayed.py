@@ -1,0 +1,54 @@
+"""The fully connected synapse behind an axon that takes its time."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.synapses.linear import Linear
+
+
+class DelayedState(NamedTuple):
+    """State of a :class:`Delayed`: what arrives at this step, its trace, and what is on its way.
+
+    ``line`` holds the inputs of the last ``delay`` steps, oldest first.
+    """
+
+    x: Tensor
+    pre_trace: Tensor
+    line: tuple[Tensor, ...]
+
+
+class Delayed(Linear):
+    """Current ``x[t - delay] @ weight.T``; nothing arrives in the first ``delay`` steps.
+
+    Trace, gradient and cost are those of the spikes that arrive, at the step at which they do. The
+    state is constant in time.
+
+    Units:
+        ``delay`` in time steps; 0 is :class:`~neurobip.synapses.linear.Linear`.
+
+    Raises:
+        ValueError: a negative delay.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        delay: int,
+        scale: float = 1.0,
+        decay_trace: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, outputs, scale=scale, decay_trace=decay_trace)
+        if delay < 0:
+            raise ValueError(f"Delayed: delay = {delay} steps; expected 0 or more")
+        self.delay = delay
+
+    def step(self, x: Tensor, state: DelayedState | None = None) -> tuple[Tensor, DelayedState]:
+        """One step: ``x`` enters the line, and what has reached its end becomes current."""
+        silence = (torch.zeros_like(x),) * self.delay
+        arriving, *line = (*(silence if state is None else state.line), x)
+        traced = self.trace(arriving, state)
+        return nn.functional.linear(arriving, self.weight), DelayedState(*traced, tuple(line))
