@@ -279,21 +279,32 @@ class Draw:
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
         self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        size = (2, 3, 3) if draw(st.booleans()) else (draw(st.integers(1, 6)), 1, 1)
+        self.events = Population("events", size, Input(draw(st.sampled_from([1, 15]))))
 
-    def graph(self) -> Graph:
-        size = (2, 3, 3) if self.draw(st.booleans()) else (self.draw(st.integers(1, 6)), 1, 1)
-        self.populations = [Population("events", size, Input(self.draw(st.sampled_from([1, 15]))))]
+    def graph(self, parts: int = 1) -> Graph:
+        """A graph of several parts that share nothing but the input."""
+        found = [self.events]
+        for part in range(parts):
+            found += self.part(f"{part}.")
+        heard = {s for p in found for connection in p.inputs for s in connection.sources}
+        return Graph(
+            tuple(found),
+            tuple(p.name for p in found[1:] if p.name not in heard) or (found[-1].name,),
+        )
+
+    def part(self, prefix: str) -> list[Population]:
+        self.populations = [self.events]
         count = self.draw(st.integers(1, 5))
         for i in range(count):
-            self.populations.append(self.population(f"p{i}", i))
-        readout = self.draw(st.booleans())
-        if readout:
-            self.populations.append(self.readout())
+            self.populations.append(self.population(f"{prefix}p{i}"))
+        if self.draw(st.booleans()):
+            self.populations.append(self.readout(f"{prefix}readout"))
         for _ in range(self.draw(st.integers(0, 2))):
             self.close_a_loop(self.draw(st.integers(1, count)))
-        return Graph(tuple(self.populations), (self.populations[-1].name,))
+        return self.populations[1:]
 
-    def population(self, name: str, i: int) -> Population:
+    def population(self, name: str) -> Population:
         first = self.synapse(self.source())
         shape = first.synapse.output(tuple(self.shape(s) for s in first.sources))
         kinds = ["lif"] * 4 + ["alif"] + (["bipolar"] if shape[0] == 2 else [])
@@ -310,13 +321,13 @@ class Draw:
             inputs.append(Connection(sources, memory, self.delay()))
         return Population(name, neuron.population(shape), neuron, tuple(inputs))
 
-    def readout(self) -> Population:
+    def readout(self, name: str) -> Population:
         source = self.source()
         outputs = self.draw(st.integers(1, 3))
         inputs = (self.into(source, (outputs, 1, 1)),)
         bias = self.rng.integers(-9999, 9999, outputs) if self.draw(st.booleans()) else None
         neuron = LI(self.constant(0, 4095, (outputs, 1, 1)), self.draw(st.integers(0, 6)), bias)
-        return Population("readout", (outputs, 1, 1), neuron, inputs)
+        return Population(name, (outputs, 1, 1), neuron, inputs)
 
     def close_a_loop(self, i: int) -> None:
         """Feedback from the same or a later population, delayed by at least the longest way."""
@@ -438,8 +449,8 @@ class Draw:
 
 
 @pytest.fixture(scope="session")
-def random_graphs() -> st.SearchStrategy[Graph]:
-    return st.composite(lambda draw: Draw(draw).graph())()
+def random_graphs() -> Callable[[int], st.SearchStrategy[Graph]]:
+    return st.composite(lambda draw, parts: Draw(draw).graph(parts))
 
 
 @pytest.fixture

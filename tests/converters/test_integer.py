@@ -127,7 +127,7 @@ def test_saturation_of_a_memory_counts_to_its_population() -> None:
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
 def test_random_graphs(slow_network, random_graphs, data, seed: int, rate: float) -> None:
-    graph = data.draw(random_graphs)
+    graph = data.draw(random_graphs(1))
     generator = torch.Generator().manual_seed(seed)
     frames = torch.poisson(torch.full((6, 2, *graph.input.shape), rate), generator=generator)
     check(graph, frames.clamp(max=graph.input.neuron.largest), slow_network)
@@ -136,7 +136,7 @@ def test_random_graphs(slow_network, random_graphs, data, seed: int, rate: float
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), at=st.integers(1, 7))
 def test_splitting_a_random_graph_changes_nothing(random_graphs, data, at: int) -> None:
-    graph = data.draw(random_graphs)
+    graph = data.draw(random_graphs(1))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
     frames = torch.poisson(torch.full((8, 2, *graph.input.shape), 0.5))
     whole, _ = network.forward(frames)

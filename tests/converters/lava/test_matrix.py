@@ -20,7 +20,7 @@ def check(synapse, source: tuple[int, int, int], seed: int = 0) -> None:
     target = synapse.output((source,))
     wanted = linear_map(Connection(("x",), synapse), torch.float64)(torch.as_tensor(x)[None])[0]
     weights = matrix(synapse, source, target)
-    assert weights.dtype == np.int32
+    assert weights.dtype == np.asarray(synapse.weight).dtype
     assert weights.shape == (np.prod(target), np.prod(source))
     np.testing.assert_array_equal(weights @ x.reshape(-1), wanted.numpy().reshape(-1))
 
