@@ -1,6 +1,6 @@
 """The fully connected synapse behind an axon that takes its time."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +46,9 @@ class Delayed(Linear):
             raise ValueError(f"Delayed: delay = {delay} steps; expected 0 or more")
         self.delay = delay
 
-    def step(self, x: Tensor, state: DelayedState | None = None) -> tuple[Tensor, DelayedState]:
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step: ``x`` enters the line, and what has reached its end becomes current."""
-        silence = (torch.zeros_like(x),) * self.delay
-        arriving, *line = (*(silence if state is None else state.line), x)
-        traced = self.trace(arriving, state)
-        return nn.functional.linear(arriving, self.weight), DelayedState(*traced, tuple(line))
+        line = (torch.zeros_like(x),) * self.delay if state is None else state.line
+        line = (*line, x)
+        traced = self.trace(line[0], state)
+        return nn.functional.linear(line[0], self.weight), DelayedState(*traced, line[1:])

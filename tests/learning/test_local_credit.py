@@ -9,7 +9,7 @@ from neurobip.learning import align, calibrate, cross_entropy_error
 from neurobip.models import BiTFormer
 from neurobip.neurons import LIF
 from neurobip.projection import projections, state_at
-from neurobip.synapses import Linear, Patches
+from neurobip.synapses import Delayed, Linear, Patches
 
 SMALL = dict(sensor=(2, 12, 12), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)
 
@@ -18,7 +18,7 @@ def network(**changes) -> tuple[BiTFormer, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     model = BiTFormer(ModelConfig(**{**SMALL, **changes}))
     for name, p in model.named_parameters():
-        if "readouts" in name or "out." in name or "down." in name:
+        if "readouts" in name or "top_down" in name or "out." in name or "down." in name:
             torch.nn.init.normal_(p, std=0.3)
     # Many events a pixel, so that the retina speaks in the very first step.
     frames = 8 * (torch.rand(6, 5, 2, 12, 12) < 0.3).to(torch.uint8)
@@ -31,6 +31,7 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
 
     The weights act on the presynaptic trace as far as their own gradient goes, and on the present
     spikes for everything else; the state of the step before is a constant; blocks are detached.
+    What comes from above arrives from an earlier step and is a constant too.
     """
     with torch.no_grad():
         _, now = model.step(frame, before)
@@ -42,22 +43,24 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
             here = here and here[key]
         return here
 
-    def traced(name, projection):
-        synapse, neuron = projection.synapse, projection.neuron
-
+    def traced_synapse(synapse, seen):
         def current(x):
             if isinstance(synapse, Patches):
                 return synapse.cut(x) @ synapse.weight.flatten(1).T
             return x @ synapse.weight.T
 
-        def hook_synapse(x, state):
-            trace = state_at(now, name).synapse.pre_trace
-            learn = current(trace)
+        def hook(x, state):
+            learn = current(seen.pre_trace)
             weight = synapse.weight
             synapse.weight = torch.nn.Parameter(weight.detach(), requires_grad=False)
-            present = current(x)
+            present = current(seen.x if isinstance(synapse, Delayed) else x)
             synapse.weight = weight
-            return present + learn - learn.detach(), state_at(now, name).synapse
+            return present + learn - learn.detach(), seen
+
+        synapse.step = hook
+
+    def traced(name, projection):
+        synapse, neuron = projection.synapse, projection.neuron
 
         def hook_neuron(x, state, step=neuron.step):
             if isinstance(neuron, LIF) and neuron.bias is not None:
@@ -70,14 +73,16 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
             return step(x, state)
 
         if isinstance(synapse, Linear | Patches):
-            synapse.step = hook_synapse
+            traced_synapse(synapse, state_at(now, name).synapse)
+        if projection.top_down is not None:
+            traced_synapse(projection.top_down, state_at(now, name).top_down)
         neuron.step = hook_neuron
 
     for name, projection in owners.items():
         traced(name, projection)
     try:
         z, _ = model.retina.step(frame.float(), state_of("retina"))
-        z, _ = model.embed.step(z, state_of("embed"))
+        z, _ = model.embed.step(z, state_of("embed"), above=z)
         stages = [z]
         for i, block in enumerate(model.blocks):
             z, _ = block.step(z.detach(), state_of("blocks", str(i)))
@@ -90,15 +95,17 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
         loss.backward()
     finally:
         for projection in owners.values():
-            for part in (projection.synapse, projection.neuron):
-                part.__dict__.pop("step", None)
+            for part in (projection.synapse, projection.neuron, projection.top_down):
+                if part is not None:
+                    part.__dict__.pop("step", None)
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
+@pytest.mark.parametrize("top_down", [0, 2])
 @pytest.mark.parametrize("t", [0, 4])
-def test_credit_equals_autograd(attention, t):
-    model, frames, labels = network(attention=attention)
+def test_credit_equals_autograd(attention, top_down, t):
+    model, frames, labels = network(attention=attention, top_down=top_down)
     state = None
     with torch.no_grad():
         for frame in frames[:t]:
@@ -117,6 +124,8 @@ def test_credit_equals_autograd(attention, t):
             atol=1e-5,
             msg=lambda m, n=name: f"{n}: {m}",
         )
+    if top_down:
+        assert bool(slow["embed.top_down.weight"].any()) == (t > top_down)
     alive = [n for n, g in slow.items() if g.abs().sum() > 0]
     assert len(alive) > (0.8 if t else 0.5) * len(slow), (
         f"the test says nothing about {slow.keys() - set(alive)}"

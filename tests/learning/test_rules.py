@@ -85,6 +85,20 @@ def test_frozen_parts_stay(rule_name):
                 assert torch.equal(tensor[:32], old[:32]) and not torch.equal(tensor[32:], old[32:])
 
 
+@pytest.mark.parametrize(("form", "frozen"), [("query-key", 32), ("none", 0)])
+def test_queries_and_keys_are_frozen_where_there_are_any(form, frozen):
+    config = LearnConfig(lr=5e-3, freeze="qk")
+    model = build(ModelConfig(classes=2, depth=1, attention=form, **SMALL), config, 0)
+    calibrate(model, task()[0])
+    rule = build_rule(model, config, 40)
+    weight = model.blocks[0].qkv.synapse.weight
+    before = weight.detach().clone()
+    for _ in range(3):
+        rule.learn(*task())
+    assert torch.equal(weight[:frozen], before[:frozen])
+    assert len(weight) == frozen or not torch.equal(weight[frozen:], before[frozen:])
+
+
 def test_local_equals_backpropagation_where_theory_says_so():
     """One step, no block: nothing lies between the synapses and their teacher."""
     frames, labels = task(steps=1)

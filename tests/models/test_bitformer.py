@@ -29,7 +29,7 @@ def events(steps=8, batch=3, seed=0):
     return (torch.rand(steps, batch, 2, 14, 14, generator=generator) < 0.2).to(torch.uint8)
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
 @pytest.mark.parametrize("retina", ["event", "none"])
 def test_potentials_of_all_readouts_and_splitting_changes_nothing(attention, retina):
     model = network(attention=attention, retina=retina)
@@ -110,6 +110,20 @@ def test_equal_seeds_give_equal_networks_and_leave_the_generator_alone():
     other = build(ModelConfig(**SMALL), LearnConfig(), seed=4)
     weights = [m.embed.synapse.weight for m in (one, two, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_networks_of_one_seed_differ_in_their_attention_alone():
+    linear, query_key, none = (
+        build(ModelConfig(**SMALL, attention=form), LearnConfig(), seed=3).state_dict()
+        for form in ("linear", "query-key", "none")
+    )
+    for name, weight in linear.items():
+        if name.endswith("qkv.synapse.weight"):
+            q, k, v = weight.chunk(3)
+            assert torch.equal(query_key[name], torch.cat([q, k]))
+            assert torch.equal(none[name], v)
+        elif name.endswith("synapse.weight"):
+            assert torch.equal(query_key[name], weight) and torch.equal(none[name], weight)
 
 
 def test_answer_is_the_largest_potential_over_time():
