@@ -20,7 +20,8 @@ from neurobip.datasets import SaccadeDigits, batches, split
 from neurobip.learning.loop import build, build_rule, fit, prepare
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--attention", choices=("linear", "masked", "none"), default="linear")
+forms = ("linear", "masked", "query-key", "none")
+parser.add_argument("--attention", choices=forms, default="linear")
 parser.add_argument("--samples", type=int, default=2, help="samples to run through Lava")
 arguments = parser.parse_args()
 torch.set_num_threads(1)

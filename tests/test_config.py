@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,25 @@ def test_fingerprint_follows_the_architecture() -> None:
     assert same.fingerprint() == ModelConfig(width=64).fingerprint()
     assert same.fingerprint() != ModelConfig(width=60).fingerprint()
     assert RunConfig(seed=3).model.fingerprint() == RunConfig(seed=4).model.fingerprint()
+    assert ModelConfig(top_down=1).fingerprint() != ModelConfig().fingerprint()
+
+
+def test_checkpoints_of_before_keep_their_fingerprint() -> None:
+    """A setting that came later and is not used does not count."""
+    whole = ModelConfig().model_dump(mode="json")
+    assert whole.pop("top_down") == 0
+    text = json.dumps(whole, sort_keys=True)
+    assert ModelConfig().fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"model": {"top_down": 2, "depth": 0}}, "model: top_down needs a block"),
+        ({"model": {"top_down": 20}}, "model.top_down 20 is no shorter than data.steps 20"),
+        ({"model": {"top_down": -1}}, "model.top_down: got -1"),
+    ],
+)
+def test_feedback_that_cannot_be(tree, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_config(tree)

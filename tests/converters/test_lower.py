@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from neurobip.component import Component
-from neurobip.converters.lower import lower, to_graph
+from neurobip.converters.graph import Connection
+from neurobip.converters.lower import Builder, lower, to_graph
 from neurobip.converters.neurons import LIF, Bipolar
 from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.synapses import Linear, Memory
+from neurobip.converters.synapses import Identity, Linear, Memory, TokenSum
 from neurobip.errors import ConversionError
 from neurobip.neurons.neuron import Neuron
 from neurobip.projection import projections, state_at
@@ -20,6 +21,7 @@ from neurobip.synapses.synapse import Synapse
 
 def spikes_of(model, state, graph):
     """``(population, spikes in (C, H, W) order)`` of every spiking projection of a model."""
+    heard = model.config.heard
     for name, _ in projections(model):
         cell = state_at(state, name).neuron
         if not hasattr(cell, "z"):
@@ -27,7 +29,8 @@ def spikes_of(model, state, graph):
         z = cell.z
         parts = {name: z}
         if name.endswith("qkv"):
-            parts = {f"{name}.{x}": part for x, part in zip("qkv", z.chunk(3, -1), strict=True)}
+            chunks = z.chunk(len(heard), -1)
+            parts = {f"{name}.{x}": part for x, part in zip(heard, chunks, strict=True)}
         for population, part in parts.items():
             if population not in {p.name for p in graph.populations}:
                 continue
@@ -37,9 +40,14 @@ def spikes_of(model, state, graph):
             yield population, part.reshape(len(part), *shape)
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
-def test_every_population_equals_the_models(make_model, make_events, attention: str) -> None:
-    model = make_model(attention=attention, retina="none", depth=2).double()
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
+@pytest.mark.parametrize("top_down", [0, 1, 3])
+def test_every_population_equals_the_models(
+    make_model, make_events, attention: str, top_down: int
+) -> None:
+    model = make_model(attention=attention, retina="none", depth=2, top_down=top_down).double()
+    if top_down:
+        nn.init.normal_(model.embed.top_down.weight)
     graph = to_graph(model)
     frames = make_events(6, 3, 2, 14, 14)
     outputs, _ = FloatNetwork(graph).forward(frames)
@@ -86,10 +94,55 @@ def test_the_nodes_hold_the_models_numbers(make_model) -> None:
     torch.testing.assert_close(bias.float(), model.blocks[0].qkv.neuron.bias.detach())
 
 
-def test_what_no_output_hears_is_left_out(make_model) -> None:
-    names = {p.name for p in to_graph(make_model(attention="none")).populations}
-    assert "blocks.0.qkv.v" in names
-    assert not names & {"blocks.0.qkv.q", "blocks.0.qkv.k"}
+def test_feedback_is_a_connection_with_the_declared_delay(make_model) -> None:
+    model = make_model(depth=2, top_down=5)
+    nn.init.normal_(model.embed.top_down.weight)
+    patches, back = to_graph(model)["embed"].inputs
+    assert (patches.delay, back.delay) == (0, 5)
+    assert back.sources == ("blocks.1.down",)
+    weight = torch.as_tensor(back.synapse.weight[:, :, 0, 0]).float()
+    assert torch.equal(weight, model.embed.top_down.weight.detach())
+
+
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_loop_of_the_configuration_is_that_of_the_graph(
+    make_model, attention: str, depth: int
+) -> None:
+    """By walking the graph: connections on the longest way from the embedding and back to it."""
+    model = make_model(attention=attention, depth=depth, top_down=1)
+    longest = {"embed": 0}
+    for population in to_graph(model).populations:
+        for connection in population.inputs:
+            for source in connection.sources if not connection.delay else ():
+                if source in longest:
+                    reached = longest[source] + 1
+                    longest[population.name] = max(reached, longest.get(population.name, 0))
+    assert model.config.loop == longest[f"blocks.{depth - 1}.down"] + 1
+
+
+def test_what_is_not_heard_is_not_there(make_model) -> None:
+    def names(attention):
+        graph = to_graph(make_model(attention=attention))
+        return {p.name for p in graph.populations if ".qkv." in p.name}
+
+    assert names("none") == {"blocks.0.qkv.v"}
+    assert names("query-key") == {"blocks.0.qkv.q", "blocks.0.qkv.k"}
+
+
+def test_what_no_output_depends_on_is_left_out(make_model) -> None:
+    """Through a loop, what comes later is needed too."""
+    build = Builder((2, 3, 3))
+    fires = LIF(1.0, 1.0, 0.5)
+    build.add("first", fires, Connection(("events",), Identity(1.0)))
+    build.add("later", fires, Connection(("first",), Identity(1.0)))
+    build.add("unheard", fires, Connection(("later",), Identity(1.0)))
+    assert [p.name for p in build.graph(("first",)).populations] == ["events", "first"]
+    build.connect("first", Connection(("later",), Identity(1.0), delay=1))
+    graph = build.graph(("first",))
+    assert [p.name for p in graph.populations] == ["events", "first", "later"]
+    with pytest.raises(ConversionError, match="^first: .*different shapes"):
+        build.connect("first", Connection(("later",), TokenSum(1.0), delay=1))
 
 
 class Strange(Component):
