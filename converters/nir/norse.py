@@ -1,0 +1,55 @@
+"""Graphs that Norse wrote, whose numbers mean something else than NIR's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nir
+
+from neurobip.converters.graph import Graph
+from neurobip.converters.nir.file import read_nir
+from neurobip.converters.nir.layers import array
+from neurobip.converters.nir.read import from_nir
+
+
+def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: int = 255) -> Graph:
+    """The graph of a network that ``norse.torch.to_nir`` wrote, as it runs in Norse.
+
+    Norse (1.1) writes ``dt / tau_inv`` where NIR has ``tau = 1 / tau_inv``; its ``LIFCell`` adds
+    its input to the synaptic current without the factor ``dt / tau_syn`` of NIR's CubaLIF; and its
+    ``IAFCell`` adds its input to the membrane without a factor ``dt``. The nodes are rewritten to
+    say what Norse computes, then read by :func:`from_nir`. ``v_reset`` and the reset method are not
+    in Norse's graphs: neurons are reset to 0.
+
+    Args:
+        dt: Norse's time step in seconds, the same that was given to its ``to_nir``.
+
+    Raises:
+        ConversionError: as in :func:`from_nir`.
+    """
+    if isinstance(graph, str | Path):
+        graph = read_nir(graph)
+    return from_nir(standard(graph, dt), dt, largest=largest)
+
+
+def standard(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
+    """A graph of Norse in the numbers of NIR."""
+    nodes = {name: rewritten(node, dt) for name, node in graph.nodes.items()}
+    return nir.NIRGraph(nodes, list(graph.edges), dict(graph.metadata), type_check=False)
+
+
+def rewritten(node: Any, dt: float) -> Any:
+    """A node of Norse in the numbers of NIR."""
+    match node:
+        case nir.NIRGraph():
+            return standard(node, dt)
+        case nir.CubaLIF():
+            tau_syn, tau_mem = array(node.tau_syn) / dt, array(node.tau_mem) / dt
+            return replace(node, tau_syn=tau_syn, tau_mem=tau_mem, w_in=tau_syn / dt)
+        case nir.LIF() | nir.LI():
+            return replace(node, tau=array(node.tau) / dt)
+        case nir.IF():
+            return replace(node, r=array(node.r) / dt)
+    return node
