@@ -6,6 +6,7 @@ positive weights and none of the negative ones, and the smallest the reverse.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -26,9 +27,14 @@ from neurobip.converters.synapses import (
 )
 from neurobip.errors import ConversionError
 
+Range = tuple[float, float]
 
-def range_of(graph: Graph, population: Population) -> tuple[float, float]:
-    """Smallest and largest input current of a population of an integer graph, ``(<= 0, >= 0)``."""
+
+def range_of(graph: Graph | Mapping[str, Population], population: Population) -> Range:
+    """Smallest and largest input current of a population of an integer graph, ``(<= 0, >= 0)``.
+
+    ``graph`` gives the sources by name.
+    """
     low = high = 0.0
     for connection in population.inputs:
         sources = [graph[name] for name in connection.sources]
@@ -52,20 +58,20 @@ def peak(neuron: Neuron, graded: float | None = None) -> float:
 
 
 @singledispatch
-def drive(synapse: Any, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+def drive(synapse: Any, shapes: tuple[Shape, ...]) -> Range:
     """Smallest and largest current that a synapse makes of inputs between 0 and 1."""
     raise ConversionError(f"no bound is known for {type(synapse).__name__}")
 
 
 @drive.register(Conv)
 @drive.register(Linear)
-def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> Range:
     negative, positive = signed(synapse.weight.reshape(len(synapse.weight), -1))
     return float(negative.sum(1).min()), float(positive.sum(1).max())
 
 
 @drive.register
-def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> Range:
     size = int(np.prod(synapse.target))
     sums = (np.bincount(synapse.row, part, size) for part in signed(synapse.weight))
     negative, positive = sums
@@ -74,18 +80,18 @@ def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> tuple[float, float]:
 
 @drive.register(Identity)
 @drive.register(Broadcast)
-def _(synapse: Identity | Broadcast, shapes: tuple[Shape, ...]) -> tuple[float, float]:
-    return min(0.0, synapse.weight), max(0.0, synapse.weight)
+def _(synapse: Identity | Broadcast, shapes: tuple[Shape, ...]) -> Range:
+    return min(0.0, float(synapse.weight)), max(0.0, float(synapse.weight))
 
 
 @drive.register
-def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> Range:
     places = int(np.prod(shapes[0][1:]))
     return min(0.0, places * synapse.weight), max(0.0, places * synapse.weight)
 
 
 @drive.register
-def _(synapse: Memory, shapes: tuple[Shape, ...]) -> tuple[float, float]:
+def _(synapse: Memory, shapes: tuple[Shape, ...]) -> Range:
     return 0.0, CURRENT
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from neurobip.atomic import atomic_file
 from neurobip.converters import neurons, synapses
 from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.quantize import LayerReport, QuantizedGraph
+from neurobip.converters.quantized import LayerReport, QuantizedGraph
 from neurobip.errors import ConversionError
 
 FORMAT = "neurobip graph"
@@ -149,5 +149,8 @@ def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Quant
     graph = Graph(tuple(populations), tuple(header["outputs"]))
     if "units" not in header:
         return graph
-    layers = tuple(LayerReport(**layer) for layer in header["layers"])
+    layers = tuple(
+        LayerReport(**{key: decode_value(value, arrays) for key, value in layer.items()})
+        for layer in header["layers"]
+    )
     return QuantizedGraph(graph, dict(header["units"]), layers)

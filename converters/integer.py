@@ -22,7 +22,7 @@ from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Population
 from neurobip.converters.network import Network, State, per_neuron
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.quantize import QuantizedGraph
+from neurobip.converters.quantized import QuantizedGraph
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 

@@ -1,12 +1,17 @@
 """From floats to the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
-Each population gets one scale, the number of integer steps that stand for a current of 1, and all
-connections into it share that scale, so that their currents still add up. The scale is the largest
-at which the weights keep their bits, the threshold and the biases fit, and no input whatever can
-make a current overflow. What rounding does to a layer stands in its report.
+Each population gets one scale, the number of integer steps that stand for a current of 1, which all
+connections into it share, so that their currents still add up. Every connection has its own
+exponent, so that weak and strong ones both fill their bits. Scale and exponents are those that
+change the weights least, within what the threshold, the biases and the currents allow.
 
-Weights, thresholds and biases are rounded and never clipped; a decay of 1 becomes 4095/4096, the
-most that 12 bits hold. What saturates is activity:
+Where no recordings are given, the scale leaves no input whatever that could make a current
+overflow. With the peaks of recordings (:func:`~neurobip.converters.calibration.observe`) it leaves
+room for twice of what was seen, and finer steps in exchange.
+
+Thresholds and biases are rounded and never clipped; a decay of 1 becomes 4095/4096, the most that
+12 bits hold; weights are clipped where that costs less than coarser steps would. What saturates is
+activity:
 
 - event counts of a pixel and step, at ``Input.largest`` (255, or less where LIF see the events);
 - graded signals of bipolar cells, at their ``ceiling``;
@@ -17,6 +22,7 @@ most that 12 bits hold. What saturates is activity:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,87 +31,59 @@ import numpy as np
 from neurobip.converters.bounds import range_of
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, Neuron
+from neurobip.converters.quantized import LayerReport, QuantizedGraph
 from neurobip.converters.rounding import (
+    Weights,
     integer_bipolar,
     integer_memory,
     integer_neuron,
     integer_readout,
-    integer_weight,
+    integer_weights,
 )
 from neurobip.converters.scale import (
+    LARGEST_EXPONENT,
+    WIDEST,
     capacity,
     current_limit,
-    grid,
     largest_count,
     largest_current,
     memory_scale,
     voltage_limit,
     weight_limit,
 )
-from neurobip.converters.synapses import Memory, Synapse
+from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
-
-@dataclass(frozen=True)
-class LayerReport:
-    """What quantization did to one population.
-
-    Attributes:
-        scale: integer steps of the accumulated current for a current of 1.
-        threshold: the integer threshold, 0 where there is none.
-        largest_weight: the largest integer weight by magnitude.
-        weight_error: root mean square of what rounding changed, relative to that of the weights,
-            of the worst connection.
-        largest_current: the largest current that any input can make, by magnitude.
-    """
-
-    name: str
-    scale: float
-    threshold: int
-    largest_weight: int
-    weight_error: float
-    largest_current: int
+Bits = int | Mapping[str, int]
 
 
-@dataclass(frozen=True, eq=False)
-class QuantizedGraph:
-    """A graph in integers, and what its outputs mean.
-
-    Attributes:
-        graph: the populations, in the units of :mod:`neurobip.converters.neurons`.
-        units: the model's value of one integer step of output, for graded populations.
-        layers: the report, one entry a population.
-    """
-
-    graph: Graph
-    units: dict[str, float]
-    layers: tuple[LayerReport, ...] = ()
-
-    def unit(self, name: str) -> float:
-        """The model's value of one integer step of a population's output; 1 for spikes."""
-        return self.units.get(name, 1.0)
-
-
-def quantize(graph: Graph, weight_bits: int = 8) -> QuantizedGraph:
+def quantize(
+    graph: Graph, weight_bits: Bits = 8, peaks: Mapping[str, float] | None = None
+) -> QuantizedGraph:
     """Round a float graph to integers.
 
     Args:
-        weight_bits: bits of a weight, 2 to 8; mixed signs take one of them.
+        weight_bits: bits of a weight, 2 to 8, for all or by population (those not named have 8);
+            mixed signs take one of them.
+        peaks: the largest current of each population that recordings made, in the model's units.
 
     Raises:
         ConversionError: names the population whose numbers do not fit together.
     """
-    if not 2 <= weight_bits <= 8:
-        raise ConversionError(f"weight_bits = {weight_bits}; expected 2 to 8")
-    seen = replace(graph.input, neuron=Input(largest_count(graph, weight_bits)))
-    work = Rounding(Graph((seen, *graph.populations[1:]), graph.outputs), weight_bits)
-    done: list[Population] = []
+    bits = weight_bits if isinstance(weight_bits, Mapping) else dict.fromkeys(
+        (p.name for p in graph.populations), weight_bits
+    )  # fmt: skip
+    for name, count in bits.items():
+        if not 2 <= count <= 8:
+            raise ConversionError(f"weight_bits = {count} for {name}; expected 2 to 8")
+    seen = replace(graph.input, neuron=Input(largest_count(graph, bits)))
+    work = Rounding(Graph((seen, *graph.populations[1:]), graph.outputs), bits, peaks or {})
     for population in work.graph.populations:
         try:
-            done.append(work.population(population))
+            work.population(population)
         except ConversionError as error:
             raise ConversionError(f"{population.name}: {error}") from None
-    integer = Graph(tuple(done), graph.outputs)
+    integer = Graph(tuple(work.done.values()), graph.outputs)
     layers = tuple(work.report(integer, population) for population in integer.populations[1:])
     return QuantizedGraph(integer, work.units, layers)
 
@@ -115,51 +93,129 @@ class Rounding:
     """One quantization, population by population in the order of the graph.
 
     Attributes:
+        done: the populations in integers, as far as they are; the others as they were.
         units: the model's value of one integer step, for the graded outputs so far.
-        scales, errors: scale and weight error of the populations so far.
+        scales: scale of the populations so far.
+        rounded: the rounded weights of their connections, None for a memory.
     """
 
     graph: Graph
-    weight_bits: int
+    bits: Mapping[str, int]
+    peaks: Mapping[str, float]
+    done: dict[str, Population] = field(init=False)
     units: dict[str, float] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    errors: dict[str, float] = field(default_factory=dict)
+    rounded: dict[str, list[Weights | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.done = {population.name: population for population in self.graph.populations}
 
     def population(self, population: Population) -> Population:
-        """One population in integers; those before it are done."""
-        neuron: Any = population.neuron
-        if isinstance(neuron, Input):
+        """One population in integers; those before it are done.
+
+        Raises:
+            ConversionError: its numbers do not fit together.
+        """
+        if isinstance(population.neuron, Input):
             return population
-        scale = min(
-            current_limit(self.graph, population),
-            voltage_limit(population),
-            *(weight_limit(c, self.unit(c), self.weight_bits) for c in population.inputs),
-        )
+        name = population.name
         memories = [c.synapse for c in population.inputs if isinstance(c.synapse, Memory)]
+        limit = min(
+            current_limit(self.graph, population, self.peaks.get(name)), voltage_limit(population)
+        )
+        limit = min(limit, *(2**LARGEST_EXPONENT * self.filled(population, c)
+                             for c in population.inputs))  # fmt: skip
         bits = 0
-        if math.isinf(scale) and not memories:
-            scale = 1.0  # all weights are 0
         if memories:
-            scale, bits = memory_scale(population, memories, scale)
-        elif isinstance(neuron, LIF | ALIF) and neuron.threshold * scale >= 1:
-            # A little less scale, and the threshold is a whole number.
-            scale = math.floor(neuron.threshold * scale) / neuron.threshold
-        self.scales[population.name] = scale
-        integer = self.neuron(population, scale)
+            scale, bits = memory_scale(population, memories, limit)
+            rounded = self.round(population, scale)
+            if drowned := self.drowned(population, rounded, scale):
+                raise ConversionError(drowned)
+        else:
+            scale, rounded = self.best(population, limit)
+        self.scales[name], self.rounded[name] = scale, rounded
+        neuron = self.neuron(population, scale)
         inputs = []
-        for connection in population.inputs:
-            synapse: Synapse
-            if isinstance(connection.synapse, Memory):
+        for connection, weights in zip(population.inputs, rounded, strict=True):
+            node: Any = connection.synapse
+            if weights is None:
                 tokens = int(np.prod(population.shape[1:]))
-                synapse = integer_memory(connection.synapse, tokens, bits)
-            else:
-                synapse = self.synapse(connection, population, integer, scale)
-            inputs.append(Connection(connection.sources, synapse))
-        return replace(population, neuron=integer, inputs=tuple(inputs))
+                inputs.append(replace(connection, synapse=integer_memory(node, tokens, bits)))
+                continue
+            value = weights.mantissa if weights.mantissa.ndim else int(weights.mantissa)
+            inputs.append(
+                replace(connection, synapse=replace(node, weight=value), exponent=weights.exponent)
+            )
+        self.done[name] = replace(population, neuron=neuron, inputs=tuple(inputs))
+        return self.done[name]
+
+    def filled(self, population: Population, connection: Connection) -> float:
+        """The scale at which a connection's weights fill their bits without an exponent."""
+        return weight_limit(connection, self.unit(connection), self.width(population.name))
+
+    def width(self, name: str) -> int:
+        """Bits of the weights into a population."""
+        return self.bits.get(name, 8)
 
     def unit(self, connection: Connection) -> float:
-        """The model's value of one integer step of a connection's source."""
-        return self.units.get(connection.sources[0], 1.0)
+        """The model's value of one integer step of a connection's source.
+
+        Raises:
+            ConversionError: a graded signal comes back through a loop.
+        """
+        source = self.graph[connection.sources[0]]
+        if isinstance(source.neuron, Bipolar) and source.name not in self.units:
+            raise ConversionError(
+                f"the graded signal of {source.name!r} comes back to it; only spikes can"
+            )
+        return self.units.get(source.name, 1.0)
+
+    def best(self, population: Population, limit: float) -> tuple[float, list[Weights | None]]:
+        """The scale, at most ``limit``, at which rounding changes the weights least."""
+        filled = [self.filled(population, connection) for connection in population.inputs]
+        # Twice two beyond, weights are clipped at half and at a quarter of the largest.
+        highest = min(limit, 4 * max((f for f in filled if math.isfinite(f)), default=math.inf))
+        if math.isinf(highest):
+            highest = 1.0  # all weights are 0
+        found: list[tuple[str, float, float, list[Weights | None]]] = []
+        # Exponents make an octave enough.
+        for step in range(8):
+            scale = whole(population.neuron, highest * 2 ** (-step / 8))
+            rounded = self.round(population, scale)
+            while self.too_strong(population, rounded):
+                scale = whole(population.neuron, scale * 0.9)
+                rounded = self.round(population, scale)
+            drowned = self.drowned(population, rounded, scale)
+            found.append((drowned, sum(w.error for w in rounded if w), scale, rounded))
+        # No complaint comes before any.
+        drowned, _, scale, rounded = min(found, key=lambda entry: (bool(entry[0]), entry[1]))
+        if drowned:
+            raise ConversionError(drowned)
+        return scale, rounded
+
+    def round(self, population: Population, scale: float) -> list[Weights | None]:
+        """The weights of all connections at a scale."""
+        return [
+            None
+            if isinstance(connection.synapse, Memory)
+            else integer_weights(
+                np.asarray(connection.synapse.weight, dtype=np.float64),
+                scale * self.unit(connection),
+                self.width(population.name),
+            )
+            for connection in population.inputs
+        ]
+
+    def too_strong(self, population: Population, rounded: list[Weights | None]) -> bool:
+        """Whether weights that were rounded up make a current overflow that did not before."""
+        inputs = tuple(
+            replace(c, synapse=replace(c.synapse, weight=w.value))  # type: ignore[call-arg]
+            for c, w in zip(population.inputs, rounded, strict=True)
+            if w is not None
+        )
+        low, high = range_of(self.done, replace(population, inputs=inputs))
+        seen = population.name in self.peaks
+        return max(high, -low) > (WIDEST if seen else capacity(population.neuron))
 
     def neuron(self, population: Population, scale: float) -> Neuron:
         """The integer neuron; notes the unit of its output where that is graded."""
@@ -169,7 +225,7 @@ class Rounding:
             self.units[population.name] = 2**extra / scale
             return integer_bipolar(neuron, scale, extra)
         if isinstance(neuron, LI):
-            readout = integer_readout(neuron, largest_current(self.graph, population) * scale)
+            readout = integer_readout(neuron, scale, largest_current(self.graph, population))
             self.units[population.name] = 1 / (scale * 2**readout.fraction)
             return readout
         return integer_neuron(neuron, scale)
@@ -184,30 +240,23 @@ class Rounding:
                 shifts.append(math.floor(math.log2(scale / wanted)))
         return max(0, min(shifts, default=0))
 
-    def synapse(
-        self, connection: Connection, population: Population, neuron: Any, scale: float
-    ) -> Synapse:
-        """A linear connection in integers.
-
-        Raises:
-            ConversionError: a shortcut above the threshold would no longer be above it.
-        """
-        node: Any = connection.synapse
-        weight = np.asarray(node.weight, dtype=np.float64)
-        step = scale * self.unit(connection)
-        rounded = integer_weight(weight, step, grid(weight, self.weight_bits))
-        if isinstance(neuron, LIF) and weight.ndim == 0:
-            above: Any = population.neuron
-            if weight > above.threshold and rounded <= neuron.threshold:
-                raise ConversionError(
-                    f"a weight of {weight} is above the threshold of {above.threshold}, but both "
-                    f"round to {neuron.threshold} at {self.weight_bits} bits; take it further above"
+    def drowned(self, population: Population, rounded: list[Weights | None], scale: float) -> str:
+        """What to say of a shortcut that made its target fire and no longer does; else nothing."""
+        above: Any = population.neuron
+        if not isinstance(above, LIF) or np.ndim(above.threshold):
+            return ""
+        threshold = round(above.threshold * scale)
+        for connection, weights in zip(population.inputs, rounded, strict=True):
+            weight: Any = getattr(connection.synapse, "weight", 0.0)
+            if weights is None or np.ndim(weight) or weight <= above.threshold:
+                continue
+            if weights.value <= threshold:
+                return (
+                    f"a weight of {weight} is above the threshold of {above.threshold}, but they "
+                    f"round to {weights.value} and {threshold} at {self.width(population.name)} "
+                    "bits; take it further above"
                 )
-        size = float((weight**2).mean()) ** 0.5
-        lost = float(((weight - rounded / step) ** 2).mean()) ** 0.5
-        before = self.errors.get(population.name, 0.0)
-        self.errors[population.name] = max(before, lost / size if size else 0.0)
-        return replace(node, weight=rounded if weight.ndim else int(rounded))
+        return ""
 
     def report(self, integer: Graph, population: Population) -> LayerReport:
         """The report of a finished population.
@@ -216,21 +265,29 @@ class Rounding:
             ConversionError: a current could overflow after all.
         """
         low, high = range_of(integer, population)
-        largest = round(max(high, -low))
-        if largest > capacity(population.neuron):
+        largest, room = round(max(high, -low)), capacity(population.neuron, integer=True)
+        if largest > room and population.name not in self.peaks:
             raise ConversionError(
                 f"{population.name}: a current can reach {largest}, which overflows"
             )
-        weights = [
-            int(abs(np.asarray(c.synapse.weight).astype(int)).max(initial=0))
-            for c in population.inputs
-            if not isinstance(c.synapse, Memory)
-        ]
+        rounded = [weights for weights in self.rounded[population.name] if weights is not None]
         return LayerReport(
             population.name,
             self.scales[population.name],
-            getattr(population.neuron, "threshold", 0),
-            max(weights, default=0),
-            self.errors.get(population.name, 0.0),
+            int(np.min(getattr(population.neuron, "threshold", 0))),
+            self.width(population.name),
+            tuple(connection.exponent for connection in population.inputs),
+            max((int(abs(w.mantissa).max(initial=0)) for w in rounded), default=0),
+            max((w.error for w in rounded), default=0.0),
+            max((w.clipped for w in rounded), default=0.0),
             largest,
+            int(room),
         )
+
+
+def whole(neuron: Neuron, scale: float) -> float:
+    """A scale that is a little less, at which the threshold is a whole number."""
+    if not isinstance(neuron, LIF | ALIF) or np.ndim(neuron.threshold):
+        return scale
+    steps = math.floor(neuron.threshold * scale)
+    return steps / neuron.threshold if steps >= 1 else scale

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Neuron
-from neurobip.converters.scale import GRADED_PEAK
-from neurobip.converters.synapses import Memory
+from neurobip.converters.scale import GRADED_PEAK, LARGEST_EXPONENT, grid
+from neurobip.converters.synapses import Memory, Number
 from neurobip.errors import ConversionError
 
 
@@ -35,33 +35,44 @@ def _(neuron: LIF, scale: float) -> Neuron:
         exponent = max(0, math.ceil(math.log2(largest / 4095)))
         mantissa = np.round(wanted / 2**exponent).clip(-4095, 4095)
         bias = mantissa.astype(np.int32) * 2**exponent
+    drive, drop = (
+        None if value is None else whole_number(np.asarray(value) * scale * 2**SHIFT)
+        for value in (neuron.drive, neuron.drop)
+    )
     return LIF(
-        max(0, decay12(neuron.decay_u, 4096) - 1),
+        # Lava adds one to what it is told.
+        whole_number(np.maximum(0, decay12(neuron.decay_u, 4096) - np.int32(1))),
         decay12(neuron.decay_v),
         threshold(neuron.threshold, scale),
         bias,
         exponent,
+        drive,
+        drop,
+        neuron.refractory,
     )
 
 
 @integer_neuron.register
 def _(neuron: ALIF, scale: float) -> Neuron:
     return ALIF(
-        np.array([decay12(float(lost)) for lost in neuron.decay_v], dtype=np.int32),
+        decay12(neuron.decay_v),
         threshold(neuron.threshold, scale),
         decay12(neuron.decay_a),
         round(neuron.jump * scale),
     )
 
 
-def integer_readout(neuron: LI, largest: float) -> LI:
+def integer_readout(neuron: LI, scale: float, largest: float) -> LI:
     """A readout with as many fraction bits, at most those of a membrane, as its 24 bits leave.
 
-    ``largest`` is the largest integer current that any input can make.
+    ``largest`` is the largest current that any input can make, in the model's units.
     """
-    potential = max(1.0, largest / max(neuron.decay_v, 1 / 4096))
-    fraction = min(SHIFT, math.floor(math.log2(LIMIT / potential)))
-    return LI(decay12(neuron.decay_v), max(0, fraction))
+    constant = 0.0 if neuron.bias is None else float(abs(neuron.bias).max())
+    slowest = max(float(np.min(neuron.decay_v)), 1 / 4096)
+    potential = max(1.0, (largest + constant) * scale / slowest)
+    fraction = max(0, min(SHIFT, math.floor(math.log2(LIMIT / potential))))
+    bias = None if neuron.bias is None else whole_number(neuron.bias * scale * 2**fraction)
+    return LI(decay12(neuron.decay_v), fraction, bias)
 
 
 def integer_bipolar(neuron: Bipolar, scale: float, extra: int) -> Bipolar:
@@ -83,25 +94,83 @@ def integer_memory(memory: Memory, tokens: int, bits: int) -> Memory:
     return replace(memory, fraction=fraction, shift=fraction - bits)
 
 
-def integer_weight(weight: np.ndarray, step: float, distance: int) -> np.ndarray:
-    """Weights in multiples of ``distance``, ``step`` of them to a weight of 1."""
-    rounded = distance * np.round(weight * step / distance)
-    return rounded.clip(distance - 256, 256 - distance).astype(np.int16)
+@dataclass(frozen=True)
+class Weights:
+    """Integer weights and what rounding did to them.
+
+    Attributes:
+        mantissa: multiples of what their bits allow, within 8 bits.
+        exponent: the power of two on all of them.
+        error: root mean square of the change, relative to that of the weights.
+        clipped: share of them that were cut to the largest.
+    """
+
+    mantissa: np.ndarray
+    exponent: int
+    error: float
+    clipped: float
+
+    @property
+    def value(self) -> Any:
+        """The weights with their exponent."""
+        value = self.mantissa.astype(np.int64) * 2**self.exponent
+        return value if value.ndim else int(value)
 
 
-def threshold(value: float, scale: float) -> int:
+def integer_weights(weight: np.ndarray, step: float, bits: int) -> Weights:
+    """Weights of ``bits`` bits, ``step`` of them to a weight of 1, with the best exponent.
+
+    A smaller exponent means finer steps, and at its end weights that are clipped.
+    """
+    distance = grid(weight, bits)
+    largest = float(abs(weight).max(initial=0.0)) * step
+    unclipped = max(0, math.ceil(math.log2(largest / (256 - distance)))) if largest else 0
+    lowest = max(0, unclipped - 2) if weight.ndim else unclipped
+    found = [
+        at_exponent(weight, step, distance, exponent)
+        for exponent in range(lowest, unclipped + 1)
+        if exponent <= LARGEST_EXPONENT
+    ]
+    if not found:
+        raise ConversionError(
+            f"a weight of {largest / step:g} needs more than the exponent of {LARGEST_EXPONENT} "
+            "that a connection has; its threshold is too small beside it"
+        )
+    return min(found, key=lambda weights: weights.error)
+
+
+def at_exponent(weight: np.ndarray, step: float, distance: int, exponent: int) -> Weights:
+    """Weights rounded to multiples of ``distance * 2**exponent``."""
+    wanted = weight * step / 2**exponent
+    mantissa = distance * np.round(wanted / distance)
+    # Lava takes -256 too where signs mix; symmetry is worth more than one weight.
+    kept = mantissa.clip(distance - 256, 256 - distance)
+    size, lost = (float((x**2).mean()) ** 0.5 for x in (wanted, wanted - kept))
+    clipped = float((kept != mantissa).mean())
+    return Weights(kept.astype(np.int16), exponent, lost / size if size else 0.0, clipped)
+
+
+def threshold(value: Number, scale: float) -> Number:
     """The integer threshold.
 
     Raises:
         ConversionError: it rounds to nothing.
     """
-    if round(value * scale) < 1:
+    rounded = whole_number(np.asarray(value) * scale)
+    if np.min(rounded) < 1:
         raise ConversionError(
-            f"the threshold of {value} rounds to nothing beside its weights; make them smaller"
+            f"the threshold of {np.min(value)} rounds to nothing beside its weights; make them "
+            "smaller"
         )
-    return round(value * scale)
+    return rounded
 
 
-def decay12(lost: float, largest: int = 4095) -> int:
+def decay12(lost: Number, largest: int = 4095) -> Number:
     """A share lost per step in 1/4096, as 12 bits hold it."""
-    return min(largest, round(lost * 4096))
+    return whole_number(np.minimum(largest, np.asarray(lost) * 4096))
+
+
+def whole_number(value: Any) -> Number:
+    """The nearest whole number, or an array of them."""
+    rounded = np.round(value).astype(np.int32)
+    return rounded if rounded.ndim else int(rounded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ from neurobip.errors import ConversionError
 
 GRADED_PEAK = 16.0
 """Largest graded signal that is kept, in the model's units: no scene has a contrast of e**16."""
+
+LARGEST_EXPONENT = 7
+"""Loihi's weight exponents have 4 bits and a sign; the negative ones would lose bits."""
+
+WIDEST = 2**24
+"""A current ``a`` below this does not leave the 32 bits in which Lava accumulates ``a << 6``."""
+
+MARGIN = 2.0
+"""How far beyond the largest current that was seen the next one is let go without overflow."""
 
 HEADROOM = 8
 """How many thresholds deep a membrane can be inhibited before its 24 bits end."""
@@ -34,7 +44,7 @@ def grid(weight: np.ndarray, bits: int) -> int:
 
 
 def weight_limit(connection: Connection, unit: float, bits: int) -> float:
-    """Largest scale at which a connection's weights keep within their bits.
+    """The scale at which a connection's weights fill their bits, with an exponent of 0.
 
     ``unit`` is the model's value of one integer step of its source.
     """
@@ -45,22 +55,22 @@ def weight_limit(connection: Connection, unit: float, bits: int) -> float:
     return (256 - grid(weight, bits)) / largest if largest else math.inf
 
 
-def capacity(neuron: Neuron) -> float:
+def capacity(neuron: Neuron, integer: bool = False) -> float:
     """Largest integer current that a population takes without overflow.
 
     Lava's own neurons wrap a current beyond 24 bits; ours saturate, and only the accumulation in
-    the synapse has to fit.
+    the synapse has to fit. ``integer`` says that the neuron counts its decays in 1/4096 less one.
     """
     if isinstance(neuron, LIF):
-        # A float graph counts decays in shares, an integer graph in 1/4096 less one.
-        lost = neuron.decay_u if neuron.decay_u <= 1 else (neuron.decay_u + 1) / 4096
-        return CURRENT * max(lost, 1 / 4096)
+        slowest = float(np.min(neuron.decay_u))
+        return CURRENT * max((slowest + 1) / 4096 if integer else slowest, 1 / 4096)
     return CURRENT if isinstance(neuron, Bipolar) else LIMIT
 
 
 def largest_current(graph: Graph, population: Population) -> float:
     """Bound on the current into a population of a float graph, memories left out."""
-    total = 0.0
+    constant = getattr(population.neuron, "drive", None)
+    total = 0.0 if constant is None else float(abs(constant).max())
     for connection in population.inputs:
         if isinstance(connection.synapse, Memory):
             continue
@@ -70,14 +80,23 @@ def largest_current(graph: Graph, population: Population) -> float:
     return total
 
 
-def current_limit(graph: Graph, population: Population) -> float:
-    """Largest scale at which no input makes the current overflow."""
+def current_limit(graph: Graph, population: Population, seen: float | None = None) -> float:
+    """Largest scale at which the current does not overflow.
+
+    Without ``seen``, no input whatever makes it overflow. With the largest current (of the synapse,
+    and of its memory ``u``) that recordings made, twice of that does not.
+    """
     largest = largest_current(graph, population)
+    if not largest:
+        return math.inf
     # Rounding may add half a step to every weight; 2 % leave room for that.
-    return 0.98 * capacity(population.neuron) / largest if largest else math.inf
+    safe = 0.98 * capacity(population.neuron) / largest
+    if seen is None:
+        return safe
+    return max(safe, min(0.98 * WIDEST / largest, CURRENT / (MARGIN * seen) if seen else math.inf))
 
 
-def largest_count(graph: Graph, bits: int) -> int:
+def largest_count(graph: Graph, bits: Mapping[str, int]) -> int:
     """Where event counts saturate: 255, or less where LIF neurons see them directly.
 
     A current that overflows in Lava's LIF comes in again with the other sign. So that weights keep
@@ -88,7 +107,7 @@ def largest_count(graph: Graph, bits: int) -> int:
     for reader, connection in graph.readers(graph.input.name):
         if not isinstance(reader.neuron, LIF) or isinstance(connection.synapse, Memory):
             continue
-        wanted = min(voltage_limit(reader), weight_limit(connection, 1.0, bits))
+        wanted = min(voltage_limit(reader), weight_limit(connection, 1.0, bits.get(reader.name, 8)))
         current = max(map(abs, drive(connection.synapse, (graph.input.shape,)))) * wanted
         if current:
             largest = min(largest, max(BRIGHT, int(0.98 * capacity(reader.neuron) / current)))
@@ -104,7 +123,7 @@ def voltage_limit(population: Population) -> float:
     neuron = population.neuron
     if not isinstance(neuron, LIF | ALIF):
         return math.inf
-    top, limit, inhibited = neuron.threshold, math.inf, False
+    top, limit, inhibited = float(np.max(neuron.threshold)), math.inf, False
     if isinstance(neuron, ALIF):
         # What adaptation can add at most, if the cell fires at every step.
         top += neuron.jump / max(neuron.decay_a, 1 / 4096)
@@ -115,8 +134,8 @@ def voltage_limit(population: Population) -> float:
     for connection in population.inputs:
         if not isinstance(connection.synapse, Memory):
             inhibited |= bool((np.asarray(connection.synapse.weight) < 0).any())
-    if top <= 0:
-        raise ConversionError(f"a threshold of {top}; expected more than 0")
+    if np.min(neuron.threshold) <= 0:
+        raise ConversionError(f"a threshold of {np.min(neuron.threshold)}; expected more than 0")
     return min(limit, CURRENT / top / (HEADROOM if inhibited else 1.02))
 
 
@@ -140,6 +159,6 @@ def memory_scale(population: Population, memories: list[Memory], limit: float) -
     if isinstance(neuron, LIF | ALIF):
         # A slow memory could in theory hold more than 17 bits; it saturates there rather than
         # leave the threshold a handful of steps.
-        bits = max(bits, math.ceil(math.log2(SHARP * gain / neuron.threshold)))
+        bits = max(bits, math.ceil(math.log2(SHARP * gain / np.min(neuron.threshold))))
     bits = min(bits, math.floor(math.log2(limit * gain)))
     return 2.0**bits / gain, bits

@@ -16,7 +16,7 @@ import numpy as np
 from neurobip.converters.file import save
 from neurobip.converters.graph import Graph
 from neurobip.converters.lava.schedule import schedule
-from neurobip.converters.quantize import QuantizedGraph
+from neurobip.converters.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
 
 COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.run")

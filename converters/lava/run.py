@@ -24,7 +24,7 @@ import numpy as np
 
 from neurobip.converters.file import load
 from neurobip.converters.lava.lowering import LavaNetwork
-from neurobip.converters.quantize import QuantizedGraph
+from neurobip.converters.quantized import QuantizedGraph
 
 # isort: split
 from lava.magma.core.run_conditions import RunSteps

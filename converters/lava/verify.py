@@ -12,7 +12,8 @@ from neurobip.component import Component
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.launch import Progress, simulate
 from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import QuantizedGraph, quantize
+from neurobip.converters.quantize import quantize
+from neurobip.converters.quantized import QuantizedGraph
 
 SAMPLES_PER_RUN = 25
 """Samples in one run of Lava; bounds the size of what is recorded."""

@@ -16,7 +16,7 @@ from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.quantize import quantize
 from neurobip.converters.scale import capacity
-from neurobip.converters.synapses import Conv, Identity, Memory
+from neurobip.converters.synapses import Conv, Identity, Linear, Memory, Sparse
 from neurobip.errors import ConversionError
 
 
@@ -35,12 +35,13 @@ def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
         assert abs(weight).max(initial=0) <= 255 + mixed
         assert not (weight % 2 ** (8 - weight_bits + int(mixed))).any()
         low, high = range_of(graph, population)
-        assert max(high, -low) <= capacity(population.neuron)
+        assert max(high, -low) <= capacity(population.neuron, integer=True)
     for population in graph.populations:
         match population.neuron:
             case LIF() as lif:
-                assert 0 <= lif.decay_u <= 4095 and 0 <= lif.decay_v <= 4095
-                assert 1 <= lif.threshold < 2**17
+                for decay in (lif.decay_u, lif.decay_v):
+                    assert 0 <= np.min(decay) and np.max(decay) <= 4095
+                assert 1 <= np.min(lif.threshold) and np.max(lif.threshold) < 2**17
                 if lif.bias is not None:
                     assert 0 <= lif.bias_exponent <= 7
                     assert not (lif.bias % 2**lif.bias_exponent).any()
@@ -92,7 +93,8 @@ def test_any_layer_fits_the_chip(
     integer = quantized.graph["layer"]
     scale = quantized.layers[0].scale
     step = 2 if sign == 0 else 1
-    assert abs(integer.inputs[0].synapse.weight / scale - weight).max() <= 0.51 * step / scale
+    step *= 2 ** integer.inputs[0].exponent
+    assert abs(quantized.weight("layer", 0) - weight).max() <= 0.51 * step / scale
     assert integer.neuron.threshold / scale == pytest.approx(threshold, abs=0.51 / scale)
     tolerance = 0.51 * 2**integer.neuron.bias_exponent / 64 / scale
     assert abs(integer.neuron.bias / 64 / scale - bias).max() <= tolerance
@@ -133,14 +135,21 @@ def shortcut(weight: float, other: float, threshold: float = 1.0) -> Graph:
 
 @pytest.mark.parametrize("weight", [1.01, 1.125, 1.5])
 @pytest.mark.parametrize("other", [0.01, 0.5, 1.0])
-def test_a_shortcut_stays_above_the_threshold(weight: float, other: float) -> None:
+def test_a_strongstays_above_the_threshold(weight: float, other: float) -> None:
     layer = quantize(shortcut(weight, other)).graph["layer"]
-    assert layer.inputs[0].synapse.weight > layer.neuron.threshold
+    strong, _ = layer.inputs
+    assert strong.synapse.weight * 2**strong.exponent > layer.neuron.threshold
 
 
 def test_a_shortcut_that_drowns_is_refused() -> None:
-    with pytest.raises(ConversionError, match="layer: a weight of 1.01 is above the threshold"):
-        quantize(shortcut(1.01, 5.0))
+    """Beside a memory the scale is a power of two, and cannot give way to the shortcut."""
+    x = Population("events", (2, 1, 1), Input(1))
+    memory = Connection(("events",) * 3, Memory(1, 0, 0.125))
+    inputs = (memory, Connection(("events",), Identity(1.001)))
+    layer = Population("layer", (2, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    graph = Graph((x, layer), ("layer",))
+    with pytest.raises(ConversionError, match="layer: a weight of 1.001 is above the threshold"):
+        quantize(graph, 2)
 
 
 def test_memory_meets_its_float(make_events) -> None:
@@ -207,6 +216,89 @@ def test_report(make_model) -> None:
     assert coarse["embed"].weight_error > 10 * layers["embed"].weight_error
 
 
+@pytest.mark.parametrize("weight_bits", [2, 3, 4, 5])
+def test_few_bits_lose_no_more_than_they_must(weight_bits: int) -> None:
+    """Against every step size there is: no uniform grid of so many levels comes closer."""
+    weight = np.random.default_rng(0).normal(size=(16, 16)) / 10
+    x = Population("events", (16, 1, 1), Input(1))
+    inputs = (Connection(("events",), Linear(weight)),)
+    layer = Population("layer", (16, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    quantized = quantize(Graph((x, layer), ("layer",)), weight_bits)
+    largest = 2 ** (weight_bits - 1) - 1
+    steps = np.linspace(0.001, 1.5, 3000) * abs(weight).max() / largest
+    best = min(
+        ((np.round(weight / s).clip(-largest, largest) * s - weight) ** 2).mean() for s in steps
+    )
+    found = ((quantized.weight("layer", 0) - weight) ** 2).mean()
+    assert found <= 1.1 * best
+    report = quantized.layer("layer")
+    assert report.weight_error == pytest.approx((found / (weight**2).mean()) ** 0.5, rel=1e-6)
+    assert (report.clipped > 0) == (weight_bits < 5)
+    check_ranges(quantized.graph, weight_bits)
+
+
+def test_weak_and_strong_connections_both_keep_their_bits() -> None:
+    rng = np.random.default_rng(0)
+    x = Population("events", (16, 1, 1), Input(1))
+    sizes = (1.0, 0.03)
+    inputs = tuple(Connection(("events",), Linear(rng.normal(size=(16, 16)) * s)) for s in sizes)
+    layer = Population("layer", (16, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    quantized = quantize(Graph((x, layer), ("layer",)))
+    strong, weak = quantized.graph["layer"].inputs
+    assert strong.exponent >= weak.exponent + 4
+    for i, connection in enumerate(inputs):
+        error = abs(quantized.weight("layer", i) - connection.synapse.weight).max()
+        assert error < 0.01 * abs(connection.synapse.weight).max()
+
+
+def test_bits_by_layer(make_model) -> None:
+    layers = {x.name: x for x in quantize(to_graph(make_model()), {"embed": 3}).layers}
+    assert layers["embed"].weight_bits == 3 and layers["blocks.0.up"].weight_bits == 8
+    assert layers["embed"].weight_error > 10 * layers["blocks.0.up"].weight_error
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    weight_bits=st.integers(2, 8),
+    shape=st.sampled_from([(4,), (4, 3, 3)]),
+    variant=st.booleans(),
+    delay=st.integers(1, 3),
+)
+def test_any_variant_fits_the_chip(seed, weight_bits, shape, variant, delay) -> None:
+    """Constants by channel and by neuron, drives, drops and loops."""
+    rng = np.random.default_rng(seed)
+    some = dict(drive=rng.normal(size=shape), drop=rng.uniform(0.1, 2, shape)) if variant else {}
+    neuron = LIF(
+        rng.uniform(0.05, 1, shape), rng.uniform(0, 1, shape), rng.uniform(0.5, 2, shape),
+        rng.normal(size=shape), **some,
+    )  # fmt: skip
+    kernel = np.where(np.eye(9), 0, rng.normal(size=(4, 4, 9, 9))).reshape(4, 4, 9, 9)
+    loop = Connection(("layer",), Sparse(*entries(kernel), (4, 3, 3)), delay)
+    inputs = (Connection(("events",), Conv(rng.normal(size=(4, 2, 3, 3)), padding=(1, 1))), loop)
+    layer = Population("layer", (4, 3, 3), neuron, inputs)
+    out = Population(
+        "out", (2, 1, 1), LI(rng.uniform(0.01, 1, 2), bias=rng.normal(size=2)),
+        (Connection(("layer",), Linear(rng.normal(size=(2, 36)))),),
+    )  # fmt: skip
+    graph = Graph((Population("events", (2, 3, 3), Input(1)), layer, out), ("out",))
+    quantized = quantize(graph, weight_bits)
+    check_ranges(quantized.graph, weight_bits)
+    integer = quantized.graph["layer"].neuron
+    scale = quantized.layer("layer").scale
+    assert abs(integer.threshold / scale - neuron.threshold).max() <= 0.51 / scale
+    assert abs(integer.decay_v / 4096 - neuron.decay_v).max() <= 1.01 / 4096
+    if variant:
+        assert abs(integer.drive / 64 / scale - neuron.drive).max() <= 0.51 / 64 / scale
+        assert abs(integer.drop / 64 / scale - neuron.drop).max() <= 0.51 / 64 / scale
+
+
+def entries(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A kernel ``[O, I, places, places]`` as the entries of a sparse map."""
+    o, i, y, x = np.nonzero(kernel)
+    return kernel[o, i, y, x], o * 9 + y, i * 9 + x
+
+
 @pytest.mark.parametrize("weight_bits", [1, 9])
 def test_bits_out_of_range(make_model, weight_bits: int) -> None:
     with pytest.raises(ConversionError, match="expected 2 to 8"):
@@ -214,5 +306,5 @@ def test_bits_out_of_range(make_model, weight_bits: int) -> None:
 
 
 def test_a_threshold_beside_huge_weights_is_refused() -> None:
-    with pytest.raises(ConversionError, match="layer: the threshold of 0.001 rounds to nothing"):
-        quantize(shortcut(0.0, 50.0, threshold=0.001))
+    with pytest.raises(ConversionError, match="layer: the threshold of 1e-06 rounds to nothing"):
+        quantize(shortcut(0.0, 50.0, threshold=1e-6))

@@ -17,7 +17,7 @@ from neurobip.converters.quantize import QuantizedGraph
 
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 
-GRAPHS = int(os.environ.get("NEUROBIP_FUZZ", "40"))
+GRAPHS = int(os.environ.get("NEUROBIP_FUZZ", "30"))
 
 TOGETHER = 10
 """Graphs in one run of Lava, side by side, since starting it takes longer than running it."""
