@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurobip.converters.compose import compose, reshape, scale
+from neurobip.converters.compose import compose, multiple, reshape, scale
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.neurons import LI, LIF, Neuron, Number
@@ -85,6 +85,14 @@ class Current:
         """With a constant, ``[C]`` or ``[C, H, W]``, added."""
         constant = constant.reshape(-1, 1, 1) if constant.ndim == 1 else constant
         return replace(self, constant=self.constant + constant)
+
+    def population(self) -> str | None:
+        """The population whose spikes these are and nothing else, perhaps in another shape."""
+        if len(self.routes) != 1 or self.constant.any():
+            return None
+        (route,) = self.routes
+        same = multiple(route.synapse) == 1 and route.delays == (0,)
+        return route.sources[0] if same else None
 
     def delayed(self, steps: int) -> Current:
         """The same, ``steps`` later; before that there is nothing, the constant included."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from neurobip.converters.current import Current
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.synapses import (
     Broadcast,
@@ -40,6 +40,13 @@ class Layer:
     synapse: Synapse | None
     dims: Dims
     bias: np.ndarray | None = None
+
+    def behind(self, current: Current) -> Current:
+        """What is left of a current behind this layer."""
+        if self.synapse is None:
+            return current.reshaped(place(self.dims))
+        current = current.through(self.synapse, place(self.dims))
+        return current if self.bias is None else current.plus(self.bias)
 
 
 def place(dims: Dims) -> Shape:
@@ -197,7 +204,7 @@ def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:
 
 def pair(value: Any, axes: int, missing: int) -> Pair:
     """One number for all axes, or one an axis; ``missing`` stands for the rows of a Conv1d."""
-    numbers: Sequence[Any] = np.array(value).reshape(-1).tolist()
+    numbers = np.array(value).reshape(-1).tolist()
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes:
         raise ConversionError(f"{numbers} for {axes} axes of a convolution or a pooling")

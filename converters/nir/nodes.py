@@ -14,8 +14,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Neuron
-from neurobip.converters.synapses import Broadcast, Memory, Sparse, Synapse
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
+from neurobip.converters.synapses import Broadcast, Memory, Sparse
 from neurobip.errors import ConversionError
 
 PREFIX = "neurobip."
@@ -35,7 +35,7 @@ class Extension(nir.NIRNode):
             values, since the edges of a NIR graph do not tell them apart.
     """
 
-    node: Neuron | Synapse
+    node: Any
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from neurobip.converters.compose import multiple
 from neurobip.converters.current import Current, complete, connections, settle
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.neurons import LI, Input, Neuron
@@ -116,10 +115,5 @@ def observed(wiring: Wiring, name: str) -> str:
     """What an output reads: a population, also behind a Flatten, or else a layer as it is."""
     if name in wiring.cells:
         return name
-    current = wiring.behind(name)
-    if len(current.routes) == 1 and not current.constant.any():
-        (route,) = current.routes
-        if route.sources[0] in wiring.cells and route.delays == (0,):
-            if multiple(route.synapse) == 1:
-                return route.sources[0]
-    return name
+    population = wiring.behind(name).population()
+    return population if population in wiring.cells else name

@@ -98,18 +98,9 @@ class Wiring:
                 elif is_memory(node):
                     self._currents[name] = self._attended(node)
                 else:
-                    self._currents[name] = self._through(name)
+                    self._currents[name] = self.layers[name].behind(self.into(name))
             self._entered.pop()
         return self._currents[name]
-
-    def _through(self, name: str) -> Current:
-        """What is left behind a linear layer."""
-        found, target = self.layers[name], place(self.dims[name])
-        current = self.into(name)
-        if found.synapse is None:
-            return current.reshaped(target)
-        current = current.through(found.synapse, target)
-        return current if found.bias is None else current.plus(found.bias)
 
     def _steps(self, node: nir.Delay, name: str) -> int:
         """A delay in time steps.
