@@ -70,6 +70,7 @@ def test_sigkill_in_training(small_config: Path, command: Command, tmp_path: Pat
         ["learn.rule=bptt", "learn.deep_supervision=true"],
         ["learn.freeze=qk"],
         ["learn.freeze=features", "model.attention=masked"],
+        ["model.top_down=2", "model.attention=query-key"],
         ["data.workers=2"],
     ],
     ids=lambda settings: settings[0],

@@ -146,7 +146,7 @@ def test_splitting_a_random_graph_changes_nothing(random_graphs, data, at: int) 
         assert torch.equal(z, torch.cat([first[name], second[name]])), name
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
 def test_splitting_a_sequence_changes_nothing(make_model, make_events, attention: str) -> None:
     network = IntegerNetwork(quantize(to_graph(make_model(attention=attention))))
     frames = make_events(9, 3, 2, 14, 14)

@@ -56,7 +56,7 @@ def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
                 assert bipolar.shift >= 6 and 1 <= bipolar.ceiling <= 65535
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked", "none"])
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
 @pytest.mark.parametrize("weight_bits", [8, 6, 4])
 def test_a_model_fits_the_chip(make_model, attention: str, weight_bits: int) -> None:
     graph = to_graph(make_model(attention=attention))

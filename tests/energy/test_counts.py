@@ -59,7 +59,7 @@ def test_joules_follow_the_table():
     assert all(t.source and t.assumes and t.name == name for name, t in TABLES.items())
 
 
-@pytest.mark.parametrize("attention", ["linear", "masked"])
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key"])
 def test_a_silent_sensor_costs_no_synaptic_operation_but_the_decay_of_the_memory(attention):
     config = ModelConfig(
         sensor=(2, 12, 12), width=8, hidden=8, heads=2, padding=1, attention=attention

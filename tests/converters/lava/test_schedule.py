@@ -44,6 +44,19 @@ def test_a_block_delays_its_shortcuts_alone(make_model) -> None:
     }
 
 
+@pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
+def test_feedback_takes_as_long_as_its_loop(make_model, attention: str) -> None:
+    def timing(extra: int):
+        loop = make_model(attention=attention, depth=2).config.loop
+        return schedule(to_graph(make_model(attention=attention, depth=2, top_down=loop + extra)))
+
+    assert ("embed", 1, "blocks.1.down") not in timing(0).delay
+    assert timing(3).delay["embed", 1, "blocks.1.down"] == 3
+    assert timing(0).latency == timing(3).latency
+    with pytest.raises(ConversionError, match="embed: its feedback from 'blocks.1.down'"):
+        timing(-1)
+
+
 def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
     inputs = (Connection(("p0", "p2", "p2"), Memory(1, 2, 1.0)),)
     timing = schedule(chain(2, Population("memory", (2, 1, 1), CELL, inputs)))

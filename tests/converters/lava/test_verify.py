@@ -16,13 +16,15 @@ import torch
 
 from neurobip.converters import file
 from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava import launch
 from neurobip.converters.lava import verify as verification
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.schedule import schedule
 from neurobip.converters.lava.verify import verify
+from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import LI, LIF, Input
-from neurobip.converters.quantize import QuantizedGraph
+from neurobip.converters.quantize import QuantizedGraph, quantize
 from neurobip.converters.synapses import Identity
 from neurobip.errors import ConversionError
 
@@ -55,6 +57,24 @@ def test_the_whole_network(make_model, make_events, attention: str) -> None:
     check = verify(make_model(attention=attention), frames)
     assert [(layer.name, layer.mismatches) for layer in check.layers if layer.mismatches] == []
     assert all(layer.spikes for layer in check.layers), "a silent population proves nothing"
+
+
+@pytest.mark.parametrize(("heads", "extra"), [(1, 0), (2, 3)])
+def test_query_key_attention_in_a_top_down_loop(
+    make_model, make_events, heads: int, extra: int
+) -> None:
+    """At the shortest delay that the loop can keep, and at a longer one; samples do not meet."""
+    settings = dict(attention="query-key", heads=heads, retina="none")
+    model = make_model(**settings, top_down=make_model(**settings).config.loop + extra)
+    torch.nn.init.normal_(model.embed.top_down.weight)
+    frames = make_events(14, 2, 2, 14, 14, rate=0.3)
+    check = verify(model, frames)
+    assert [(layer.name, layer.mismatches) for layer in check.layers if layer.mismatches] == []
+    assert all(layer.spikes for layer in check.layers), "a silent population proves nothing"
+    torch.nn.init.zeros_(model.embed.top_down.weight)
+    without, _ = IntegerNetwork(quantize(to_graph(model))).forward(frames)
+    embed = next(layer for layer in check.layers if layer.name == "embed")
+    assert embed.spikes != int(without["embed"].sum()), "nothing came back"
 
 
 @pytest.mark.skipif("NEUROBIP_DATA" not in os.environ, reason="NEUROBIP_DATA is not set")
