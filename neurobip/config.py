@@ -169,7 +169,7 @@ class LearnConfig(Section):
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
     come down, or that with the least loss on validation samples; with few of those the last is
-    safer.
+    safer. With ``weight_bits`` the network learns with weights rounded as on a chip.
     """
 
     rule: Literal["local", "bptt"] = "local"
@@ -183,6 +183,7 @@ class LearnConfig(Section):
     calibrate: bool = True
     freeze: Literal["none", "qk", "features"] = "none"
     select: Literal["last", "validation"] = "last"
+    weight_bits: Annotated[int, Field(ge=2, le=8)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> LearnConfig:

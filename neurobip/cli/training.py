@@ -24,10 +24,11 @@ from neurobip.cli.metrics import METRICS, read_metrics, versions, write_metrics
 from neurobip.cli.output import Output
 from neurobip.cli.runs import FREE, Data, one_thread
 from neurobip.config import RunConfig
+from neurobip.converters.qat import RoundedWeights
 from neurobip.errors import CheckpointError, ConfigError
 from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.loop import EpochRecord, build, build_rule, fit, prepare
-from neurobip.learning.rule import BatchResult
+from neurobip.learning.rule import BatchResult, Rule
 from neurobip.models.bitformer import BiTFormer
 
 
@@ -61,13 +62,13 @@ def train_run(
         for name in (LAST, BEST, METRICS):
             (folder / name).unlink(missing_ok=True)
         prepare(model, config.learn, data.train(config.seed, 0))
-        rule = build_rule(model, config.learn, config.learn.epochs * per_epoch)
+        rule = rule_over(model, config, per_epoch)
         save_run(folder, capture(config, 0, model, rule.state_dict()))
         done = 0
     else:
         # The rule may keep parts of the network as it finds them, so the network comes first.
         restore(model, earlier, str(folder / LAST))
-        rule = build_rule(model, config.learn, config.learn.epochs * per_epoch)
+        rule = rule_over(model, config, per_epoch)
         if "batches" not in earlier.rule:
             raise CheckpointError(
                 f"{folder / LAST}: holds a network but no state of its training, so it cannot be "
@@ -117,6 +118,13 @@ def train_run(
     metrics["seconds"] = round(time.perf_counter() - began + spent, 3)
     write_metrics(folder, metrics)
     return metrics
+
+
+def rule_over(model: BiTFormer, config: RunConfig, per_epoch: int) -> Rule:
+    """The rule of a run, which rounds weights where the run says so."""
+    bits = config.learn.weight_bits
+    rounding = None if bits is None else RoundedWeights(model, bits)
+    return build_rule(model, config.learn, config.learn.epochs * per_epoch, rounding)
 
 
 def check_finite(record: EpochRecord, model: BiTFormer) -> None:

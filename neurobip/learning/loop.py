@@ -12,7 +12,7 @@ from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.bptt import BackpropThroughTime
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.local import LocalRule, align
-from neurobip.learning.rule import BatchResult, Rule
+from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.models import BiTFormer
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -42,10 +42,15 @@ def build(model_config: ModelConfig, learn: LearnConfig, seed: int) -> BiTFormer
     return model
 
 
-def build_rule(model: BiTFormer, learn: LearnConfig, total_batches: int) -> Rule:
+def build_rule(
+    model: BiTFormer,
+    learn: LearnConfig,
+    total_batches: int,
+    rounding: WeightRounding | None = None,
+) -> Rule:
     """The rule that a configuration names, over a model."""
     kind = LocalRule if learn.rule == "local" else BackpropThroughTime
-    return kind(model, learn, total_batches)
+    return kind(model, learn, total_batches, rounding)
 
 
 def prepare(

@@ -1,13 +1,16 @@
 """What every way of learning offers, and the optimiser that they share."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from neurobip.config import LearnConfig
 from neurobip.models import BiTFormer
+
+PRECISE = "precise"
+"""Under this name a precise weight stands beside its moments in the state of a rule."""
 
 
 class BatchResult(NamedTuple):
@@ -16,6 +19,26 @@ class BatchResult(NamedTuple):
     loss: float
     correct: int
     samples: int
+
+
+class WeightRounding(Protocol):
+    """Rounds weights as a chip would hold them, for training that is aware of it."""
+
+    grids: Tensor
+    """What :meth:`load` goes on with."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that are rounded."""
+
+    def refresh(self) -> None:
+        """Find the steps again from the present weights of the model."""
+
+    def load(self, grids: Tensor) -> None:
+        """Go on with the steps of an earlier time."""
+
+    def __call__(self, name: str, weight: Tensor) -> Tensor:
+        """A parameter, rounded."""
 
 
 class Rule:
@@ -28,12 +51,22 @@ class Rule:
         model: changed in place.
         config: what to learn and how fast.
         total_batches: length of the whole training, for the schedule.
+        rounding: with it the model holds rounded weights at every step, while the rule keeps and
+            moves the precise ones.
     """
 
     warm_up = 30
     floor = 0.02
+    refresh = 25
+    """Batches after which the steps of rounded weights are found again."""
 
-    def __init__(self, model: BiTFormer, config: LearnConfig, total_batches: int) -> None:
+    def __init__(
+        self,
+        model: BiTFormer,
+        config: LearnConfig,
+        total_batches: int,
+        rounding: WeightRounding | None = None,
+    ) -> None:
         self.model, self.config, self.total_batches = model, config, max(total_batches, 1)
         self.batches = 0
         names = dict(model.named_parameters())
@@ -53,6 +86,10 @@ class Rule:
             for n, p in names.items()
             if config.freeze == "qk" and ".qkv." in n
         ]
+        self.rounding = rounding
+        rounded = () if rounding is None else rounding.names
+        self._precise = {n: p.detach().clone() for n, p in names.items() if n in rounded}
+        self._round()
 
     def learn(self, frames: Tensor, labels: Tensor) -> BatchResult:
         """Learn from one batch.
@@ -69,14 +106,37 @@ class Rule:
         fall = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * rise * fall
+        # While weights are still far from where they go, more often.
+        early = self.batches < self.refresh and self.batches & (self.batches - 1) == 0
+        if self.rounding is not None and (early or self.batches % self.refresh == 0):
+            self._restore()
+            self.rounding.refresh()
+            self._round()
         self.batches += 1
 
     def _update(self) -> None:
         """One step of the optimiser; what is frozen stays as it was, decay included."""
+        self._restore()
         self.optimizer.step()
         with torch.no_grad():
             for parameter, rows in self._frozen:
                 parameter[: len(rows)] = rows
+            for name, precise in self._precise.items():
+                precise.copy_(self.plastic[name])
+        self._round()
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        """Give the model its precise weights."""
+        for name, precise in self._precise.items():
+            self.plastic[name].copy_(precise)
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        """Give the model its rounded weights."""
+        if self.rounding is not None:
+            for name, precise in self._precise.items():
+                self.plastic[name].copy_(self.rounding(name, precise))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beyond the model, as flat tensors by name."""
@@ -84,6 +144,10 @@ class Rule:
         for name, parameter in self.plastic.items():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 state[f"{name}:{key}"] = value
+        for name, precise in self._precise.items():
+            state[f"{name}:{PRECISE}"] = precise
+        if self.rounding is not None:
+            state["grids"] = self.rounding.grids
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -93,7 +157,11 @@ class Rule:
             KeyError: a tensor belongs to a parameter that this rule does not train.
         """
         self.batches = int(state["batches"])
+        if self.rounding is not None:
+            self.rounding.load(state["grids"])
         for key, value in state.items():
             name, _, field = key.partition(":")
-            if field:
+            if field == PRECISE:
+                self._precise[name].copy_(value)
+            elif field:
                 self.optimizer.state[self.plastic[name]][field] = value.clone()
