@@ -141,7 +141,7 @@ def linear_map(connection: Connection, dtype: torch.dtype) -> Callable[[Tensor],
     synapse: Any = connection.synapse
     if isinstance(synapse, Memory):
         raise ConversionError("Memory is no linear map")
-    weight = torch.as_tensor(synapse.weight).to(dtype) * 2.0**connection.exponent
+    weight = torch.as_tensor(synapse.weight, dtype=dtype) * 2.0**connection.exponent
     match synapse:
         case Conv():
             return lambda z: conv2d(
