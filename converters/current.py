@@ -22,8 +22,8 @@ from neurobip.errors import ConversionError
 ALWAYS = LIF(decay_u=1.0, decay_v=1.0, threshold=0.5, bias=np.ones(1))
 """A neuron that fires at every step: the source of a bias behind a delay, which begins late."""
 
-ALWAYS_NAME = "always"
-"""Name of the population of that neuron."""
+ONE = ""
+"""What stands for the population of that neuron as a source, until it has a name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,23 +132,26 @@ def connections(current: Current, implicit: dict[str, int]) -> tuple[Connection,
 
 
 def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
-    """The graph of some populations in order, with the neuron that always fires if one hears it."""
-    heard = {s for p in populations for c in p.inputs for s in c.sources}
-    if ALWAYS_NAME in heard:
-        if any(p.name == ALWAYS_NAME for p in populations):
-            raise ConversionError(
-                f"a node is named {ALWAYS_NAME!r}, the name of the neuron that brings a late bias; "
-                "give it another name"
-            )
+    """The graph of some populations in order, with a neuron that always fires if one hears it."""
+    heard = {source for p in populations for c in p.inputs for source in c.sources}
+    if ONE in heard:
+        name = "always"
+        while any(p.name == name for p in populations):
+            name += "+"
+        events, *others = populations
         nothing = np.zeros(1, dtype=np.int64)
-        silent = Sparse(np.zeros(1), nothing, nothing, (1, 1, 1))
-        source = Connection((populations[0].name,), silent)
-        populations = [
-            populations[0],
-            Population(ALWAYS_NAME, (1, 1, 1), ALWAYS, (source,)),
-            *populations[1:],
-        ]
+        silent = Connection((events.name,), Sparse(np.zeros(1), nothing, nothing, (1, 1, 1)))
+        one = Population(name, (1, 1, 1), ALWAYS, (silent,))
+        populations = [events, one, *(hearing(p, name) for p in others)]
     return Graph(tuple(populations), tuple(outputs))
+
+
+def hearing(population: Population, name: str) -> Population:
+    """A population that knows the neuron that always fires by its name."""
+    inputs = tuple(
+        replace(c, sources=(name,)) if c.sources == (ONE,) else c for c in population.inputs
+    )
+    return replace(population, inputs=inputs)
 
 
 def constant_route(constant: np.ndarray) -> Route:
@@ -156,7 +159,7 @@ def constant_route(constant: np.ndarray) -> Route:
     row = np.flatnonzero(constant)
     column = np.zeros(len(row), dtype=np.int64)
     synapse = Sparse(constant.reshape(-1)[row], row, column, constant.shape)
-    return Route((ALWAYS_NAME,), (1, 1, 1), synapse, (0,))
+    return Route((ONE,), (1, 1, 1), synapse, (0,))
 
 
 def settle(neuron: Neuron, constant: np.ndarray) -> Neuron:

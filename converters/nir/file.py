@@ -50,7 +50,8 @@ def write_nir(graph: nir.NIRGraph, path: str | Path) -> None:
         if "/" in name or name in ("", "."):
             raise ConversionError(f"{name!r}: HDF5 has no such names; rename the node")
     content = io.BytesIO()
-    nir.write(content, graph)
+    # Weights in double precision hardly shrink, and HDF5 compresses no scalars, as some have.
+    nir.write(content, graph, compression=None)
     write_atomic(path, content.getvalue())
 
 

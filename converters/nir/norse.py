@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import nir
+import numpy as np
 
 from neurobip.converters.graph import Graph
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.layers import array
 from neurobip.converters.nir.read import from_nir
+from neurobip.converters.nir.wiring import at
+from neurobip.errors import ConversionError
 
 
 def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: int = 255) -> Graph:
@@ -21,13 +24,14 @@ def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: i
     its input to the synaptic current without the factor ``dt / tau_syn`` of NIR's CubaLIF; and its
     ``IAFCell`` adds its input to the membrane without a factor ``dt``. The nodes are rewritten to
     say what Norse computes, then read by :func:`from_nir`. ``v_reset`` and the reset method are not
-    in Norse's graphs: neurons are reset to 0.
+    in Norse's graphs: neurons are taken to be reset to 0.
 
     Args:
         dt: Norse's time step in seconds, the same that was given to its ``to_nir``.
 
     Raises:
-        ConversionError: as in :func:`from_nir`.
+        ConversionError: as in :func:`from_nir`; a ``v_leak`` other than 0, where Norse's neurons
+            begin and ours do not.
     """
     if isinstance(graph, str | Path):
         graph = read_nir(graph)
@@ -36,12 +40,20 @@ def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: i
 
 def standard(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
     """A graph of Norse in the numbers of NIR."""
-    nodes = {name: rewritten(node, dt) for name, node in graph.nodes.items()}
+    nodes = {}
+    for name, node in graph.nodes.items():
+        with at(name):
+            nodes[name] = rewritten(node, dt)
     return nir.NIRGraph(nodes, list(graph.edges), dict(graph.metadata), type_check=False)
 
 
 def rewritten(node: Any, dt: float) -> Any:
     """A node of Norse in the numbers of NIR."""
+    if np.any(array(getattr(node, "v_leak", 0.0))):
+        raise ConversionError(
+            "has a v_leak other than 0, where Norse's neurons begin; ours begin at 0. Shift the "
+            "threshold and the biases so that it is 0"
+        )
     match node:
         case nir.NIRGraph():
             return standard(node, dt)
