@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from neurobip.converters.formats import SHIFT
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.integer import IntegerNetwork, decay
+from neurobip.converters.integer import IntegerNetwork, decay, wrap
 from neurobip.converters.network import per_neuron
 from neurobip.converters.neurons import LIF
 from neurobip.converters.quantized import QuantizedGraph
@@ -62,11 +63,12 @@ class Wrapping(IntegerNetwork):
         z, after = super().neuron_step(population, current, state)
         neuron = population.neuron
         if isinstance(neuron, LIF) and self.wraps(population):
-            before = 0.0 if state is None else decay(state[0], per_neuron(neuron.decay_u) + 1)
-            whole = before + current.double() * 2**SHIFT
+            u = current.double() * 2**SHIFT
+            if state is not None and np.any(neuron.decay_u < 4095):
+                u += decay(state[0].double(), per_neuron(neuron.decay_u) + 1)
             if neuron.drive is not None:
-                whole = whole + per_neuron(neuron.drive)
-            self.wrapped[population.name] += int((whole != after[0]).sum())
+                u += per_neuron(neuron.drive)
+            self.wrapped[population.name] += int((wrap(u) != u).sum())
         return z, after
 
 

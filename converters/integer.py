@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurobip.converters import fused
 from neurobip.converters.bounds import range_of
 from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Population
@@ -109,9 +110,10 @@ class IntegerNetwork(Network):
         self, population: Population, current: Tensor, state: Any
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
-        return integer_step(
-            population.neuron, current.double(), state, self._wraps[population.name]
-        )
+        neuron, wraps = population.neuron, self._wraps[population.name]
+        if isinstance(neuron, LIF) and fused.fits(neuron, current):
+            return fused.lif_step(neuron, current, state, wraps)
+        return integer_step(neuron, current.double(), state, wraps)
 
     def wraps(self, population: Population) -> bool:
         """Whether the current of a population may overflow its 24 bits."""
