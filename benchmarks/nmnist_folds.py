@@ -30,6 +30,10 @@ METHODS = {
     "local-no-attention": [*LOCAL, "model.attention=none"],
     "local-frozen-qk": [*LOCAL, "learn.freeze=qk"],
     "local-masked": [*LOCAL, "model.attention=masked"],
+    "local-query-key": [*LOCAL, "model.attention=query-key"],
+    "local-4-bit": [*LOCAL, "learn.weight_bits=4"],
+    "local-3-bit": [*LOCAL, "learn.weight_bits=3"],
+    "local-2-bit": [*LOCAL, "learn.weight_bits=2"],
     "local-frozen-features": [*LOCAL, "learn.freeze=features"],
 }
 DEFAULT = ("local", "bptt")

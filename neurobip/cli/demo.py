@@ -61,7 +61,7 @@ def demo(
             add_logistic(metrics, data, output)
 
         run = open_run_with(out, data)
-        _, quantized = integers(run.model)
+        _, quantized = integers(run.model, run.checkpoint.config.learn.weight_bits)
         output.say("evaluating the integer network")
         metrics["integer"] = integer_accuracy(quantized, data.part("test"))
         metrics["energy"] = energy_of(run, 64, energy_table("45nm-int8"), output)

@@ -21,6 +21,10 @@ def evaluate(
     integer: Annotated[
         bool, typer.Option("--integer", help="Measure the integer network as well.")
     ] = False,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(min=2, max=8, help="Bits of its learned weights, if not those of the run."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a run on its test samples, beside its controls."""
@@ -28,8 +32,11 @@ def evaluate(
         from neurobip.cli.metrics import add_logistic, read_metrics
         from neurobip.cli.runs import open_run
         from neurobip.cli.tables import accuracy_table
+        from neurobip.errors import ConfigError
         from neurobip.evaluation.accuracy import accuracy
 
+        if weight_bits is not None and not integer:
+            raise ConfigError("--weight-bits says how to round; ask for --integer too")
         opened = open_run(run, set_ or (), out)
         kept = read_metrics(run) if run.is_dir() else {}
         tested = len(opened.data.split.test)
@@ -48,8 +55,12 @@ def evaluate(
             from neurobip.cli.measures import integer_accuracy, integers
 
             out.say("evaluating the integer network")
-            _, quantized = integers(opened.model)
-            document["integer"] = integer_accuracy(quantized, opened.data.part("test"))
+            bits = weight_bits or opened.checkpoint.config.learn.weight_bits
+            _, quantized = integers(opened.model, bits)
+            document["integer"] = {
+                "weight_bits": bits or 8,
+                **integer_accuracy(quantized, opened.data.part("test")),
+            }
         out.emit(document, accuracy_table(document, str(run)))
 
 

@@ -15,7 +15,9 @@ from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import QuantizedGraph, quantize
+from neurobip.converters.qat import learned_bits
+from neurobip.converters.quantize import quantize
+from neurobip.converters.quantized import QuantizedGraph
 from neurobip.energy import INT8_45NM, TABLES, EnergyTable, count, dense_joules, joules
 from neurobip.errors import ConfigError, ConversionError
 from neurobip.models.bitformer import BiTFormer
@@ -65,10 +67,13 @@ def energy_of(run: Run, samples: int, table: EnergyTable, out: Output) -> dict[s
     }
 
 
-def integers(model: BiTFormer) -> tuple[Graph, QuantizedGraph]:
-    """The graph of a network, in its own numbers and in integers."""
+def integers(model: BiTFormer, weight_bits: int | None = None) -> tuple[Graph, QuantizedGraph]:
+    """The graph of a network, in its own numbers and in integers.
+
+    ``weight_bits`` are those of the weights that learn, 8 if nothing is said.
+    """
     graph = to_graph(model)
-    return graph, quantize(graph)
+    return graph, quantize(graph, learned_bits(model, weight_bits or 8))
 
 
 @torch.no_grad()
