@@ -67,7 +67,7 @@ def save(network: QuantizedGraph | Graph, path: str | Path) -> None:
         header["layers"] = [asdict(layer) for layer in network.layers]
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     with atomic_file(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load(path: str | Path) -> QuantizedGraph | Graph:

@@ -70,8 +70,8 @@ class Graph:
         if not self.populations or not isinstance(self.populations[0].neuron, Input):
             raise ConversionError("a graph begins with its input population")
         shapes = {p.name: p.shape for p in self.populations}
-        if len(shapes) < len(self.populations):
-            raise ConversionError(f"{twice(p.name for p in self.populations)}: named twice")
+        if again := twice(p.name for p in self.populations):
+            raise ConversionError(f"{again}: named twice")
         if any(isinstance(p.neuron, Input) for p in self.populations[1:]):
             raise ConversionError("a graph has one input population")
         readouts = {p.name for p in self.populations if isinstance(p.neuron, LI)}
@@ -159,9 +159,13 @@ def order(connection: Connection, before: set[str], readouts: set[str]) -> None:
 
 
 def twice(names: Iterable[str]) -> str:
-    """The first name that occurs a second time."""
+    """The first name that occurs a second time, or nothing."""
     seen: set[str] = set()
-    return next(name for name in names if name in seen or seen.add(name))
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def finite(node: Neuron | Synapse) -> None:

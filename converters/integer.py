@@ -162,7 +162,7 @@ def integer_step(neuron: Any, a: Tensor, state: Any, wraps: bool) -> tuple[Tenso
 
 @integer_step.register
 def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
-    u, v = a * 2**SHIFT, 0.0
+    u, v = a * 2**SHIFT, torch.zeros_like(a)
     if state is not None:
         v = decay(state[1], per_neuron(neuron.decay_v))
         if np.any(neuron.decay_u < 4095):

@@ -125,9 +125,9 @@ def learned(model: Component) -> tuple[list[tuple[str, int]], dict[str, Tensor]]
 
 def weights_of(graph: Graph) -> dict[tuple[str, int], np.ndarray]:
     """The weights of every connection that has several, by population and number."""
-    return {
-        (population.name, i): connection.synapse.weight
+    found = {
+        (population.name, i): np.asarray(getattr(connection.synapse, "weight", 0.0))
         for population in graph.populations
         for i, connection in enumerate(population.inputs)
-        if np.ndim(getattr(connection.synapse, "weight", 0.0))
     }
+    return {at: weight for at, weight in found.items() if weight.ndim}

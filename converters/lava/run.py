@@ -40,18 +40,18 @@ def run(file: Path, folder: Path) -> None:
     loaded = load(file)
     frames = np.load(folder / "frames.npy")
     if isinstance(loaded, QuantizedGraph):
-        graph, arithmetic, kind = loaded.graph, "fixed_pt", np.dtype(np.int32)
+        graph, arithmetic, kind = loaded.graph, "fixed_pt", "int32"
         source: Any = graph.input.neuron
         # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
         frames = np.minimum(frames, np.int32(source.largest))
     else:
-        graph, arithmetic, kind = loaded, "floating_pt", np.dtype(np.float64)
+        graph, arithmetic, kind = loaded, "floating_pt", "float64"
     samples, steps = frames.shape[:2]
     network = LavaNetwork(graph, frames.reshape(samples * steps, -1).astype(kind), steps)
     total = samples * steps + network.timing.longest
     for slot, population in enumerate(graph.populations):
         shape = (total, population.size)
-        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", kind, shape).flush()
+        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.dtype(kind), shape).flush()
     np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     network.record(folder)
     entry = network.populations[graph.input.name]
