@@ -177,7 +177,7 @@ def settle(neuron: Neuron, constant: np.ndarray) -> Neuron:
         return replace(neuron, drive=per_channel(constant + spread_bias(neuron.drive)))
     if isinstance(neuron, LIF | LI):
         return replace(neuron, bias=per_channel(constant + spread_bias(neuron.bias)))
-    raise ConversionError(f"a {type(neuron).__name__} takes no bias")
+    raise ConversionError(f"{type(neuron).__name__} takes no bias")
 
 
 def spread_bias(bias: np.ndarray | None) -> np.ndarray | float:

@@ -29,7 +29,7 @@ def read_nir(path: str | Path) -> nir.NIRGraph:
     try:
         with h5py.File(path, "r") as file:
             content = tree(file["node"])
-    except (OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ConversionError(f"{path}: damaged or no NIR file ({error})") from None
     try:
         graph = node(content, "the graph")
@@ -60,10 +60,10 @@ def tree(group: h5py.Group) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, item in group.items():
         if isinstance(item, h5py.Group):
-            found[key] = tree(item)
-        else:
+            found[text(key)] = tree(item)
+        elif isinstance(item, h5py.Dataset) and item.dtype.kind in "biufSO":
             value = item[()]
-            found[key] = text(value) if isinstance(value, bytes) else value
+            found[text(key)] = text(value) if isinstance(value, bytes) else value
     return found
 
 

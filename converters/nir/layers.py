@@ -86,7 +86,10 @@ def _(node: nir.Linear | nir.Affine, dims: Dims) -> Layer:
     if weight.ndim != 2:
         raise ConversionError(f"weight {weight.shape}; expected [O, I]")
     if dims != weight.shape[1:]:
-        raise ConversionError(f"weight {weight.shape} takes ({weight.shape[1]},), it gets {dims}")
+        raise ConversionError(
+            f"weight {weight.shape} takes ({weight.shape[1]},), it gets {dims}; flatten before it, "
+            "and export the network without batch axes"
+        )
     bias = array(node.bias).reshape(-1) if isinstance(node, nir.Affine) else None
     return Layer(Linear(weight), weight.shape[:1], biased(bias, len(weight)))
 
@@ -172,8 +175,15 @@ def _(node: Extension, dims: Dims) -> Layer:
 
 
 def array(value: Any) -> np.ndarray:
-    """A parameter in double precision."""
-    return np.array(value, dtype=np.float64)
+    """A parameter in double precision.
+
+    Raises:
+        ConversionError: no numbers.
+    """
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConversionError(f"a {type(value).__name__} where numbers are expected") from None
 
 
 def spread(value: Any, dims: Dims, name: str) -> np.ndarray:
@@ -204,7 +214,7 @@ def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:
 
 def pair(value: Any, axes: int, missing: int) -> Pair:
     """One number for all axes, or one an axis; ``missing`` stands for the rows of a Conv1d."""
-    numbers = np.array(value).reshape(-1).tolist()
+    numbers = array(value).reshape(-1).tolist()
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes:
         raise ConversionError(f"{numbers} for {axes} axes of a convolution or a pooling")

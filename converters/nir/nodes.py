@@ -92,4 +92,4 @@ def loaded(value: Any) -> Any:
 
 def text(value: Any) -> str:
     """A string from HDF5, which gives bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -115,5 +115,7 @@ def observed(wiring: Wiring, name: str) -> str:
     """What an output reads: a population, also behind a Flatten, or else a layer as it is."""
     if name in wiring.cells:
         return name
+    if name == wiring.flat.input:
+        raise NodeError(f"{name}: the Input node feeds an Output node, with nothing in between")
     population = wiring.behind(name).population()
     return population if population in wiring.cells else name
