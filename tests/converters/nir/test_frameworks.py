@@ -15,6 +15,7 @@ import torch
 
 from neurobip.converters.graph import Graph
 from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.lava.verify import verify
 from neurobip.converters.neurons import LI
 from neurobip.converters.nir import from_nir, from_norse, read_nir
 from neurobip.converters.nir.norse import standard
@@ -76,6 +77,15 @@ def test_every_graph_runs_in_integers(name: str) -> None:
         rates, wanted = found.mean((0, 1)), z.double().mean((0, 1))
         # Membranes that meet their threshold exactly are decided by the rounding.
         assert (rates - wanted).abs().mean() < (0.15 if name.endswith("at_threshold") else 0.05)
+
+
+@pytest.mark.parametrize("name", ["snntorch_rleaky", "spikingjelly_if_conv", "norse_lif"])
+def test_lava_runs_them_as_our_integers(name: str) -> None:
+    graph = convert(name)
+    x, _ = recorded(name, graph)
+    found = verify(quantize(graph), x[:15, :1])
+    assert found.mismatches == 0
+    assert all(layer.spikes for layer in found.layers)
 
 
 def test_names_layers_and_plain_numbers() -> None:

@@ -208,7 +208,7 @@ def check(graph: Graph, draft: Draft, x: np.ndarray, wanted: list[dict]) -> None
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     seed=st.integers(0, 2**32 - 1),
