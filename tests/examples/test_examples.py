@@ -10,7 +10,12 @@ import pytest
 from neurobip.converters.lava.install import installed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TESTED = {"train_nmnist.py", "retina_on_recording.py", "convert_and_verify.py"}
+TESTED = {
+    "train_nmnist.py",
+    "retina_on_recording.py",
+    "convert_and_verify.py",
+    "learn_on_chip.py",
+}
 
 
 def run(name: str, *words: str, cwd: Path) -> str:
@@ -51,3 +56,11 @@ def test_retina_on_a_real_recording(real_davis, tmp_path):
 def test_convert_and_verify(tmp_path):
     out = run("convert_and_verify.py", "--attention", "masked", "--samples", "1", cwd=tmp_path)
     assert "0 mismatches in 1 samples" in out
+
+
+@pytest.mark.skipif(None in installed().values(), reason="Lava is not installed")
+def test_learn_on_chip(tmp_path):
+    words = "--samples 120 --epochs 1 --lessons 8 --whole 1".split()
+    out = run("learn_on_chip.py", *words, cwd=tmp_path)
+    assert "8 samples, 2 of them new" in out
+    assert "1 samples: 0 weights differ from the simulator's" in out

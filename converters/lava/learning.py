@@ -1,0 +1,177 @@
+"""Learning in Lava: a network goes on learning where it runs, sample by sample and step by step.
+
+In ``floating_pt`` the weights change as :class:`neurobip.learning.onchip.OnChipRule` changes them;
+in ``fixed_pt`` they are 8-bit integers, see :mod:`neurobip.converters.lava.learning_integer`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from neurobip.converters.file import save
+from neurobip.converters.graph import Graph, Population
+from neurobip.converters.lava.launch import Progress, supervise
+from neurobip.converters.lava.learning_plan import Plan, plan, plastic_connection
+from neurobip.converters.lava.learning_rule import ThreeFactor
+from neurobip.converters.neurons import LI, Input
+from neurobip.converters.quantized import QuantizedGraph
+from neurobip.errors import ConversionError
+
+COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.learning_run")
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What came of it.
+
+    Attributes:
+        network: the network with the weights that it has learned.
+        weights: they alone, by projection, in the shape of the synapse's weight.
+        history: weights after every sample or step, by projection ``[records, ...]``. Changes
+            arrive ``delay`` steps late, so that the last ones of a sample are in the next record.
+        delay: those steps, by projection.
+        outputs: every population as :func:`~neurobip.converters.lava.launch.simulate` returns it.
+    """
+
+    network: QuantizedGraph | Graph
+    weights: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+    delay: dict[str, int]
+    outputs: dict[str, np.ndarray]
+
+
+def learn(
+    network: QuantizedGraph | Graph,
+    frames: np.ndarray,
+    labels: np.ndarray,
+    projections: Iterable[str],
+    rule: ThreeFactor,
+    *,
+    every_step: bool = False,
+    timeout: float = 120.0,
+    on_step: Progress | None = None,
+) -> Learned:
+    """Run samples through a network in Lava, which learns from them.
+
+    Args:
+        network: a float graph learns in ``floating_pt``, a quantized one in ``fixed_pt``.
+        frames: event counts, see :func:`~neurobip.converters.lava.launch.simulate`.
+        labels: a class for each sample, -1 where it only answers.
+        projections: names of populations whose incoming weights learn, such as ``readouts.2``.
+        every_step: record the weights after every step rather than every sample.
+
+    Shape:
+        frames ``[T, B, C, H, W]``, labels ``[B]``.
+
+    Raises:
+        ConversionError: a projection cannot learn, the frames or labels do not fit, or Lava failed;
+            the message names the population.
+    """
+    work = plan(network, projections, rule)
+    labels = np.asarray(labels)
+    check(work, frames, labels)
+    steps, samples = frames.shape[:2]
+    stride = 1 if every_step else steps
+    names = {name: i for name, i in work.plastic}
+    with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as place:
+        folder = Path(place)
+        save(network, folder / "network.npz")
+        np.save(folder / "frames.npy", frames.swapaxes(0, 1))
+        np.save(folder / "labels.npy", labels)
+        lesson = {"projections": list(names), "rule": asdict(rule), "stride": stride}
+        (folder / "lesson.json").write_text(json.dumps(lesson))
+        total = steps * samples + work.longest
+        supervise([*COMMAND, place], folder, work.graph, total, timeout, on_step)
+        outputs = {
+            population.name: recorded(folder / f"{slot}.npy", work, population.name, frames)
+            for slot, population in enumerate(work.graph.populations)
+        }
+        weights, history = {}, {}
+        for name, i in names.items():
+            synapse: Any = work.graph[name].inputs[i].synapse
+            rows = np.load(folder / f"{name}-{i}.weights.npy").reshape(-1, *synapse.weight.shape)
+            weights[name], history[name] = rows[-1], rows[:-1]
+    delay = {name: work.delay(name) for name in names}
+    return Learned(with_weights(network, weights), weights, history, delay, outputs)
+
+
+def readout_alone(network: QuantizedGraph, projection: str) -> QuantizedGraph:
+    """A readout behind an input that sends the spikes of its source.
+
+    It learns as it does in the whole network, whose other parts can have answered before.
+
+    Raises:
+        ConversionError: no such projection, or one that hears more than one population of spikes.
+    """
+    i = plastic_connection(network.graph, projection)
+    population = network.graph[projection]
+    (source,) = population.inputs[i].sources
+    if len(population.inputs) > 1 or not isinstance(population.neuron, LI):
+        raise ConversionError(f"{projection}: expected a readout with one connection into it")
+    spikes = Population(source, network.graph[source].shape, Input(1))
+    graph = Graph((spikes, population), (projection,))
+    layers = tuple(layer for layer in network.layers if layer.name == projection)
+    units = {projection: network.unit(projection)}
+    return QuantizedGraph(graph, units, layers)
+
+
+def check(work: Plan, frames: np.ndarray, labels: np.ndarray) -> None:
+    """Check that frames and labels fit the network.
+
+    Raises:
+        ConversionError: they do not.
+    """
+    shape = work.graph.input.shape
+    if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
+        raise ConversionError(
+            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
+            "T and B at least 1"
+        )
+    classes = min((readout.size for readout in work.readouts()), default=0)
+    whole = np.issubdtype(labels.dtype, np.integer)
+    if labels.shape != frames.shape[1:2] or not whole or not (
+        -1 <= labels.min() and labels.max() < classes
+    ):  # fmt: skip
+        raise ConversionError(
+            f"labels of shape {labels.shape} and type {labels.dtype}; expected one a sample, "
+            f"[{frames.shape[1]}], whole numbers from -1 (no label) to {classes - 1}"
+        )
+    if not 0 <= work.rule.skip < len(frames):
+        raise ConversionError(
+            f"skip = {work.rule.skip} of {len(frames)} steps; expected one step to learn from"
+        )
+
+
+def recorded(file: Path, work: Plan, name: str, frames: np.ndarray) -> np.ndarray:
+    """The output of a population by sample."""
+    steps, samples = frames.shape[:2]
+    first = work.timing.latency[name]
+    rows = np.load(file, mmap_mode="r")[first : first + steps * samples]
+    by_sample = rows.reshape(samples, steps, *work.graph[name].shape)
+    return np.array(by_sample.swapaxes(0, 1))
+
+
+def with_weights(
+    network: QuantizedGraph | Graph, weights: dict[str, np.ndarray]
+) -> QuantizedGraph | Graph:
+    """A network with other weights in the named projections, each of the shape that it had."""
+    graph = network.graph if isinstance(network, QuantizedGraph) else network
+    populations = []
+    for population in graph.populations:
+        if population.name in weights:
+            i = plastic_connection(graph, population.name)
+            inputs, synapse = list(population.inputs), cast(Any, population.inputs[i].synapse)
+            learned = replace(synapse, weight=weights[population.name])
+            inputs[i] = replace(inputs[i], synapse=learned)
+            population = replace(population, inputs=tuple(inputs))
+        populations.append(population)
+    graph = Graph(tuple(populations), graph.outputs)
+    return replace(network, graph=graph) if isinstance(network, QuantizedGraph) else graph
