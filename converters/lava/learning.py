@@ -19,8 +19,9 @@ import numpy as np
 from neurobip.converters.file import save
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.lava.launch import Progress, supervise
-from neurobip.converters.lava.learning_plan import Plan, plan, plastic_connection
+from neurobip.converters.lava.learning_plan import Plan, plan
 from neurobip.converters.lava.learning_rule import ThreeFactor
+from neurobip.converters.lava.learning_ways import plastic_connection
 from neurobip.converters.neurons import LI, Input
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.errors import ConversionError

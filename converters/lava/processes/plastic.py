@@ -72,7 +72,9 @@ class PlasticSynapses(LearningConnectionProcess):
     go on. They are written to ``file``, an .npy array ``[rows, weights]``: to its last row at every
     step, to the others after every ``stride`` steps.
 
-    Where a weight is shared, a chip runs the places through one core one after the other.
+    What a chip would do otherwise: it holds the trace beside the weights, so that spikes reach both
+    at once and the trace runs ``lag`` steps ahead of the error; and where places share a weight,
+    they have to pass through one core one after the other.
     """
 
     def __init__(
