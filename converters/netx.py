@@ -1,10 +1,11 @@
 """Export to the HDF5 that ``lava.lib.dl.netx.hdf5.Network`` of lava-dl 0.6 reads.
 
 The file says nothing of how it is run, which is told to ``Network``: ``input_message_bits`` are
-:func:`message_bits`; ``reset_interval=T`` and ``reset_offset=1`` let samples of ``T`` steps follow each
-other. Frames come flat in (C, H, W) order where the first layer is dense, and as (W, H, C) where it
-is a convolution. Layer ``i``, from 1, answers ``i`` steps late. A readout is the membrane ``v`` of the
-last layer's neurons, which never fire. :mod:`neurobip.converters.lava.netx` does all of this.
+:func:`message_bits`; ``reset_interval=T`` and ``reset_offset=1`` let samples of ``T`` steps follow
+each other. Frames come flat in (C, H, W) order where the first layer is dense, and as (W, H, C)
+where it is a convolution. Layer ``i``, from 1, answers ``i`` steps late. A readout is the membrane
+``v`` of the last layer's neurons, which never fire. :mod:`neurobip.converters.lava.netx` does all
+of this.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs a netx file in Lava: ``python -m neurobip.converters.lava.netx FILE FOLDER``.
 
-``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. What layer ``i`` sends, from
-1, goes to ``FOLDER/i.npy``, ``[samples, T, size]`` in (C, H, W) order without the ``i`` steps by
-which it answers late, and the membranes of the last layer to ``FOLDER/v.npy`` likewise.
+``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. What layer ``i`` sends, the
+first being 1, goes to ``FOLDER/i.npy``, ``[samples, T, size]`` in (C, H, W) order without the ``i``
+steps by which it answers late, and the membranes of the last layer to ``FOLDER/v.npy`` likewise.
 
 Importing this lets ``lava.lib.dl.netx`` be imported and run with a numpy and a torch of today. Like
 :mod:`neurobip.converters.lava.run` it runs in a process of its own, since Lava forks.

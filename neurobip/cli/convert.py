@@ -1,4 +1,4 @@
-"""``neurobip convert``, ``neurobip verify`` and ``neurobip install-lava``."""
+"""``neurobip convert`` and ``neurobip install-lava``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from neurobip.cli.evaluate import RunArgument
 from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption, SetOption
 
@@ -18,78 +17,95 @@ class Target(StrEnum):
 
     lava = "lava"
     integer = "integer"
+    netx = "netx"
+    nir = "nir"
+
+
+class Dialect(StrEnum):
+    """How a NIR file is meant, by who wrote it."""
+
+    nir = "nir"
+    norse = "norse"
+    spikingjelly = "spikingjelly"
+
+
+SourceArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN|GRAPH.nir", help="Folder of a run, or a network in NIR.",
+                   show_default=False),
+]  # fmt: skip
+BitsOption = Annotated[
+    int | None,
+    typer.Option("--weight-bits", min=2, max=8, show_default="as trained, or 8",
+                 help="Bits of the weights that learned, and of all in a NIR file."),
+]  # fmt: skip
+CalibrateOption = Annotated[
+    int,
+    typer.Option(min=0, help="Training samples whose peaks set the scales; 0: any input fits."),
+]
+DtOption = Annotated[
+    float | None,
+    typer.Option(show_default="what the file says", help="Seconds of a time step in NIR."),
+]
+DialectOption = Annotated[Dialect, typer.Option(help="Who wrote the NIR file.")]
+LargestOption = Annotated[
+    int, typer.Option(min=1, max=255, help="Largest count of an input, if the NIR file is silent.")
+]
 
 
 def convert(
-    run: RunArgument,
-    to: Annotated[Target, typer.Option(help="Integers, or integers that Lava was built from.")],
-    out: Annotated[Path, typer.Option(help="File to write, safetensors.")],
-    json: JsonOption = False,
-) -> None:
-    """Convert a run to integers; for Lava, build its processes first, as a check.
-
-    The file is the same for both, and "python -m neurobip.converters.lava.run" takes it to Lava.
-    """
-    with reporting(json) as output:
-        from neurobip.checkpoint import load_run
-        from neurobip.cli.measures import build_lava, integers
-        from neurobip.cli.runs import one_thread
-        from neurobip.cli.tables import layers_table
-        from neurobip.converters.file import save
-
-        one_thread()
-        model, checkpoint = load_run(run)
-        _, quantized = integers(model)
-        document: dict[str, Any] = {
-            "run": str(run),
-            "to": to.value,
-            "file": str(out),
-            "layers": [
-                {
-                    "name": layer.name,
-                    "neurons": quantized.graph[layer.name].size,
-                    "threshold": layer.threshold,
-                    "largest_weight": layer.largest_weight,
-                    "weight_error": layer.weight_error,
-                    "largest_current": layer.largest_current,
-                }
-                for layer in quantized.layers
-            ],
-        }
-        if to is Target.lava:
-            output.say("building the Lava processes")
-            document["latency_steps"] = build_lava(quantized, checkpoint.config.data.steps)
-        save(quantized, out)
-        document["bytes"] = out.stat().st_size
-        output.emit(document, layers_table(document))
-
-
-def verify(
-    run: RunArgument,
-    samples: Annotated[int, typer.Option(min=1, help="Test samples to run through Lava.")] = 5,
+    source: SourceArgument,
+    to: Annotated[
+        Target,
+        typer.Option(help="A folder that runs in Lava; one file of integers; lava-dl's netx; NIR."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder (lava) or file to write.")],
+    weight_bits: BitsOption = None,
+    calibrate: CalibrateOption = 0,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=0, show_default="2 of a run",
+                     help="Test samples to count overflow on, and to go with a Lava folder."),
+    ] = None,
+    dt: DtOption = None,
+    dialect: DialectOption = Dialect.nir,
+    largest: LargestOption = 255,
     set_: SetOption = None,
-    timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds without progress after which Lava is stopped.")
-    ] = 120.0,
     json: JsonOption = False,
-) -> int:
-    """Run test samples through Lava and the integer network and compare every spike.
+) -> None:  # fmt: skip
+    """Take a network to Lava, integers, netx or NIR, and tell what that did to every layer."""
+    with reporting(json) as say:
+        from neurobip.cli import conversion
+        from neurobip.cli.sources import NIR, open_nir, open_trained, refuse
+        from neurobip.cli.tables import conversion_text
 
-    Ends with exit code 1 where any output of any layer differs at any time step.
-    """
-    with reporting(json) as out:
-        from neurobip.cli.measures import integers, lava_check
-        from neurobip.cli.runs import open_run
-        from neurobip.cli.tables import verify_text
-
-        opened = open_run(run, set_ or (), out)
-        _, quantized = integers(opened.model)
-        document = {
-            "run": str(run),
-            **lava_check(quantized, opened.data, samples, out, timeout=timeout),
-        }
-        out.emit(document, verify_text(document))
-        return 1 if document["mismatches"] else 0
+        only: dict[str, object]
+        count = 2 if samples is None else samples
+        if to is Target.nir:
+            only = {"--weight-bits": weight_bits, "--calibrate": calibrate, "--samples": samples}
+            refuse("--to nir", "writes the network as it is before rounding", only)
+            count = 0
+        conversion.check_out(out, to.value)
+        if source.suffix == NIR:
+            only = {"--calibrate": calibrate, "--samples": samples, "--set": set_}
+            refuse(str(source), "comes without recordings", only)
+            opened = open_nir(source, weight_bits, dt, dialect, largest, say)
+        else:
+            if to is not Target.nir:
+                refuse(str(source), "is a run, whose time steps have a length", {"--dt": dt})
+            recordings = bool(count or calibrate)
+            opened = open_trained(source, weight_bits, set_ or (), recordings, say)
+        document: dict[str, Any] = {"source": str(source), "to": to.value, "out": str(out)}
+        match to:
+            case Target.nir:
+                document |= conversion.to_nir_file(opened, out, dt)
+            case Target.integer:
+                document |= conversion.to_integers(opened, out, calibrate, count, say)
+            case Target.netx:
+                document |= conversion.to_netx(opened, out, calibrate, count, say)
+            case Target.lava:
+                document |= conversion.to_lava(opened, out, calibrate, count, say)
+        say.emit(document, conversion_text(document))
 
 
 def install_lava(json: JsonOption = False) -> None:

@@ -30,6 +30,8 @@ def demo(
     with reporting(json) as output:
         from importlib.resources import files
 
+        import torch
+
         from neurobip.config import load_config
 
         config = load_config(str(files("neurobip") / "demo.yaml"), set_ or ())
@@ -65,7 +67,8 @@ def demo(
         output.say("evaluating the integer network")
         metrics["integer"] = integer_accuracy(quantized, data.part("test"))
         metrics["energy"] = energy_of(run, 64, energy_table("45nm-int8"), output)
-        metrics["lava"] = lava_check(quantized, data, samples, output)
+        frames = torch.cat([frames for frames, _ in data.part("test", samples)], dim=1)
+        metrics["lava"] = lava_check(quantized, frames, output)
         metrics["seconds"] = round(time.perf_counter() - began, 3)
         write_metrics(out, metrics)
         report = out / "report.html"

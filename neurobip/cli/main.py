@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from neurobip.cli import convert, data, demo, evaluate, train
+from neurobip.cli import convert, data, demo, evaluate, train, verify
 from neurobip.errors import NeurobipError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("energy")(evaluate.energy)
 app.command("convert")(convert.convert)
-app.command("verify")(convert.verify)
+app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data")
 app.command("install-lava")(convert.install_lava)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from neurobip.cli.output import Output
-from neurobip.cli.runs import Batches, Data, Run
+from neurobip.cli.runs import Batches, Run
 from neurobip.converters.graph import Graph
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.install import installed
@@ -99,30 +99,19 @@ def require_lava() -> None:
         raise ConversionError(f"{', '.join(missing)}: not installed; run 'neurobip install-lava'")
 
 
-def build_lava(quantized: QuantizedGraph, steps: int) -> int:
-    """Build every Lava process of a network, without running it; returns its latency in steps.
-
-    Raises:
-        ConversionError: Lava is missing, or the network cannot be built.
-    """
-    from neurobip.converters.lava.lowering import LavaNetwork
-
-    silence = np.zeros((steps, quantized.graph.input.size), dtype=np.int32)
-    return LavaNetwork(quantized.graph, silence, steps).timing.longest
-
-
 def lava_check(
-    quantized: QuantizedGraph, data: Data, samples: int, out: Output, *, timeout: float = 120.0
+    quantized: QuantizedGraph, frames: Tensor, out: Output, *, timeout: float = 120.0
 ) -> dict[str, Any]:
-    """Test samples through Lava and through the integer network, compared layer by layer.
+    """Samples through Lava and through the integer network, compared layer by layer.
+
+    Shape:
+        frames ``[T, B, C, H, W]``.
 
     Raises:
         ConversionError: Lava is missing or failed.
     """
-    samples = min(samples, len(data.split.test))
-    frames = torch.cat([frames for frames, _ in data.part("test", samples)], dim=1)
     began = time.perf_counter()
-    out.say(f"running {samples} samples through Lava")
+    out.say(f"running {frames.shape[1]} samples through Lava")
     with out.progress("Lava") as advance:
         result = verify(quantized, frames, timeout=timeout, on_step=advance)
     return {

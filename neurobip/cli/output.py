@@ -22,6 +22,9 @@ from rich.progress import (
 
 Advance = Callable[[int, int], None]
 
+WIDTH = 100
+"""Columns of text where stdout is no terminal."""
+
 
 class Output:
     """The two channels of one command.
@@ -44,7 +47,9 @@ class Output:
             json.dump(document, self.stdout, indent=2, allow_nan=False)
             self.stdout.write("\n")
         else:
-            Console(file=self.stdout, highlight=False).print(text)
+            # A file has no width; one that rich makes up would squeeze the tables.
+            wide = None if self.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+            Console(file=self.stdout, highlight=False, width=wide).print(text)
         self.stdout.flush()
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -17,9 +17,11 @@ CONTROLS = {
 }
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Group:
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Iterable[object]], gap: int = 2
+) -> Group:
     """A plain table below its title; all columns but the first are numbers, to the right."""
-    made = Table(box=None, padding=(0, 2, 0, 0), show_header=any(columns))
+    made = Table(box=None, padding=(0, gap, 0, 0), show_header=any(columns))
     for i, name in enumerate(columns):
         made.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
     for row in rows:
@@ -73,28 +75,85 @@ def energy_text(document: Mapping[str, Any]) -> Group:
     )
 
 
-def layers_table(document: Mapping[str, Any]) -> Group:
-    """What quantization made of every layer."""
+def conversion_text(document: Mapping[str, Any]) -> Group:
+    """What a conversion wrote, and what it did to every layer."""
+    size = document["bytes"]
+    told = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+    title = f"{document['source']} to {document['to']}: {document['out']} ({told})"
+    if document["to"] == "nir":
+        return nir_table(document, title)
+    samples = document["samples"]
     rows = [
         (
             layer["name"],
             layer["neurons"],
+            layer["weight_bits"],
+            f"{layer['scale']:.4g}",
             layer["threshold"] or "",
-            layer["largest_weight"],
-            f"{100 * layer['weight_error']:.2f} %",
-            layer["largest_current"],
+            " ".join(map(str, layer["exponents"])),
+            percent(layer["weight_error"]),
+            percent(layer["clipped"]),
+            f"{100 * layer['largest_current'] / layer['capacity']:.0f} %",
+            *([percent(layer["overflow"])] if samples else []),
+            "" if layer["latency_steps"] is None else layer["latency_steps"],
+            layer["delay_steps"] or "",
         )
         for layer in document["layers"]
     ]
-    columns = ("layer", "neurons", "threshold", "max weight", "error", "max current")
-    title = f"{document['file']}: {document['bytes'] / 2**20:.2f} MiB"
-    notes = []
-    if "latency_steps" in document:
-        notes = [
+    over = ["overflow"] if samples else []
+    columns = ("layer", "neurons", "bits", "scale", "threshold", "exp", "error", "clipped",
+               "current", *over, "late", "wait")  # fmt: skip
+    return Group(table(title, columns, rows, gap=1), "", *legend(document), *told_of(document))
+
+
+def legend(document: Mapping[str, Any]) -> list[str]:
+    """What the columns of a conversion mean."""
+    lines = [
+        "scale: integer steps for a current of 1; exp: powers of two on the weights, by connection",
+        "error, clipped: of the weights; current: the largest that any input makes, of what fits",
+    ]
+    if document["samples"]:
+        lines.append(
+            f"overflow: states at the end of their 24 bits, on {document['samples']} test samples"
+        )
+    if document["latency_steps"] is not None:
+        lines.append("late: steps after the input in Lava; wait: delay that evens out its paths")
+    return [*lines, f"counts of events above {document['largest_count']} saturate"]
+
+
+def told_of(document: Mapping[str, Any]) -> list[str]:
+    """What one has to know to use what was written."""
+    out = document["out"]
+    if document["no_lava"]:
+        return ["", f"this network does not run in Lava: {document['no_lava']}"]
+    if document["to"] == "lava":
+        check = f"python {out}/run.py {out}/frames.npy --check {out}/expected.npz"
+        return ["", check if document["samples"] else f"how to run it: {out}/README.md"]
+    if document["to"] == "netx":
+        bits = document["input_message_bits"]
+        return [
             "",
-            f"Lava processes built; the answer comes {document['latency_steps']} steps late",
+            f"Network({out!r}, input_message_bits={bits}, reset_interval=T, reset_offset=1)",
         ]
-    return Group(table(title, columns, rows), *notes)
+    return []
+
+
+def nir_table(document: Mapping[str, Any], title: str) -> Group:
+    """The nodes of a NIR file."""
+    own = document["extensions"]
+    rows = [*document["nodes"].items(), *((f"neurobip.{name}", n) for name, n in own.items())]
+    note = "standard nodes alone: any reader of NIR takes it"
+    if own:
+        note = "nodes that NIR lacks are extensions, which neurobip reads"
+    step = f"a time step is {document['dt']:g} s"
+    return Group(table(title, ("node", "number"), rows), "", note, step)
+
+
+def percent(share: float) -> str:
+    """A share, with what is not quite nothing told apart from nothing."""
+    if not share:
+        return "0"
+    return "<0.01 %" if share < 1e-4 else f"{100 * share:.2f} %"
 
 
 def verify_rows(document: Mapping[str, Any]) -> list[tuple[object, ...]]:
@@ -109,7 +168,18 @@ def verify_text(document: Mapping[str, Any]) -> Group:
     """The Lava check by layer, and its verdict."""
     samples, steps = document["samples"], document["steps"]
     title = f"Lava against the integer network: {samples} samples of {steps} steps"
-    rows = verify_rows(document)
+    rows = [
+        (
+            layer["name"],
+            layer["neurons"],
+            layer["spikes"],
+            layer["mismatches"],
+            "" if layer["first_step"] is None else layer["first_step"],
+            layer["overflows"],
+        )
+        for layer in document["layers"]
+    ]
+    columns = ("layer", "neurons", "outputs", "mismatches", "first step", "overflows")
     first = [layer for layer in document["layers"] if layer["mismatches"]]
     verdict = "0 mismatches: every layer agrees at every step"
     if first:
@@ -117,7 +187,7 @@ def verify_text(document: Mapping[str, Any]) -> Group:
             f"{document['mismatches']} mismatches, the first in {first[0]['name']} "
             f"at step {first[0]['first_step']}"
         )
-    return Group(table(title, ("layer", "neurons", "outputs", "mismatches"), rows), "", verdict)
+    return Group(table(title, columns, rows), "", verdict)
 
 
 def demo_text(document: Mapping[str, Any]) -> Group:

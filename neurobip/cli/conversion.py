@@ -1,0 +1,158 @@
+"""What a conversion made of every layer, and what each target writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from neurobip.cli.output import Output
+from neurobip.cli.sources import Source
+from neurobip.converters.calibration import overflow
+from neurobip.converters.file import save
+from neurobip.converters.lava.install import installed
+from neurobip.converters.lava.schedule import Schedule, schedule
+from neurobip.converters.netx import message_bits, write_netx
+from neurobip.converters.netx_fit import fit
+from neurobip.converters.nir import to_nir, write_nir
+from neurobip.converters.nir.nodes import Extension
+from neurobip.converters.package import check_free, write_package
+from neurobip.converters.quantized import QuantizedGraph
+from neurobip.errors import ConversionError
+
+Document = dict[str, Any]
+
+
+def check_out(out: Path, target: str) -> None:
+    """Check that something can be written there, before an hour of work rather than after it.
+
+    Raises:
+        ConversionError: a folder where a file is to be, a file or somebody's folder where a Lava
+            folder is to be.
+    """
+    if target == "lava":
+        check_free(out)
+    elif out.is_dir():
+        raise ConversionError(f"--out {out}: is a folder; name a file")
+
+
+def some(source: Source, samples: int) -> Tensor | None:
+    """Test samples, None where there are no recordings or none are wanted."""
+    return source.frames(samples) if samples and source.data is not None else None
+
+
+def to_integers(source: Source, out: Path, calibrate: int, samples: int, say: Output) -> Document:
+    """Write the quantized graph as one file."""
+    quantized = source.quantized(calibrate, say)
+    document = report(quantized, some(source, samples))
+    save(quantized, out)
+    return document | {"bytes": out.stat().st_size}
+
+
+def to_lava(source: Source, out: Path, calibrate: int, samples: int, say: Output) -> Document:
+    """Write the quantized graph as a folder that runs in Lava by itself.
+
+    Raises:
+        ConversionError: Lava cannot hold the network; nothing is written.
+    """
+    quantized = source.quantized(calibrate, say)
+    schedule(quantized.graph)
+    built = None not in installed().values()
+    if built:
+        say.say("building the Lava processes")
+        build_lava(quantized)
+    else:
+        say.say("Lava is not installed here, so that its processes are built where the folder runs")
+    frames = some(source, samples)
+    document = report(quantized, frames)
+    files = write_package(quantized, out, frames)
+    size = sum((out / name).stat().st_size for name in files)
+    return document | {"bytes": size, "files": files, "built": built}
+
+
+def to_netx(source: Source, out: Path, calibrate: int, samples: int, say: Output) -> Document:
+    """Write the HDF5 that ``lava.lib.dl.netx`` reads.
+
+    Raises:
+        ConversionError: netx cannot hold the network; nothing is written.
+    """
+    quantized = fit(source.quantized(calibrate, say))
+    document = report(quantized, some(source, samples))
+    write_netx(quantized, out)
+    bits = message_bits(quantized.graph)
+    return document | {"bytes": out.stat().st_size, "input_message_bits": bits}
+
+
+def to_nir_file(source: Source, out: Path, dt: float | None) -> Document:
+    """Write the network, as it is before rounding, in NIR."""
+    seconds = source.dt if dt is None else dt
+    graph = to_nir(source.graph, seconds)
+    write_nir(graph, out)
+    own = {name: n.node for name, n in graph.nodes.items() if isinstance(n, Extension)}
+    standard = (type(n).__name__ for name, n in graph.nodes.items() if name not in own)
+    return {
+        "dt": seconds,
+        "nodes": dict(sorted(Counter(standard).items())),
+        "extensions": dict(sorted(Counter(type(n).__name__ for n in own.values()).items())),
+        "bytes": out.stat().st_size,
+    }
+
+
+def report(quantized: QuantizedGraph, frames: Tensor | None) -> Document:
+    """What rounding did to every layer, and what its states do on some samples.
+
+    Shape:
+        frames ``[T, B, C, H, W]``.
+    """
+    overflows = {} if frames is None else overflow(quantized, [frames])
+    timing: Schedule | None = None
+    reason = None
+    try:
+        timing = schedule(quantized.graph)
+    except ConversionError as error:
+        reason = str(error)
+    layers = [
+        {
+            "name": layer.name,
+            "neurons": quantized.graph[layer.name].size,
+            "weight_bits": layer.weight_bits,
+            "scale": layer.scale,
+            "threshold": layer.threshold,
+            "exponents": list(layer.exponents),
+            "largest_weight": layer.largest_weight,
+            "weight_error": layer.weight_error,
+            "clipped": layer.clipped,
+            "largest_current": layer.largest_current,
+            "capacity": layer.capacity,
+            "overflow": overflows.get(layer.name),
+            "latency_steps": timing.latency[layer.name] if timing else None,
+            "delay_steps": waits(timing, layer.name) if timing else None,
+        }
+        for layer in quantized.layers
+    ]
+    return {
+        "samples": 0 if frames is None else frames.shape[1],
+        "largest_count": quantized.graph.input.neuron.largest,  # type: ignore[union-attr]
+        "latency_steps": timing.longest if timing else None,
+        "no_lava": reason,
+        "layers": layers,
+    }
+
+
+def waits(timing: Schedule, name: str) -> int:
+    """The longest delay in a connection into a population, with which Lava evens out its paths."""
+    return max((wait for (to, *_), wait in timing.delay.items() if to == name), default=0)
+
+
+def build_lava(quantized: QuantizedGraph) -> None:
+    """Build every Lava process of a network, without running it.
+
+    Raises:
+        ConversionError: Lava is missing, or the network cannot be built.
+    """
+    from neurobip.converters.lava.lowering import LavaNetwork
+
+    LavaNetwork(quantized.graph, np.zeros((1, quantized.graph.input.size), dtype=np.int32), 1)

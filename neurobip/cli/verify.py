@@ -1,0 +1,74 @@
+"""``neurobip verify``: Lava against the integer network, spike by spike."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neurobip.cli.convert import (
+    BitsOption,
+    CalibrateOption,
+    Dialect,
+    DialectOption,
+    DtOption,
+    LargestOption,
+    SourceArgument,
+)
+from neurobip.cli.output import reporting
+from neurobip.cli.train import JsonOption, SetOption
+
+
+def verify(
+    source: SourceArgument,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Test samples of a run, random ones for NIR.")
+    ] = 5,
+    weight_bits: BitsOption = None,
+    calibrate: CalibrateOption = 0,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, show_default="0.1",
+                     help="Share of inputs that are on at a step, for NIR."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, show_default="20", help="Time steps a sample, for NIR.")
+    ] = None,
+    dt: DtOption = None,
+    dialect: DialectOption = Dialect.nir,
+    largest: LargestOption = 255,
+    set_: SetOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds without progress after which Lava is stopped.")
+    ] = 120.0,
+    json: JsonOption = False,
+) -> int:  # fmt: skip
+    """Run samples through Lava and the integer network and compare every spike.
+
+    A run answers to test samples, a NIR file to random ones, the same every time. Ends with exit
+    code 1 where any output of any layer differs at any time step.
+    """
+    with reporting(json) as out:
+        from neurobip.cli.measures import lava_check, require_lava
+        from neurobip.cli.sources import NIR, noise, open_nir, open_trained, refuse
+        from neurobip.cli.tables import verify_text
+
+        require_lava()
+        only: dict[str, object]
+        if source.suffix == NIR:
+            only = {"--calibrate": calibrate, "--set": set_}
+            refuse(str(source), "comes without recordings", only)
+            opened = open_nir(source, weight_bits, dt, dialect, largest, out)
+            frames = noise(opened, samples, steps or 20, 0.1 if rate is None else rate)
+        else:
+            only = {"--rate": rate, "--steps": steps, "--dt": dt}
+            refuse(str(source), "is a run, which has recordings", only)
+            opened = open_trained(source, weight_bits, set_ or (), True, out)
+            frames = opened.frames(samples)
+        quantized = opened.quantized(calibrate, out)
+        document = {
+            "source": str(source),
+            **lava_check(quantized, frames, out, timeout=timeout),
+        }
+        out.emit(document, verify_text(document))
+        return 1 if document["mismatches"] else 0
