@@ -86,9 +86,9 @@ class LearningNetwork(LavaNetwork):
             name=f"{population.name}/{i}",
             **self.reset(latency + part.lag),
         )
-        self.wires.append((source, connection.delay, process.s_in, f"{population.name}/{i}"))
-        process.a_out.connect(self.populations[population.name].a_in)
-        self.populations[population.name].s_out_y1.connect(process.s_in_y1)
+        self.wire(source, connection.delay, process.s_in, f"{population.name}/{i}")
+        self.join(process.a_out, self.populations[population.name].a_in)
+        self.join(self.populations[population.name].s_out_y1, process.s_in_y1)
 
     def connect_labels(self, population: Population, labels: np.ndarray) -> None:
         """Tell a readout the labels, when the steps that they judge have reached it."""
@@ -102,7 +102,7 @@ class LearningNetwork(LavaNetwork):
                 data[label, begin + self.plan.rule.skip : begin + steps] = 1
         source = RingBuffer(data=data)
         source.name = f"{population.name}/labels"
-        source.s_out.connect(self.populations[population.name].a_third_factor_in)
+        self.join(source.s_out, self.populations[population.name].a_third_factor_in)
 
     def connect_feedback(self, way: Feedback) -> None:
         """Lead an error back through the transpose of a connection, as it was exported."""
@@ -122,8 +122,8 @@ class LearningNetwork(LavaNetwork):
             process = DelaySparse(delays=delays, max_delay=way.wait, **coding)
         else:
             process = Sparse(**coding)
-        self.populations[way.reader].s_out_y1.connect(process.s_in)
-        process.a_out.connect(self.populations[way.source].a_third_factor_in)
+        self.join(self.populations[way.reader].s_out_y1, process.s_in)
+        self.join(process.a_out, self.populations[way.source].a_third_factor_in)
 
 
 def weights_file(folder: Path, name: str, i: int) -> Path:

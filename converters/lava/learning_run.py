@@ -63,7 +63,7 @@ def run(folder: Path) -> None:
         lesson["stride"],
     )  # fmt: skip
     network.record(folder)
-    entry = network.populations[work.graph.input.name]
+    entry = network.assemble()
     entry.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
     )

@@ -25,6 +25,7 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
 from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.lava.hierarchy import Join, assemble
 from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
 from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
@@ -50,14 +51,14 @@ class LavaNetwork:
     Attributes:
         timing: latencies and delays.
         populations: the Lava process of each population, by name.
+        parts: after :meth:`assemble`, the processes that hold them: ``retina``, ``blocks.0`` …
     """
 
     def __init__(self, graph: Graph, frames: np.ndarray, steps_per_sample: int) -> None:
         self.graph, self.steps_per_sample = graph, steps_per_sample
         self.timing: Schedule = schedule(graph)
         self.populations: dict[str, Any] = {}
-        # Led only when all populations are there, since a loop leads back.
-        self.wires: list[tuple[str, int, Any, str]] = []
+        self.joins: list[Join] = []
         # The source repeats its data from the start; zeros keep it silent while the network
         # answers to the last steps.
         padded = np.zeros((frames.shape[1], len(frames) + self.timing.longest), frames.dtype)
@@ -71,10 +72,20 @@ class LavaNetwork:
                 )
             process.name = population.name
             self.populations[population.name] = process
+        # Only when all populations are there, since a loop leads back.
+        for population in graph.populations:
             for i, connection in enumerate(population.inputs):
                 self.connect(population, i, connection)
-        for source, delay, port, name in self.wires:
-            self.wire(source, delay, port, name)
+
+    def join(self, source: Any, target: Any) -> None:
+        """Connect two ports, when the network is assembled."""
+        self.joins.append((source, target))
+
+    def assemble(self) -> Any:
+        """Put all processes into parts as the model has them; returns the input process."""
+        entry = self.populations[self.graph.input.name]
+        self.parts = assemble(self.joins, self.populations, entry)
+        return entry
 
     def reset(self, latency: int) -> dict[str, Any]:
         """When a part that hears the input after ``latency`` steps starts afresh."""
@@ -99,8 +110,8 @@ class LavaNetwork:
             shape = self.graph[source].shape
             weights = matrix(connection.synapse, shape, connection.synapse.output((shape,)))
             process = self.sparse(widened(weights), population.name, i, source, name)
-        self.wires.append((source, connection.delay, process.s_in, name))
-        process.a_out.connect(target)
+        self.wire(source, connection.delay, process.s_in, name)
+        self.join(process.a_out, target)
 
     def wire(self, source: str, delay: int, port: Any, name: str) -> None:
         """Lead the spikes of a population to a connection; a declared delay ends with a sample."""
@@ -112,9 +123,9 @@ class LavaNetwork:
                 name=f"{name}/gate",
                 **self.reset(self.timing.latency[source]),
             )
-            spikes.connect(gate.s_in)
+            self.join(spikes, gate.s_in)
             spikes = gate.s_out
-        spikes.connect(port)
+        self.join(spikes, port)
 
     def sparse(self, weights: csr_matrix, name: str, i: int, source: str, label: str) -> Any:
         """A sparse connection process, with the delay that the schedule asks for."""
@@ -162,10 +173,10 @@ class LavaNetwork:
             if (population.name, i) in self.timing.relayed:
                 weights = matrix(Identity(1), population.shape, population.shape)
                 relay = self.sparse(widened(weights), population.name, i, source, label)
-                relay.a_out.connect(port)
+                self.join(relay.a_out, port)
                 port = relay.s_in
-            self.wires.append((source, connection.delay, port, label))
-        process.a_out.connect(self.populations[population.name].a_in)
+            self.wire(source, connection.delay, port, label)
+        self.join(process.a_out, self.populations[population.name].a_in)
 
     def record(self, folder: Path) -> None:
         """Attach a recorder to every population, into files that :mod:`.run` prepared."""
@@ -177,7 +188,7 @@ class LavaNetwork:
                 slot=slot,
                 name=f"{population.name}/recorder",
             )
-            self.populations[population.name].s_out.connect(recorder.a_in)
+            self.join(self.populations[population.name].s_out, recorder.a_in)
 
 
 def widened(weights: Any) -> Any:

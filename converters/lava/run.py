@@ -54,7 +54,7 @@ def run(file: Path, folder: Path) -> None:
         np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.dtype(kind), shape).flush()
     np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     network.record(folder)
-    entry = network.populations[graph.input.name]
+    entry = network.assemble()
     # Populations advance in lock step, so that short channels lose nothing and save memory.
     entry.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
