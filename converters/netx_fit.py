@@ -84,7 +84,8 @@ def fit_population(population: Population) -> Population:
         )
     neuron: Any = population.neuron
     if isinstance(neuron, LIF):
-        other = [name for name in ("drive", "drop", "refractory") if getattr(neuron, name)]
+        absent = {"drive": None, "drop": None, "refractory": 0}
+        other = [name for name, none in absent.items() if getattr(neuron, name) is not none]
         if other:
             raise ConversionError(f"has the plain LIF alone; this one has {', '.join(other)}")
     elif not isinstance(neuron, LI):
