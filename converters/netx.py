@@ -55,8 +55,7 @@ def layers(quantized: QuantizedGraph) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = [{"type": "input", "shape": graph.input.shape}]
     for source, population in chain(graph):
         with about(population):
-            if fit_population(population).inputs[0].exponent != population.inputs[0].exponent:
-                raise ConversionError("has no exponent on weights; fit() takes it off")
+            check_fitted(population)
             largest = quantized.layer(population.name).largest_current
             check_readout(population, largest)
             placed = entries[-1]["type"] != "dense"
@@ -77,6 +76,22 @@ def message_bits(graph: Graph) -> int:
     """
     source: Any = graph.input.neuron
     return int(source.largest).bit_length() if source.largest > 1 else 0
+
+
+def check_fitted(population: Population) -> None:
+    """Check that a population is what :func:`~neurobip.converters.netx_fit.fit` makes of it.
+
+    Raises:
+        ConversionError: continues "netx": what it does not have.
+    """
+    neuron: Any = population.neuron
+    fitted: Any = fit_population(population).neuron
+    if population.inputs[0].exponent:
+        raise ConversionError("has no exponent on weights; fit() takes it off")
+    if getattr(neuron, "fraction", SHIFT) != SHIFT:
+        raise ConversionError(f"reads membranes with {SHIFT} bits of fraction; fit() gives them")
+    if neuron.bias is not None and (neuron.bias != fitted.bias).any():
+        raise ConversionError("has biases of whole steps of a; fit() rounds them")
 
 
 def convolution(population: Population, largest: int) -> dict[str, Any]:
