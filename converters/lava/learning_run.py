@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,8 @@ from neurobip.converters.file import load
 from neurobip.converters.lava.learning_network import LearningNetwork, weights_file
 from neurobip.converters.lava.learning_plan import plan
 from neurobip.converters.lava.learning_rule import ThreeFactor
-from neurobip.converters.lava.run import leave, watch
+from neurobip.converters.lava.run import execute, leave
 from neurobip.converters.quantized import QuantizedGraph
-
-# isort: split
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
 
 
 def run(folder: Path) -> None:
@@ -63,17 +58,7 @@ def run(folder: Path) -> None:
         lesson["stride"],
     )  # fmt: skip
     network.record(folder)
-    entry = network.assemble()
-    entry.create_runtime(
-        run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
-    )
-    threading.Thread(target=watch, args=(entry.runtime,), daemon=True).start()
-    try:
-        entry.run(condition=RunSteps(num_steps=total))
-    except RuntimeError:
-        watch(entry.runtime)  # Says which process has failed.
-        raise
-    entry.stop()
+    execute(network, total, arithmetic)
 
 
 if __name__ == "__main__":

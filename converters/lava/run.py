@@ -54,13 +54,22 @@ def run(file: Path, folder: Path) -> None:
         np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.dtype(kind), shape).flush()
     np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
     network.record(folder)
+    execute(network, total, arithmetic)
+
+
+def execute(network: LavaNetwork, steps: int, arithmetic: str) -> None:
+    """Run a network to its end; where one of its processes fails, this one ends with its name."""
     entry = network.assemble()
     # Populations advance in lock step, so that short channels lose nothing and save memory.
     entry.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
     )
     threading.Thread(target=watch, args=(entry.runtime,), daemon=True).start()
-    entry.run(condition=RunSteps(num_steps=total))
+    try:
+        entry.run(condition=RunSteps(num_steps=steps))
+    except RuntimeError:
+        watch(entry.runtime)  # Lava says that something failed, and not what.
+        raise
     entry.stop()
 
 
