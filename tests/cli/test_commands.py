@@ -13,7 +13,6 @@ import pytest
 
 from neurobip.checkpoint import load_run
 from neurobip.config import load_config
-from neurobip.converters.file import load
 
 Command = Callable[..., Any]
 
@@ -79,41 +78,6 @@ def test_energy(small_run: Path, command: Command) -> None:
     assert found["total_pj"] == pytest.approx(sum(layer["pj"] for layer in found["layers"]))
     # Events bring a count each: no multiply in the first layer.
     assert found["layers"][0]["macs"] == 0 and found["layers"][0]["acs"] > 0
-
-
-@pytest.mark.parametrize("target", ["integer", "lava"])
-def test_convert(small_run: Path, command: Command, tmp_path: Path, target: str) -> None:
-    if target == "lava":
-        pytest.importorskip("lava.magma")
-    file = tmp_path / "network.npz"
-    found = command("convert", small_run, "--to", target, "--out", file)
-    assert found["bytes"] == file.stat().st_size
-    assert ("latency_steps" in found) == (target == "lava")
-    graph = load(file).graph
-    assert [layer["name"] for layer in found["layers"]] == [p.name for p in graph.populations[1:]]
-    assert all(0 <= layer["largest_weight"] <= 256 for layer in found["layers"])
-
-
-def test_verify(small_run: Path, command: Command) -> None:
-    pytest.importorskip("lava.magma")
-    found = command("verify", small_run, "--samples", 2)
-    assert found["samples"] == 2 and found["mismatches"] == 0
-    by_name = {layer["name"]: layer for layer in found["layers"]}
-    assert by_name["events"]["spikes"] > 0 and by_name["embed"]["spikes"] > 0
-    assert all(layer["mismatches"] == 0 for layer in found["layers"])
-
-
-def test_verify_tells_a_mismatch(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A network that differs in Lava must end in exit code 1: here, by a check that is made to."""
-    from neurobip.cli.main import run
-    from neurobip.converters.lava import verify as module
-
-    layers = (module.LayerCheck("embed", 7, 3, 2, 0),)
-    wrong = module.Verification(samples=1, steps=6, layers=layers)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neurobip.cli.measures.verify", lambda *_, **__: wrong)
-        assert run(["verify", str(small_run), "--samples", "1"]) == 1
-    assert "3 mismatches, the first in embed at step 2" in capsys.readouterr().out
 
 
 def test_data_list_and_info(command: Command, tmp_path: Path) -> None:

@@ -71,9 +71,12 @@ def test_no_such_run_or_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     fails(["nonsense"], capsys, "nonsense", "--help")
-    fails(["verify"], capsys, "RUN")
+    fails(["verify"], capsys, "RUN|GRAPH.nir")
     fails(["train", "x", "--bogus"], capsys, "--bogus")
     fails(["convert", "x", "--to", "fpga", "--out", "y"], capsys, "fpga", "lava")
+    fails(
+        ["convert", "x", "--to", "nir", "--out", "y", "--weight-bits", "9"], capsys, "--weight-bits"
+    )
     fails(["energy", "x", "--samples", "0"], capsys, "--samples")
     fails(["energy", "x", "--table", "abacus"], capsys, "abacus", "45nm-fp32")
     fails(["train", "x", "--resume", "--overwrite"], capsys, "choose one")
