@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -219,8 +220,9 @@ def test_verify_tells_a_mismatch(small_run: Path, capsys: pytest.CaptureFixture[
 def test_the_report_fits_a_hundred_columns(small_run: Path, tmp_path: Path) -> None:
     """Also where nobody says how wide the page is."""
     line = [sys.executable, "-m", "neurobip.cli", "convert", small_run, "--to", "integer"]
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
-        [*line, "--out", tmp_path / "n.npz"], capture_output=True, text=True, check=True
+        [*line, "--out", tmp_path / "n.npz"], capture_output=True, text=True, check=True, env=env
     )
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
