@@ -1,5 +1,6 @@
 # make setup   a virtual environment in .venv with everything, Lava included
 # make test    lint, types, tests
+# make fuzz    thousands of random graphs, integers against Lava
 # make demo    train, evaluate, check against Lava, write runs/demo/report.html
 
 VENV    := .venv
@@ -12,7 +13,7 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup test lint types demo bench clean
+.PHONY: setup test lint types demo bench fuzz clean
 
 setup: $(STAMP)
 
@@ -38,6 +39,10 @@ types: $(STAMP)
 
 test: lint types
 	$(BIN)/python -m pytest
+
+# Thousands of random graphs through the integer simulator and Lava; takes about an hour.
+fuzz: $(STAMP)
+	NEUROBIP_FUZZ=3000 $(BIN)/python -m pytest tests/converters/lava/test_fuzz.py
 
 demo: $(STAMP)
 	$(BIN)/neurobip demo
