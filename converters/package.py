@@ -134,7 +134,8 @@ def strays(folder: Path) -> list[str]:
 def replacing(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of ``folder`` when the block ends without error.
 
-    Until then it is a hidden one beside it, so that nothing half written carries the name.
+    Until then it is a hidden one beside it, so that nothing half written carries the name. A kill
+    between the last two steps leaves the old folder inside of the hidden one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
