@@ -11,7 +11,7 @@ from torch import Tensor
 from neurobip.converters.formats import SHIFT
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.integer import IntegerNetwork, decay, wrap
-from neurobip.converters.network import per_neuron
+from neurobip.converters.network import State, per_neuron
 from neurobip.converters.neurons import LIF
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.converters.reference import FloatNetwork
@@ -49,18 +49,30 @@ def observe(graph: Graph, batches: Iterable[Tensor]) -> dict[str, float]:
     return network.peaks
 
 
-class Wrapping(IntegerNetwork):
-    """An integer network that counts the synaptic currents of LIF that wrapped."""
+class Overflowing(IntegerNetwork):
+    """An integer network that counts its states that overflow.
+
+    Attributes:
+        overflows: by population, over all steps so far: states at either end of their 24 bits, as
+            :meth:`~neurobip.converters.integer.IntegerNetwork.saturated` has them, and the
+            synaptic currents of LIF that wrapped.
+    """
 
     def __init__(self, quantized: QuantizedGraph) -> None:
         super().__init__(quantized)
-        self.wrapped = dict.fromkeys((p.name for p in quantized.graph.populations[1:]), 0)
+        self.overflows = dict.fromkeys((p.name for p in quantized.graph.populations), 0)
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
+        """One time step: the output of every population by name, and the state."""
+        outputs, state = super().step(x, state)
+        for name, count in self.saturated(state).items():
+            self.overflows[name] += count
+        return outputs, state
 
     def neuron_step(
         self, population: Population, current: Tensor, state: Any
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
-        z, after = super().neuron_step(population, current, state)
         neuron = population.neuron
         if isinstance(neuron, LIF) and self.wraps(population):
             u = current.double() * 2**SHIFT
@@ -68,29 +80,21 @@ class Wrapping(IntegerNetwork):
                 u += decay(state[0].double(), per_neuron(neuron.decay_u) + 1)
             if neuron.drive is not None:
                 u += per_neuron(neuron.drive)
-            self.wrapped[population.name] += int((wrap(u) != u).sum())
-        return z, after
+            self.overflows[population.name] += int((wrap(u) != u).sum())
+        return super().neuron_step(population, current, state)
 
 
 def overflow(quantized: QuantizedGraph, batches: Iterable[Tensor]) -> dict[str, float]:
     """By population, how many of its states overflow, as a share of its neurons and time steps.
 
-    Counted are the states that stand at either end of their 24 bits, as
-    :meth:`~neurobip.converters.integer.IntegerNetwork.saturated` has them, and the synaptic
-    currents of LIF, which wrap instead.
-
     Shape:
         batches of frames ``[T, B, C, H, W]``.
     """
-    network = Wrapping(quantized)
-    counts = network.wrapped
-    steps = 0
+    network, steps = Overflowing(quantized), 0
     for frames in batches:
-        state = None
-        for x in frames:
-            _, state = network.step(x, state)
-            steps += len(x)
-            for name, count in network.saturated(state).items():
-                if name in counts:
-                    counts[name] += count
-    return {name: counts[name] / (steps * quantized.graph[name].size) for name in counts}
+        network.potentials(frames)
+        steps += frames.shape[0] * frames.shape[1]
+    return {
+        population.name: network.overflows[population.name] / (steps * population.size)
+        for population in quantized.graph.populations[1:]
+    }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.calibration import Overflowing
 from neurobip.converters.lava.launch import Progress, simulate
 from neurobip.converters.lower import to_graph
 from neurobip.converters.quantize import quantize
@@ -27,9 +27,9 @@ class LayerCheck:
         spikes: outputs of the integer simulator that are not 0.
         mismatches: outputs in which Lava differs, over all samples, steps and neurons.
         first_step: the earliest time step of a sample with a mismatch, None without one.
-        overflows: how many numbers of state stood at either end of their 24 bits, over all samples
-            and steps, as :meth:`~neurobip.converters.integer.IntegerNetwork.saturated` counts them.
-            Both sides saturate alike, so these are no mismatches.
+        overflows: how many numbers of state stood at either end of their 24 bits, or wrapped, over
+            all samples and steps, see :func:`~neurobip.converters.calibration.overflow`. Both
+            sides do so alike, so these are no mismatches.
     """
 
     name: str
@@ -74,7 +74,7 @@ def verify(
     """
     quantized = model if isinstance(model, QuantizedGraph) else quantize(to_graph(model))
     x = torch.as_tensor(frames)
-    network = IntegerNetwork(quantized)
+    network = Overflowing(quantized)
     names = [population.name for population in quantized.graph.populations]
     totals = {name: np.zeros(3, dtype=np.int64) for name in names}
     first: dict[str, int] = {}
@@ -96,16 +96,15 @@ def verify(
     return Verification(samples=x.shape[1], steps=x.shape[0], layers=layers)
 
 
-def record(network: IntegerNetwork, x: Tensor) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Every population of the integer simulator as int32, and its saturated states, summed."""
+def record(network: Overflowing, x: Tensor) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Every population of the integer simulator as int32, and its overflowing states, summed."""
     names = [population.name for population in network.graph.populations]
     record: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    overflows = dict.fromkeys(names, 0)
+    before = dict(network.overflows)
     state = None
     for frame in x:
         outputs, state = network.step(frame, state)
         for name, z in outputs.items():
             record[name].append(z.to(torch.int32).numpy())
-        for name, count in network.saturated(state).items():
-            overflows[name] += count
-    return {name: np.stack(steps) for name, steps in record.items()}, overflows
+    counts = {name: count - before[name] for name, count in network.overflows.items()}
+    return {name: np.stack(steps) for name, steps in record.items()}, counts

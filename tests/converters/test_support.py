@@ -1,4 +1,4 @@
-"""The README's table of layers and paths: every mark in it is run here, and every gap is refused."""
+"""The README's table of layers and paths: every mark in it is run, and every gap is refused."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_on_real_recordings(make_model) -> None:
 def test_differences_are_found(zoo: Graph, make_events, monkeypatch) -> None:
     """One wrong number in what Lava says is counted, and its step is named."""
     frames = make_events(6, 30, 2, 6, 6).clamp(max=7)
-    network = verification.IntegerNetwork(QuantizedGraph(zoo, {}))
+    network = verification.Overflowing(QuantizedGraph(zoo, {}))
     calls = []
 
     def faulty(quantized, part, **_):
