@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
-from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.matrix import matrix
 from neurobip.converters.synapses import Conv, Identity, Linear, Memory, Shape, Sparse, Synapse
 from neurobip.errors import ConversionError
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurobip.converters.compose import compose, multiple, reshape, scale
 from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.matrix import matrix
 from neurobip.converters.neurons import LI, LIF, Neuron, Number
 from neurobip.converters.synapses import Identity, Shape, Sparse, Synapse
 from neurobip.errors import ConversionError

@@ -19,7 +19,7 @@ import h5py
 from neurobip.atomic import write_atomic
 from neurobip.converters.formats import CURRENT, SHIFT
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.matrix import matrix
 from neurobip.converters.netx_fit import about, chain, check_readout, fit_population
 from neurobip.converters.neurons import spread
 from neurobip.converters.quantized import QuantizedGraph

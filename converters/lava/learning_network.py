@@ -23,9 +23,9 @@ from neurobip.converters.lava.learning_plan import (
     synapse_entries,
 )
 from neurobip.converters.lava.lowering import LavaNetwork, entries, neuron_process
-from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.lava.processes import plastic_neurons
 from neurobip.converters.lava.processes.plastic import PlasticSynapses, three_factor_rule
+from neurobip.converters.matrix import matrix
 
 
 class LearningNetwork(LavaNetwork):

@@ -17,8 +17,8 @@ import numpy as np
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.lava.learning_rule import ThreeFactor, octaves, rate
 from neurobip.converters.lava.learning_ways import able, check_source, plastic_connection, taught
-from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.lava.schedule import LONGEST_DELAY, Schedule, schedule
+from neurobip.converters.matrix import matrix
 from neurobip.converters.neurons import LI, LIF, Neuron
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.converters.synapses import Shape, Sparse

@@ -26,7 +26,6 @@ from scipy.sparse import csr_matrix
 
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.lava.hierarchy import Join, assemble
-from neurobip.converters.lava.matrix import matrix
 from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
 from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
 from neurobip.converters.lava.processes.gate import SampleGate
@@ -35,6 +34,7 @@ from neurobip.converters.lava.processes.memory import LinearMemory
 from neurobip.converters.lava.processes.readout import Readout
 from neurobip.converters.lava.processes.recorder import Recorder
 from neurobip.converters.lava.schedule import Schedule, schedule
+from neurobip.converters.matrix import matrix
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, spread
 from neurobip.converters.synapses import Identity, Linear, Memory
 from neurobip.errors import ConversionError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurobip.converters.compose import compose, entries, multiple, reshape, scale, times
-from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.matrix import matrix
 from neurobip.converters.synapses import (
     Broadcast,
     Conv,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurobip.converters.graph import Connection
-from neurobip.converters.lava.matrix import matrix
+from neurobip.converters.matrix import matrix
 from neurobip.converters.network import linear_map
 from neurobip.converters.synapses import Broadcast, Conv, Identity, Linear, TokenSum
 
