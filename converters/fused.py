@@ -1,8 +1,8 @@
 """The LIF step of the integer simulator in one pass over memory.
 
 Nine tenths of a network's neurons are plain LIF, and step by step in torch each of them would be
-read and written a dozen times. States are whole numbers below 2**24, which single precision holds
-exactly; products with the 12 bits of a decay are taken in double precision.
+read and written a dozen times. Membranes are whole numbers below 2**24, which single precision
+holds exactly; products with the 12 bits of a decay are taken in double precision.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.neurons import LIF
 
 
-def fits(neuron: LIF, a: Tensor) -> bool:
+def takes(neuron: LIF, a: Tensor) -> bool:
     """Whether a population can be stepped here: Lava's stock neuron, on a CPU."""
-    plain = neuron.drive is None and neuron.drop is None and not neuron.refractory
-    numbers = (neuron.decay_u, neuron.decay_v, neuron.threshold)
     by_channel = neuron.bias is None or neuron.bias.ndim == 1
-    return plain and by_channel and not any(map(np.ndim, numbers)) and a.device.type == "cpu"
+    return neuron.stock and by_channel and a.device.type == "cpu"
 
 
 def lif_step(
     neuron: LIF, a: Tensor, state: tuple[Tensor, Tensor] | None, wraps: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One step of a population for which :func:`fits` holds: spikes, and the state ``(u, v)``.
+    """One step of a population that :func:`takes` accepts: spikes, and the state ``(u, v)``.
 
     A neuron without synaptic memory has no ``u`` to keep; its place is empty.
 
@@ -36,11 +34,11 @@ def lif_step(
     """
     a = a.contiguous()
     remembers = neuron.decay_u < 4095
-    before_u, before_v = (
-        state if state is not None else (a.new_empty(0), torch.zeros_like(a).float())
-    )
-    if remembers and state is None:
-        before_u = torch.zeros_like(before_v)
+    if state is None:
+        # A current that wraps comes in again once only, and may stay beyond 24 bits.
+        first = torch.zeros_like(a, dtype=torch.float64) if remembers else torch.empty(0)
+        state = first, torch.zeros_like(a, dtype=torch.float32)
+    before_u, before_v = state
     z, v = torch.empty_like(before_v), torch.empty_like(before_v)
     u = torch.empty_like(before_u)
     bias = np.zeros(a.shape[1]) if neuron.bias is None else neuron.bias.astype(np.float64)

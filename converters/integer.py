@@ -82,7 +82,8 @@ class IntegerNetwork(Network):
             ConversionError: a negative number, a fraction or NaN.
         """
         source: Any = self.graph.input.neuron
-        if x.dtype != torch.uint8 and not bool(((x >= 0) & (x == x.floor())).all()):
+        x = x.to(torch.uint8) if x.dtype == torch.bool else x
+        if x.dtype != torch.uint8 and not bool(((x >= 0) & (x == torch.floor(x))).all()):
             raise ConversionError(
                 "event counts are whole numbers from 0; the frames hold something else, from "
                 f"{x.min().item():g} to {x.max().item():g}"
@@ -111,7 +112,7 @@ class IntegerNetwork(Network):
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         neuron, wraps = population.neuron, self._wraps[population.name]
-        if isinstance(neuron, LIF) and fused.fits(neuron, current):
+        if isinstance(neuron, LIF) and fused.takes(neuron, current):
             return fused.lif_step(neuron, current, state, wraps)
         return integer_step(neuron, current.double(), state, wraps)
 
@@ -141,11 +142,9 @@ class IntegerNetwork(Network):
         spiking neuron's membrane where it fires: it is reset, as it would be with more bits.
         """
         counts = {p.name: 0 for p in self.graph.populations}
-        for key, held in state.held.items():
-            # A memory's state is named after the population and the number of the connection.
-            name = key if key in counts else key.rpartition("/")[0]
+        for (name, memory), held in state.held.items():
             parts = held if isinstance(held, tuple) else (held,)
-            if key == name and isinstance(self.graph[name].neuron, LIF):
+            if memory is None and isinstance(self.graph[name].neuron, LIF):
                 parts = parts[1:2]
             counts[name] += sum(int((part.abs() >= LIMIT).sum()) for part in parts)
         return counts
@@ -173,7 +172,7 @@ def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
         u = wrap(u)
     v = v + u if neuron.bias is None else v + u + per_neuron(neuron.bias)
     v = saturate(v)
-    spiking = v > per_neuron(neuron.threshold) * 2**SHIFT
+    spiking = v > per_neuron(neuron.threshold) * 2**SHIFT - int(neuron.at_threshold)
     if neuron.refractory:
         rest = torch.zeros_like(v) if state is None else state[2]
         v, spiking = v.masked_fill(rest > 0, 0), spiking & (rest == 0)

@@ -29,11 +29,12 @@ from neurobip.errors import ConversionError
 class State(NamedTuple):
     """What a network carries from one step to the next.
 
-    ``held`` is the state of each stateful part by name, ``past`` the outputs of earlier steps of
-    the populations that are heard with a delay, latest first.
+    ``held`` is the state of each stateful part, by the population and None for its neurons, or the
+    number of the connection for a memory. ``past`` are the outputs of earlier steps of the
+    populations that are heard with a delay, latest first.
     """
 
-    held: dict[str, Any]
+    held: dict[tuple[str, int | None], Any]
     past: dict[str, tuple[Tensor, ...]]
 
 
@@ -87,7 +88,7 @@ class Network:
             )
         if state is None:
             state = State({}, {name: self.silence(name, x) for name in self._memory})
-        held: dict[str, Any] = {}
+        held: dict[tuple[str, int | None], Any] = {}
         outputs: dict[str, Tensor] = {}
         for population in self.graph.populations:
             name = population.name
@@ -102,7 +103,7 @@ class Network:
                     for source in connection.sources
                 ]
                 if isinstance(connection.synapse, Memory):
-                    key = f"{name}/{i}"
+                    key = (name, i)
                     heads = connection.synapse.heads
                     qkv = [z.flatten(2).unflatten(1, (heads, -1)) for z in sources]
                     part, held[key] = self.memory_step(connection.synapse, qkv, state.held.get(key))
@@ -110,7 +111,9 @@ class Network:
                 else:
                     part = self._apply[id(connection)](sources[0])
                 current = part if current is None else current + part
-            outputs[name], held[name] = self.neuron_step(population, current, state.held.get(name))
+            outputs[name], held[name, None] = self.neuron_step(
+                population, current, state.held.get((name, None))
+            )
         past = {
             name: (outputs[name], *state.past[name])[:longest]
             for name, longest in self._memory.items()
@@ -125,9 +128,14 @@ class Network:
     def forward(self, x_seq: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
         """Every population at every step.
 
+        Raises:
+            ConversionError: no time steps, or an input of another shape.
+
         Shape:
             x_seq: ``[T, B, C, H, W]``; returns ``{name: [T, B, C, H, W]}`` and the state.
         """
+        if not len(x_seq):
+            raise ConversionError("an input of no time steps; expected [T, B, C, H, W], T from 1")
         record: dict[str, list[Tensor]] = {p.name: [] for p in self.graph.populations}
         for x in x_seq:
             outputs, state = self.step(x, state)

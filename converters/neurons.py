@@ -35,7 +35,7 @@ class LIF:
 
         u <- (1 - decay_u) u + x + drive
         v <- (1 - decay_v) v + u + bias
-        z = v > threshold
+        z = v > threshold, or v >= threshold if it fires at_threshold
         v <- 0 where z, or v - drop where z if there is a drop
         v stays 0 and z stays silent for ``refractory`` steps after a spike
 
@@ -44,8 +44,8 @@ class LIF:
     ``bias_exponent`` is the power of two that all integers of the bias are multiples of (Loihi
     keeps a 13-bit mantissa).
 
-    With ``drop = None`` (reset to zero), ``drive = None``, no refractory time and plain numbers for
-    the decays and the threshold it is Lava's stock neuron.
+    With ``drop = None`` (reset to zero), ``drive = None``, no refractory time, no firing at the
+    threshold itself and plain numbers for the decays and the threshold it is Lava's stock neuron.
     """
 
     decay_u: Number
@@ -56,6 +56,14 @@ class LIF:
     drive: np.ndarray | None = None
     drop: Number | None = None
     refractory: int = 0
+    at_threshold: bool = False
+
+    @property
+    def stock(self) -> bool:
+        """Whether Lava's own neuron does the same."""
+        plain = self.drive is None and self.drop is None
+        numbers = not any(map(np.ndim, (self.decay_u, self.decay_v, self.threshold)))
+        return plain and numbers and not self.refractory and not self.at_threshold
 
     def population(self, current: Shape) -> Shape:
         """Shape of the population for an input current of the given shape."""
@@ -117,6 +125,8 @@ class Bipolar:
             raise ConversionError(
                 f"Bipolar takes two channels of current (center, surround), not {current[0]}"
             )
+        if any(np.ndim(getattr(self, field.name)) for field in fields(self)):
+            raise ConversionError("Bipolar takes plain numbers, the same for all pixels")
         return 4, *current[1:]
 
 
@@ -131,7 +141,11 @@ def fits(neuron: Neuron, current: Shape) -> Shape:
     """
     for field in fields(neuron):
         value = getattr(neuron, field.name)
-        if np.ndim(value) and np.shape(value) not in ((current[0],), current):
+        if not np.ndim(value):
+            continue
+        if isinstance(neuron, ALIF) and field.name != "decay_v":
+            raise ConversionError(f"{field.name} has shape {np.shape(value)}; expected a number")
+        if np.shape(value) not in ((current[0],), current):
             raise ConversionError(
                 f"{field.name} has shape {np.shape(value)}; expected {(current[0],)} or {current}"
             )

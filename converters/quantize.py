@@ -42,7 +42,6 @@ from neurobip.converters.rounding import (
 )
 from neurobip.converters.scale import (
     LARGEST_EXPONENT,
-    WIDEST,
     capacity,
     current_limit,
     largest_count,
@@ -50,6 +49,7 @@ from neurobip.converters.scale import (
     memory_scale,
     voltage_limit,
     weight_limit,
+    widest,
 )
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
@@ -179,11 +179,13 @@ class Rounding:
             highest = 1.0  # all weights are 0
         found: list[tuple[str, float, float, list[Weights | None]]] = []
         # Exponents make an octave enough.
-        for step in range(8):
-            scale = whole(population.neuron, highest * 2 ** (-step / 8))
+        scales = [
+            whole_threshold(population.neuron, highest * 2 ** (-step / 8)) for step in range(8)
+        ]
+        for scale in [*self.exact(population, limit), *scales]:
             rounded = self.round(population, scale)
             while self.too_strong(population, rounded):
-                scale = whole(population.neuron, scale * 0.9)
+                scale = whole_threshold(population.neuron, scale * 0.9)
                 rounded = self.round(population, scale)
             drowned = self.drowned(population, rounded, scale)
             found.append((drowned, sum(w.error for w in rounded if w), scale, rounded))
@@ -192,6 +194,27 @@ class Rounding:
         if drowned:
             raise ConversionError(drowned)
         return scale, rounded
+
+    def exact(self, population: Population, limit: float) -> list[float]:
+        """The scale at which nothing is rounded, where weights and threshold are on a grid.
+
+        Weights that were rounded before, or whole numbers, so come through as they are.
+        """
+        values = [np.ravel(getattr(population.neuron, "threshold", ()))]
+        values += [
+            np.ravel(np.asarray(c.synapse.weight) * self.unit(c))
+            for c in population.inputs
+            if not isinstance(c.synapse, Memory)
+        ]
+        size = abs(np.concatenate(values, dtype=np.float64))
+        size = size[size > 0]
+        steps = size / size.min(initial=math.inf)
+        # Parameters in single precision are off their grid by as much.
+        if not len(steps) or steps.max() > 2**15 or abs(steps - steps.round()).max() > 2e-3:
+            return []
+        base = float((size * steps.round()).sum() / (steps.round() ** 2).sum())
+        doublings = math.floor(math.log2(limit * base)) if limit * base >= 1 else -1
+        return [2**doublings / base] if doublings >= 0 else []
 
     def round(self, population: Population, scale: float) -> list[Weights | None]:
         """The weights of all connections at a scale."""
@@ -214,8 +237,12 @@ class Rounding:
             if w is not None
         )
         low, high = range_of(self.done, replace(population, inputs=inputs))
-        seen = population.name in self.peaks
-        return max(high, -low) > (WIDEST if seen else capacity(population.neuron))
+        neuron = population.neuron
+        room = capacity(neuron)
+        if population.name in self.peaks:
+            lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIF) else 1.0
+            room = max(room, widest(lost))
+        return max(high, -low) > room
 
     def neuron(self, population: Population, scale: float) -> Neuron:
         """The integer neuron; notes the unit of its output where that is graded."""
@@ -285,7 +312,7 @@ class Rounding:
         )
 
 
-def whole(neuron: Neuron, scale: float) -> float:
+def whole_threshold(neuron: Neuron, scale: float) -> float:
     """A scale that is a little less, at which the threshold is a whole number."""
     if not isinstance(neuron, LIF | ALIF) or np.ndim(neuron.threshold):
         return scale

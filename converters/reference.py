@@ -57,7 +57,9 @@ def _(neuron: LIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     if neuron.bias is not None:
         v = v + per_neuron(neuron.bias)
     v = v * (rest == 0)
-    z = ((v > per_neuron(neuron.threshold)) & (rest == 0)).to(x.dtype)
+    threshold = per_neuron(neuron.threshold)
+    fires = v >= threshold if neuron.at_threshold else v > threshold
+    z = (fires & (rest == 0)).to(x.dtype)
     v = v * (1 - z) if neuron.drop is None else v - per_neuron(neuron.drop) * z
     return z, (u, v, torch.where(z > 0, neuron.refractory, (rest - 1).clamp(min=0)))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Neuron
-from neurobip.converters.scale import GRADED_PEAK, LARGEST_EXPONENT, grid
+from neurobip.converters.scale import GRADED_PEAK, LARGEST_EXPONENT, grid, slowest
 from neurobip.converters.synapses import Memory, Number
 from neurobip.errors import ConversionError
 
@@ -49,6 +49,7 @@ def _(neuron: LIF, scale: float) -> Neuron:
         drive,
         drop,
         neuron.refractory,
+        neuron.at_threshold,
     )
 
 
@@ -65,11 +66,9 @@ def _(neuron: ALIF, scale: float) -> Neuron:
 def integer_readout(neuron: LI, scale: float, largest: float) -> LI:
     """A readout with as many fraction bits, at most those of a membrane, as its 24 bits leave.
 
-    ``largest`` is the largest current that any input can make, in the model's units.
+    ``largest`` is the largest current that any input can make, bias included, in the model's units.
     """
-    constant = 0.0 if neuron.bias is None else float(abs(neuron.bias).max())
-    slowest = max(float(np.min(neuron.decay_v)), 1 / 4096)
-    potential = max(1.0, (largest + constant) * scale / slowest)
+    potential = max(1.0, largest * scale / slowest(neuron))
     fraction = max(0, min(SHIFT, math.floor(math.log2(LIMIT / potential))))
     bias = None if neuron.bias is None else whole_number(neuron.bias * scale * 2**fraction)
     return LI(decay12(neuron.decay_v), fraction, bias)
@@ -171,6 +170,16 @@ def decay12(lost: Number, largest: int = 4095) -> Number:
 
 
 def whole_number(value: Any) -> Number:
-    """The nearest whole number, or an array of them."""
-    rounded = np.round(value).astype(np.int32)
-    return rounded if rounded.ndim else int(rounded)
+    """The nearest whole number, or an array of them.
+
+    Raises:
+        ConversionError: it has more than 32 bits.
+    """
+    rounded = np.round(value)
+    if np.max(np.abs(rounded), initial=0) >= 2**31:
+        raise ConversionError(
+            f"a constant of {np.max(np.abs(rounded)):.0f} integer steps does not fit 32 bits; bring "
+            "it nearer to the threshold"
+        )
+    whole = rounded.astype(np.int32)
+    return whole if whole.ndim else int(whole)

@@ -11,7 +11,7 @@ import numpy as np
 from neurobip.converters.bounds import drive, peak
 from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.neurons import ALIF, LIF, Bipolar, Neuron
+from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Neuron
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
@@ -21,8 +21,8 @@ GRADED_PEAK = 16.0
 LARGEST_EXPONENT = 7
 """Loihi's weight exponents have 4 bits and a sign; the negative ones would lose bits."""
 
-WIDEST = 2**24
-"""A current ``a`` below this does not leave the 32 bits in which Lava accumulates ``a << 6``."""
+PATIENCE = 256
+"""Steps of the largest current for which a readout that hardly leaks has room."""
 
 MARGIN = 2.0
 """How far beyond the largest current that was seen the next one is let go without overflow."""
@@ -62,14 +62,22 @@ def capacity(neuron: Neuron, integer: bool = False) -> float:
     the synapse has to fit. ``integer`` says that the neuron counts its decays in 1/4096 less one.
     """
     if isinstance(neuron, LIF):
-        slowest = float(np.min(neuron.decay_u))
-        return CURRENT * max((slowest + 1) / 4096 if integer else slowest, 1 / 4096)
+        least = float(np.min(neuron.decay_u))
+        return CURRENT * max((least + 1) / 4096 if integer else least, 1 / 4096)
+    if isinstance(neuron, LI):
+        return LIMIT * slowest(neuron, integer)
     return CURRENT if isinstance(neuron, Bipolar) else LIMIT
+
+
+def slowest(neuron: LI, integer: bool = False) -> float:
+    """The least share that a readout loses in a step, as far as its room is made for it."""
+    return max(float(np.min(neuron.decay_v)) / (4096 if integer else 1), 1 / PATIENCE)
 
 
 def largest_current(graph: Graph, population: Population) -> float:
     """Bound on the current into a population of a float graph, memories left out."""
-    constant = getattr(population.neuron, "drive", None)
+    neuron = population.neuron
+    constant = getattr(neuron, "bias" if isinstance(neuron, LI) else "drive", None)
     total = 0.0 if constant is None else float(abs(constant).max())
     for connection in population.inputs:
         if isinstance(connection.synapse, Memory):
@@ -93,7 +101,19 @@ def current_limit(graph: Graph, population: Population, seen: float | None = Non
     safe = 0.98 * capacity(population.neuron) / largest
     if seen is None:
         return safe
-    return max(safe, min(0.98 * WIDEST / largest, CURRENT / (MARGIN * seen) if seen else math.inf))
+    neuron = population.neuron
+    lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIF) else 1.0
+    wide = 0.98 * widest(lost) / largest
+    return max(safe, min(wide, CURRENT / (MARGIN * seen) if seen else math.inf))
+
+
+def widest(lost: float) -> float:
+    """The largest current that may come at every step, if it wraps, within Lava's 32 bits.
+
+    The current of a neuron that loses a share ``lost`` of it in a step comes in again from the
+    other end once a step, so that it may grow beyond 24 bits.
+    """
+    return min(2**24, (2**31 * lost + 2**24) / 2**SHIFT)
 
 
 def largest_count(graph: Graph, bits: Mapping[str, int]) -> int:
@@ -124,6 +144,8 @@ def voltage_limit(population: Population) -> float:
     if not isinstance(neuron, LIF | ALIF):
         return math.inf
     top, limit, inhibited = float(np.max(neuron.threshold)), math.inf, False
+    if isinstance(neuron, LIF) and neuron.drop is not None:
+        top = max(top, float(np.max(neuron.drop)))
     if isinstance(neuron, ALIF):
         # What adaptation can add at most, if the cell fires at every step.
         top += neuron.jump / max(neuron.decay_a, 1 / 4096)

@@ -223,9 +223,7 @@ def neuron_process(neuron: Any, population: Population, reset: dict[str, Any]) -
 @neuron_process.register
 def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
     bias = 0 if neuron.bias is None else neuron.bias
-    constants = (neuron.decay_u, neuron.decay_v, neuron.threshold)
-    plain = neuron.drive is None and neuron.drop is None and not neuron.refractory
-    if plain and not any(map(np.ndim, constants)):
+    if neuron.stock:
         mantissa = bias >> neuron.bias_exponent if neuron.bias_exponent else bias
         return LIFReset(
             shape=(population.size,),
@@ -245,6 +243,7 @@ def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
         drive=entries(0 if neuron.drive is None else neuron.drive, population),
         drop=None if neuron.drop is None else entries(neuron.drop, population),
         refractory=neuron.refractory,
+        at_threshold=neuron.at_threshold,
         **reset,
     )
 

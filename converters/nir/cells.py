@@ -73,13 +73,14 @@ def _(node: nir.LIF, dims: Dims, step: Step) -> Cell:
     lost = share(node.tau, "tau", dims, step)
     reset = spread(node.v_reset, dims, "v_reset")
     bias = lost * (spread(node.v_leak, dims, "v_leak") - reset)
-    neuron = LIF(1.0, simplest(lost), threshold(node, dims, step), some(bias))
+    at = step.fires_at_threshold
+    neuron = LIF(1.0, simplest(lost), threshold(node, dims), some(bias), at_threshold=at)
     return Cell(neuron, unit(spread(node.r, dims, "r") * lost))
 
 
 @cell.register
 def _(node: nir.IF, dims: Dims, step: Step) -> Cell:
-    neuron = LIF(1.0, 0.0, threshold(node, dims, step))
+    neuron = LIF(1.0, 0.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
     return Cell(neuron, unit(spread(node.r, dims, "r") * step.dt))
 
 
@@ -89,14 +90,18 @@ def _(node: nir.CubaLIF, dims: Dims, step: Step) -> Cell:
     lost_v = share(node.tau_mem, "tau_mem", dims, step)
     reset = spread(node.v_reset, dims, "v_reset")
     bias = lost_v * (spread(node.v_leak, dims, "v_leak") - reset)
-    neuron = LIF(simplest(lost_u), simplest(lost_v), threshold(node, dims, step), some(bias))
+    neuron = LIF(
+        simplest(lost_u), simplest(lost_v), threshold(node, dims), some(bias),
+        at_threshold=step.fires_at_threshold,
+    )  # fmt: skip
     into_u = unit(spread(node.w_in, dims, "w_in") * lost_u)
     return Cell(neuron, into_u * unit(spread(node.r, dims, "r") * lost_v))
 
 
 @cell.register
 def _(node: nir.Threshold, dims: Dims, step: Step) -> Cell:
-    return Cell(LIF(1.0, 1.0, threshold(node, dims, step)), np.ones(place(dims)))
+    neuron = LIF(1.0, 1.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
+    return Cell(neuron, np.ones(place(dims)))
 
 
 @cell.register
@@ -152,12 +157,12 @@ def share(tau: Any, name: str, dims: Dims, step: Step) -> np.ndarray:
     return lost.clip(max=1)
 
 
-def threshold(node: Any, dims: Dims, step: Step) -> Any:
-    """The threshold over ``v_reset``, strict."""
+def threshold(node: Any, dims: Dims) -> Any:
+    """The threshold over ``v_reset``."""
     at = node.threshold if isinstance(node, nir.Threshold) else node.v_threshold
     reset = 0.0 if isinstance(node, nir.Threshold) else spread(node.v_reset, dims, "v_reset")
     value = spread(at, dims, "threshold") - reset
-    return simplest(np.nextafter(value, -np.inf) if step.fires_at_threshold else value)
+    return simplest(value)
 
 
 def unit(value: np.ndarray) -> np.ndarray:

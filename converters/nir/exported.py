@@ -41,7 +41,8 @@ def neuron_node(p: Population, dims: Dims, dt: float) -> Written:
                 )
     if isinstance(p.neuron, LI):
         return readout(p, p.neuron, dims, dt)
-    if isinstance(p.neuron, LIF) and p.neuron.drop is None and not p.neuron.refractory:
+    own = ("drop", "refractory", "at_threshold")
+    if isinstance(p.neuron, LIF) and not any(np.any(getattr(p.neuron, name)) for name in own):
         return spiking(p, p.neuron, dims, dt)
     return Written(Extension(p.neuron))
 

@@ -177,7 +177,7 @@ class SlowNetwork:
                 if rest:
                     cells[at] = (u, 0, rest - 1)
                     return 0
-                z = int(v > one(n.threshold, at) << 6)
+                z = int(v > (one(n.threshold, at) << 6) - n.at_threshold)
                 if z:
                     v = 0 if n.drop is None else clip(v - one(n.drop, at))
                 cells[at] = (u, v, n.refractory if z else 0)
@@ -445,6 +445,7 @@ class Draw:
             self.rng.integers(-20000, 20000, form) if draw(st.booleans()) else None,
             self.constant(1, 2**16, shape) if draw(st.booleans()) else None,
             draw(st.integers(0, 3)),
+            draw(st.booleans()),
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.fused import fits, lif_step
+from neurobip.converters.fused import lif_step, takes
 from neurobip.converters.integer import integer_step
 from neurobip.converters.neurons import LIF
 
@@ -19,7 +19,7 @@ from neurobip.converters.neurons import LIF
     decay_u=st.sampled_from([0, 1, 700, 4094, 4095]),
     decay_v=st.sampled_from([0, 1, 700, 4095]),
     threshold=st.sampled_from([1, 300, 131071]),
-    largest=st.sampled_from([3, 2**17 - 1, 2**18]),
+    largest=st.sampled_from([3, 2**17 - 1, 2**18, 2**21]),
     shape=st.sampled_from([(1, 1, 1, 1), (3, 2, 3, 5), (2, 7, 1, 1), (0, 2, 2, 2)]),
     bias=st.booleans(),
     double=st.booleans(),
@@ -53,11 +53,12 @@ def test_a_strided_current() -> None:
         dict(drive=np.ones(2, dtype=np.int32)),
         dict(drop=3),
         dict(refractory=1),
+        dict(at_threshold=True),
         dict(decay_v=np.ones(2, dtype=np.int32)),
         dict(bias=np.ones((2, 3, 3), dtype=np.int32)),
     ],
 )
 def test_what_it_leaves_to_torch(other: dict) -> None:
     a = torch.zeros(1, 2, 3, 3)
-    assert fits(LIF(4095, 1, 1, np.ones(2, dtype=np.int32)), a)
-    assert not fits(LIF(**(dict(decay_u=4095, decay_v=1, threshold=1) | other)), a)
+    assert takes(LIF(4095, 1, 1, np.ones(2, dtype=np.int32)), a)
+    assert not takes(LIF(**(dict(decay_u=4095, decay_v=1, threshold=1) | other)), a)

@@ -66,7 +66,7 @@ def test_zoo_reaches_the_corners(zoo: Graph, make_events) -> None:
     state, wrapped = None, False
     for x in frames:
         _, state = network.step(x, state)
-        wrapped |= bool((state.held["wrapping"][0] < 0).any())
+        wrapped |= bool((state.held["wrapping", None][0] < 0).any())
     assert wrapped, "the current of 'wrapping' never left its 24 bits"
     assert network.saturated(state)["inhibited"] == 6
 
@@ -109,7 +109,7 @@ def test_a_synaptic_current_is_not_counted() -> None:
     )
     graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
-    held = {"cell": (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
+    held = {("cell", None): (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
     assert network.saturated(State(held, {}))["cell"] == 0
 
 

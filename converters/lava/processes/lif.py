@@ -28,7 +28,7 @@ class VariantLIF(AbstractProcess):
 
         u <- (1 - decay_u) u + a_in + drive
         v <- (1 - decay_v) v + u + bias
-        s_out = v > vth,   v <- 0 or v - drop where it spikes
+        s_out = v > vth (or v >= vth),   v <- 0 or v - drop where it spikes
         v = 0 and silence for ``refractory`` steps after a spike
 
     All constants have one entry a neuron; ``drop = None`` resets to zero.
@@ -45,6 +45,7 @@ class VariantLIF(AbstractProcess):
         drive: np.ndarray,
         drop: np.ndarray | None,
         refractory: int,
+        at_threshold: bool,
         reset_interval: int,
         reset_offset: int,
         name: str | None = None,
@@ -53,6 +54,7 @@ class VariantLIF(AbstractProcess):
             shape=shape,
             soft=drop is not None,
             refractory=refractory,
+            at_threshold=at_threshold,
             reset_interval=reset_interval,
             reset_offset=reset_offset,
             name=name,
@@ -95,7 +97,9 @@ class VariantLIFModel(SampleModel):
         self.integrate(a)
         resting = self.rest > 0
         self.v[resting] = 0
-        spikes = (self.v > self.level()) & ~resting
+        level = self.level()
+        fires = self.v >= level if self.proc_params["at_threshold"] else self.v > level
+        spikes = fires & ~resting
         self.rest[resting] -= 1
         self.rest[spikes] = self.proc_params["refractory"]
         self.v[spikes] = self.lower()[spikes] if self.proc_params["soft"] else 0
