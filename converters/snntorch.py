@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from neurobip.converters.current import Current, add, complete, connections, settle
 from neurobip.converters.graph import Graph, Population
+from neurobip.converters.imported import Dims, at, place
 from neurobip.converters.lower import INPUT
 from neurobip.converters.neurons import LI, Input
-from neurobip.converters.nir.layers import Dims, layer, place
-from neurobip.converters.nir.wiring import at
+from neurobip.converters.nir.layers import layer
 from neurobip.converters.snntorch_cells import RECURRENT, SUPPORTED, neuron, numbers
 from neurobip.errors import ConversionError
 
@@ -128,11 +128,11 @@ def batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[np.ndarray, np.nd
             "normalises by the statistics of each batch; call eval() on a network that keeps "
             "running statistics"
         )
-    mean, variance = array(norm.running_mean), array(norm.running_var)
+    mean, variance = parameter(norm.running_mean), parameter(norm.running_var)
     factor = 1 / np.sqrt(variance + norm.eps)
     if norm.affine:
-        factor = factor * array(norm.weight)
-        return factor, array(norm.bias) - mean * factor
+        factor = factor * parameter(norm.weight)
+        return factor, parameter(norm.bias) - mean * factor
     return factor, -mean * factor
 
 
@@ -144,17 +144,17 @@ def nodes(part: Any) -> list[Any]:
     """
     match part:
         case nn.Linear():
-            weight = array(part.weight)
+            weight = parameter(part.weight)
             if part.bias is None:
                 return [nir.Linear(weight)]
-            return [nir.Affine(weight, array(part.bias))]
+            return [nir.Affine(weight, parameter(part.bias))]
         case nn.Conv1d() | nn.Conv2d():
             if part.padding_mode != "zeros":
                 raise ConversionError(f"padding_mode {part.padding_mode!r}; expected 'zeros'")
             kind: Any = nir.Conv1d if isinstance(part, nn.Conv1d) else nir.Conv2d
-            bias = np.zeros(part.out_channels) if part.bias is None else array(part.bias)
+            bias = np.zeros(part.out_channels) if part.bias is None else parameter(part.bias)
             options = (part.stride, part.padding, part.dilation, part.groups)
-            return [kind(None, array(part.weight), *options, bias)]
+            return [kind(None, parameter(part.weight), *options, bias)]
         case nn.AvgPool2d():
             if part.ceil_mode or (np.any(part.padding) and not part.count_include_pad):
                 raise ConversionError(
@@ -189,6 +189,6 @@ def recurrence(part: Any, name: str, dims: Dims) -> list[Current]:
     return [sent]
 
 
-def array(tensor: Tensor) -> np.ndarray:
+def parameter(tensor: Tensor) -> np.ndarray:
     """A parameter in double precision."""
     return tensor.detach().cpu().double().numpy()

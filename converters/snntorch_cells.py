@@ -29,8 +29,8 @@ import torch
 
 from neurobip.converters.bounds import drive
 from neurobip.converters.current import Current, simplest
+from neurobip.converters.imported import Dims, place
 from neurobip.converters.neurons import LIF
-from neurobip.converters.nir.layers import Dims, place
 from neurobip.errors import ConversionError
 
 SUPPORTED = (snn.Leaky, snn.Synaptic, snn.RLeaky, snn.RSynaptic)

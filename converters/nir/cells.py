@@ -17,8 +17,8 @@ import nir
 import numpy as np
 
 from neurobip.converters.current import per_channel, simplest
+from neurobip.converters.imported import Dims, by_neuron, place
 from neurobip.converters.neurons import LI, LIF, Neuron
-from neurobip.converters.nir.layers import Dims, place, spread
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
 
@@ -70,32 +70,32 @@ def cell(node: Any, dims: Dims, step: Step) -> Cell:
 
 @cell.register
 def _(node: nir.LIF, dims: Dims, step: Step) -> Cell:
-    lost = share(node.tau, "tau", dims, step)
-    reset = spread(node.v_reset, dims, "v_reset")
-    bias = lost * (spread(node.v_leak, dims, "v_leak") - reset)
+    lost = lost_per_step(node.tau, "tau", dims, step)
+    reset = by_neuron(node.v_reset, dims, "v_reset")
+    bias = lost * (by_neuron(node.v_leak, dims, "v_leak") - reset)
     at = step.fires_at_threshold
     neuron = LIF(1.0, simplest(lost), threshold(node, dims), some(bias), at_threshold=at)
-    return Cell(neuron, unit(spread(node.r, dims, "r") * lost))
+    return Cell(neuron, unit(by_neuron(node.r, dims, "r") * lost))
 
 
 @cell.register
 def _(node: nir.IF, dims: Dims, step: Step) -> Cell:
     neuron = LIF(1.0, 0.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
-    return Cell(neuron, unit(spread(node.r, dims, "r") * step.dt))
+    return Cell(neuron, unit(by_neuron(node.r, dims, "r") * step.dt))
 
 
 @cell.register
 def _(node: nir.CubaLIF, dims: Dims, step: Step) -> Cell:
-    lost_u = share(node.tau_syn, "tau_syn", dims, step)
-    lost_v = share(node.tau_mem, "tau_mem", dims, step)
-    reset = spread(node.v_reset, dims, "v_reset")
-    bias = lost_v * (spread(node.v_leak, dims, "v_leak") - reset)
+    lost_u = lost_per_step(node.tau_syn, "tau_syn", dims, step)
+    lost_v = lost_per_step(node.tau_mem, "tau_mem", dims, step)
+    reset = by_neuron(node.v_reset, dims, "v_reset")
+    bias = lost_v * (by_neuron(node.v_leak, dims, "v_leak") - reset)
     neuron = LIF(
         simplest(lost_u), simplest(lost_v), threshold(node, dims), some(bias),
         at_threshold=step.fires_at_threshold,
     )  # fmt: skip
-    into_u = unit(spread(node.w_in, dims, "w_in") * lost_u)
-    return Cell(neuron, into_u * unit(spread(node.r, dims, "r") * lost_v))
+    into_u = unit(by_neuron(node.w_in, dims, "w_in") * lost_u)
+    return Cell(neuron, into_u * unit(by_neuron(node.r, dims, "r") * lost_v))
 
 
 @cell.register
@@ -106,27 +106,27 @@ def _(node: nir.Threshold, dims: Dims, step: Step) -> Cell:
 
 @cell.register
 def _(node: nir.LI, dims: Dims, step: Step) -> Cell:
-    lost = share(node.tau, "tau", dims, step)
-    bias = lost * spread(node.v_leak, dims, "v_leak")
+    lost = lost_per_step(node.tau, "tau", dims, step)
+    bias = lost * by_neuron(node.v_leak, dims, "v_leak")
     neuron = LI(simplest(lost), bias=some(bias))
-    return Cell(neuron, unit(spread(node.r, dims, "r") * lost))
+    return Cell(neuron, unit(by_neuron(node.r, dims, "r") * lost))
 
 
 @cell.register
 def _(node: nir.I, dims: Dims, step: Step) -> Cell:
-    return Cell(LI(0.0), unit(spread(node.r, dims, "r") * step.dt))
+    return Cell(LI(0.0), unit(by_neuron(node.r, dims, "r") * step.dt))
 
 
 @cell.register
 def _(node: nir.CubaLI, dims: Dims, step: Step) -> Cell:
-    lost_u = share(node.tau_syn, "tau_syn", dims, step)
+    lost_u = lost_per_step(node.tau_syn, "tau_syn", dims, step)
     if (lost_u != 1).any():
         raise ConversionError(
             "a CubaLI with a synaptic memory; a readout has none: use LI, or tau_syn = dt"
         )
-    lost = share(node.tau_mem, "tau_mem", dims, step)
-    bias = lost * spread(node.v_leak, dims, "v_leak")
-    gain = unit(spread(node.r, dims, "r") * lost) * spread(node.w_in, dims, "w_in")
+    lost = lost_per_step(node.tau_mem, "tau_mem", dims, step)
+    bias = lost * by_neuron(node.v_leak, dims, "v_leak")
+    gain = unit(by_neuron(node.r, dims, "r") * lost) * by_neuron(node.w_in, dims, "w_in")
     return Cell(LI(simplest(lost), bias=some(bias)), gain)
 
 
@@ -135,13 +135,13 @@ def _(node: Extension, dims: Dims, step: Step) -> Cell:
     return Cell(node.node, np.ones(place(dims)))
 
 
-def share(tau: Any, name: str, dims: Dims, step: Step) -> np.ndarray:
+def lost_per_step(tau: Any, name: str, dims: Dims, step: Step) -> np.ndarray:
     """What a state loses in a time step, ``dt / tau``.
 
     Raises:
         ConversionError: a time constant that is not positive and finite, or shorter than the step.
     """
-    taus = spread(tau, dims, name)
+    taus = by_neuron(tau, dims, name)
     if not (np.isfinite(taus) & (taus > 0)).all():
         raise ConversionError(
             f"{name} holds {taus[~(np.isfinite(taus) & (taus > 0))][0]}; expected seconds above 0 "
@@ -160,8 +160,8 @@ def share(tau: Any, name: str, dims: Dims, step: Step) -> np.ndarray:
 def threshold(node: Any, dims: Dims) -> Any:
     """The threshold over ``v_reset``."""
     at = node.threshold if isinstance(node, nir.Threshold) else node.v_threshold
-    reset = 0.0 if isinstance(node, nir.Threshold) else spread(node.v_reset, dims, "v_reset")
-    value = spread(at, dims, "threshold") - reset
+    reset = 0.0 if isinstance(node, nir.Threshold) else by_neuron(node.v_reset, dims, "v_reset")
+    value = by_neuron(at, dims, "threshold") - reset
     return simplest(value)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neurobip.converters.graph import Graph, Population
+from neurobip.converters.imported import Dims
 from neurobip.converters.neurons import Bipolar
-from neurobip.converters.nir.layers import Dims
 from neurobip.converters.synapses import Identity, Linear, Sparse
 
 
@@ -16,13 +16,13 @@ def dims_of(graph: Graph) -> dict[str, Dims]:
     """
     flat = {p.name for p in graph.populations if p.shape[1:] == (1, 1)}
     while unfit := [
-        p.name for p in graph.populations if p.name in flat and not fits(graph, p, flat)
+        p.name for p in graph.populations if p.name in flat and not can_be_vector(graph, p, flat)
     ]:
         flat.difference_update(unfit)
     return {p.name: p.shape[:1] if p.name in flat else p.shape for p in graph.populations}
 
 
-def fits(graph: Graph, population: Population, flat: set[str]) -> bool:
+def can_be_vector(graph: Graph, population: Population, flat: set[str]) -> bool:
     """Whether a population can be a vector, as far as is known of the others."""
     if isinstance(population.neuron, Bipolar):
         return False

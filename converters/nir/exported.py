@@ -9,8 +9,8 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph import Population
+from neurobip.converters.imported import Dims
 from neurobip.converters.neurons import LI, LIF, spread
-from neurobip.converters.nir.layers import Dims
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.synapses import Conv, Linear
 from neurobip.errors import ConversionError
@@ -50,7 +50,7 @@ def neuron_node(p: Population, dims: Dims, dt: float) -> Written:
 def spiking(p: Population, neuron: LIF, dims: Dims, dt: float) -> Written:
     """A LIF that resets to zero: Threshold, IF, LIF or CubaLIF, in this order."""
     lost_u, lost_v, threshold, bias, drive = (
-        whole(value, p, dims)
+        filled(value, p, dims)
         for value in (neuron.decay_u, neuron.decay_v, neuron.threshold, neuron.bias, neuron.drive)
     )
     zero = np.zeros(dims)
@@ -79,7 +79,7 @@ def spiking(p: Population, neuron: LIF, dims: Dims, dt: float) -> Written:
 
 def readout(p: Population, neuron: LI, dims: Dims, dt: float) -> Written:
     """A readout: LI, or I where it does not leak."""
-    lost, bias = whole(neuron.decay_v, p, dims), whole(neuron.bias, p, dims)
+    lost, bias = filled(neuron.decay_v, p, dims), filled(neuron.bias, p, dims)
     if (lost == 0).all():
         return hosted(nir.I(np.full(dims, 1 / dt)), bias, p)
     if (lost == 0).any():
@@ -106,7 +106,7 @@ def hosted(node: Any, bias: np.ndarray, p: Population) -> Written:
     return Written(Extension(p.neuron))
 
 
-def whole(value: Any, p: Population, dims: Dims) -> np.ndarray:
+def filled(value: Any, p: Population, dims: Dims) -> np.ndarray:
     """A parameter with an entry a neuron; none is zero."""
     found = np.asarray(0.0 if value is None else value, dtype=np.float64)
     return np.array(spread(found, p.shape)).reshape(dims)

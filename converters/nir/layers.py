@@ -11,6 +11,7 @@ import nir
 import numpy as np
 
 from neurobip.converters.current import Current
+from neurobip.converters.imported import Dims, by_neuron, doubles, place
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.synapses import (
     Broadcast,
@@ -18,15 +19,11 @@ from neurobip.converters.synapses import (
     Identity,
     Linear,
     Pair,
-    Shape,
     Sparse,
     Synapse,
     TokenSum,
 )
 from neurobip.errors import ConversionError
-
-Dims = tuple[int, ...]
-"""A shape as NIR has it: ``(N,)``, ``(C, L)`` or ``(C, H, W)``, without a batch axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +46,6 @@ class Layer:
         return current if self.bias is None else current.plus(self.bias)
 
 
-def place(dims: Dims) -> Shape:
-    """``(N,)`` as ``(N, 1, 1)``, ``(C, L)`` as ``(C, 1, L)``.
-
-    Raises:
-        ConversionError: more than three axes.
-    """
-    if not 1 <= len(dims) <= 3 or min(dims) < 1:
-        raise ConversionError(
-            f"shape {dims}; expected (N,), (C, L) or (C, H, W). Export the network without batch "
-            "and time axes"
-        )
-    return {1: (*dims, 1, 1), 2: (dims[0], 1, dims[-1]), 3: dims}[len(dims)]  # type: ignore[return-value]
-
-
 @singledispatch
 def layer(node: Any, dims: Dims) -> Layer:
     """A linear node for an input of the given shape.
@@ -82,7 +65,7 @@ def _(node: nir.Input | nir.Output, dims: Dims) -> Layer:
 @layer.register(nir.Linear)
 @layer.register(nir.Affine)
 def _(node: nir.Linear | nir.Affine, dims: Dims) -> Layer:
-    weight = array(node.weight)
+    weight = doubles(node.weight)
     if weight.ndim != 2:
         raise ConversionError(f"weight {weight.shape}; expected [O, I]")
     if dims != weight.shape[1:]:
@@ -90,13 +73,13 @@ def _(node: nir.Linear | nir.Affine, dims: Dims) -> Layer:
             f"weight {weight.shape} takes ({weight.shape[1]},), it gets {dims}; flatten before it, "
             "and export the network without batch axes"
         )
-    bias = array(node.bias).reshape(-1) if isinstance(node, nir.Affine) else None
+    bias = doubles(node.bias).reshape(-1) if isinstance(node, nir.Affine) else None
     return Layer(Linear(weight), weight.shape[:1], biased(bias, len(weight)))
 
 
 @layer.register
 def _(node: nir.Conv1d, dims: Dims) -> Layer:
-    weight = array(node.weight)
+    weight = doubles(node.weight)
     if len(dims) != 2 or weight.ndim != 3:
         raise ConversionError(f"Conv1d with weight {weight.shape} takes (C, L), it gets {dims}")
     return convolution(node, weight[:, :, None], dims, 1)
@@ -104,7 +87,7 @@ def _(node: nir.Conv1d, dims: Dims) -> Layer:
 
 @layer.register
 def _(node: nir.Conv2d, dims: Dims) -> Layer:
-    weight = array(node.weight)
+    weight = doubles(node.weight)
     if len(dims) != 3 or weight.ndim != 4:
         raise ConversionError(f"Conv2d with weight {weight.shape} takes (C, H, W), it gets {dims}")
     return convolution(node, weight, dims, 2)
@@ -125,7 +108,7 @@ def convolution(node: Any, weight: np.ndarray, dims: Dims, axes: int) -> Layer:
             )
         padding = [n // 2 if padding == "same" else 0 for n in reach][-axes:]
     synapse = Conv(weight, stride, pair(padding, axes, 0), dilation, int(node.groups))
-    bias = None if node.bias is None else biased(array(node.bias).reshape(-1), len(weight))
+    bias = None if node.bias is None else biased(doubles(node.bias).reshape(-1), len(weight))
     shape = synapse.output((place(dims),))
     return Layer(synapse, (shape[0], *shape[-axes:]), bias)
 
@@ -159,7 +142,7 @@ def _(node: nir.Flatten, dims: Dims) -> Layer:
 
 @layer.register
 def _(node: nir.Scale, dims: Dims) -> Layer:
-    factor = spread(node.scale, dims, "scale").reshape(-1)
+    factor = by_neuron(node.scale, dims, "scale").reshape(-1)
     if (factor == factor[0]).all():
         return Layer(Identity(float(factor[0])), dims)
     index = np.arange(len(factor))
@@ -172,31 +155,6 @@ def _(node: Extension, dims: Dims) -> Layer:
     if isinstance(synapse, Broadcast | Sparse):
         return Layer(synapse, synapse.output((place(dims),)))
     raise ConversionError(f"{type(synapse).__name__} is no linear layer")
-
-
-def array(value: Any) -> np.ndarray:
-    """A parameter in double precision.
-
-    Raises:
-        ConversionError: no numbers.
-    """
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ConversionError(f"a {type(value).__name__} where numbers are expected") from None
-
-
-def spread(value: Any, dims: Dims, name: str) -> np.ndarray:
-    """A parameter with an entry a neuron, or one for all, as ``[C, H, W]``.
-
-    Raises:
-        ConversionError: another number of entries.
-    """
-    found = array(value)
-    if found.size != 1 and found.shape != dims:
-        raise ConversionError(f"{name} has shape {found.shape}; expected {dims} or one number")
-    whole = np.broadcast_to(found.reshape(-1)[0] if found.size == 1 else found, dims)
-    return np.array(whole).reshape(place(dims))
 
 
 def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:
@@ -214,7 +172,7 @@ def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:
 
 def pair(value: Any, axes: int, missing: int) -> Pair:
     """One number for all axes, or one an axis; ``missing`` stands for the rows of a Conv1d."""
-    numbers = array(value).reshape(-1).tolist()
+    numbers = doubles(value).reshape(-1).tolist()
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes:
         raise ConversionError(f"{numbers} for {axes} axes of a convolution or a pooling")

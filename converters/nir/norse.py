@@ -10,10 +10,9 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph import Graph
+from neurobip.converters.imported import at, doubles
 from neurobip.converters.nir.file import read_nir
-from neurobip.converters.nir.layers import array
 from neurobip.converters.nir.read import from_nir
-from neurobip.converters.nir.wiring import at
 from neurobip.errors import ConversionError
 
 
@@ -49,7 +48,7 @@ def standard(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
 
 def rewritten(node: Any, dt: float) -> Any:
     """A node of Norse in the numbers of NIR."""
-    if np.any(array(getattr(node, "v_leak", 0.0))):
+    if np.any(doubles(getattr(node, "v_leak", 0.0))):
         raise ConversionError(
             "has a v_leak other than 0, where Norse's neurons begin; ours begin at 0. Shift the "
             "threshold and the biases so that it is 0"
@@ -58,10 +57,10 @@ def rewritten(node: Any, dt: float) -> Any:
         case nir.NIRGraph():
             return standard(node, dt)
         case nir.CubaLIF():
-            tau_syn, tau_mem = array(node.tau_syn) / dt, array(node.tau_mem) / dt
+            tau_syn, tau_mem = doubles(node.tau_syn) / dt, doubles(node.tau_mem) / dt
             return replace(node, tau_syn=tau_syn, tau_mem=tau_mem, w_in=tau_syn / dt)
         case nir.LIF() | nir.LI():
-            return replace(node, tau=array(node.tau) / dt)
+            return replace(node, tau=doubles(node.tau) / dt)
         case nir.IF():
-            return replace(node, r=array(node.r) / dt)
+            return replace(node, r=doubles(node.r) / dt)
     return node

@@ -9,14 +9,14 @@ import numpy as np
 
 from neurobip.converters.current import Current, complete, connections, settle
 from neurobip.converters.graph import Graph, Population
+from neurobip.converters.imported import NodeError, at, place
 from neurobip.converters.neurons import LI, Input, Neuron
 from neurobip.converters.nir.cells import Step
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.flat import flatten
-from neurobip.converters.nir.layers import place
 from neurobip.converters.nir.nodes import text
 from neurobip.converters.nir.order import order
-from neurobip.converters.nir.wiring import NodeError, Wiring, at
+from neurobip.converters.nir.wiring import Wiring
 from neurobip.errors import ConversionError
 
 DT = 1e-4

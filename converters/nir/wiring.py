@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import nir
@@ -11,16 +9,13 @@ import numpy as np
 
 from neurobip.converters.compose import multiple
 from neurobip.converters.current import Current, Route, add
+from neurobip.converters.imported import Dims, NodeError, at, by_neuron, place
 from neurobip.converters.nir.cells import Cell, Step, cell, is_cell
 from neurobip.converters.nir.flat import Flat, reached
-from neurobip.converters.nir.layers import Dims, Layer, layer, place, spread
+from neurobip.converters.nir.layers import Layer, layer
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
-
-
-class NodeError(ConversionError):
-    """An error whose message begins with the name of a node."""
 
 
 class Wiring:
@@ -108,7 +103,7 @@ class Wiring:
         Raises:
             ConversionError: different delays for different neurons, or no whole number of steps.
         """
-        seconds = spread(node.delay, self.dims[name], "delay")
+        seconds = by_neuron(node.delay, self.dims[name], "delay")
         if (seconds != seconds.flat[0]).any():
             raise ConversionError(
                 "delays its neurons differently; give each group of one delay a Delay of its own"
@@ -148,14 +143,3 @@ class Wiring:
 def is_memory(node: Any) -> bool:
     """Whether a node is an attention memory, the only one with several sources."""
     return isinstance(node, Extension) and isinstance(node.node, Memory)
-
-
-@contextmanager
-def at(name: str) -> Iterator[None]:
-    """Errors inside begin with the name of the node, unless they name one already."""
-    try:
-        yield
-    except NodeError:
-        raise
-    except ConversionError as error:
-        raise NodeError(f"{name}: {error}") from None
