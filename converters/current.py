@@ -132,7 +132,17 @@ def connections(current: Current, implicit: dict[str, int]) -> tuple[Connection,
 
 
 def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
-    """The graph of some populations in order, with a neuron that always fires if one hears it."""
+    """The graph of some populations in order, with a neuron that always fires if one hears it.
+
+    Raises:
+        ConversionError: a name that is empty, or holds the slash that parts a population from what
+            belongs to it.
+    """
+    for p in populations:
+        if not p.name or "/" in p.name:
+            raise ConversionError(
+                f"{p.name!r}: a population needs a name without a slash; rename it in its network"
+            )
     heard = {source for p in populations for c in p.inputs for source in c.sources}
     if ONE in heard:
         name = "always"

@@ -10,6 +10,7 @@ import h5py
 import nir
 
 from neurobip.atomic import write_atomic
+from neurobip.converters.nir.flat import nodes_of
 from neurobip.converters.nir.nodes import extension, text
 from neurobip.errors import ConversionError
 
@@ -46,9 +47,10 @@ def write_nir(graph: nir.NIRGraph, path: str | Path) -> None:
     Raises:
         ConversionError: a node whose name cannot stand in HDF5.
     """
-    for name in graph.nodes:
-        if "/" in name or name in ("", "."):
-            raise ConversionError(f"{name!r}: HDF5 has no such names; rename the node")
+    for way, _ in nodes_of(graph, ()):
+        for name in way:
+            if "/" in name or name in ("", "."):
+                raise ConversionError(f"{name!r}: HDF5 has no such names; rename the node")
     content = io.BytesIO()
     # Weights in double precision hardly shrink, and HDF5 compresses no scalars, as some have.
     nir.write(content, graph, compression=None)

@@ -42,8 +42,8 @@ def flatten(graph: nir.NIRGraph) -> Flat:
     """Take subgraphs apart; their nodes are named ``subgraph.node``.
 
     Raises:
-        ConversionError: edges to nowhere or twice, no or several inputs, no output, nodes that the
-            input does not reach.
+        ConversionError: edges to nowhere or twice, two nodes of one dotted name, no or several
+            inputs, no output, nodes that the input does not reach.
     """
     inputs, ends = ends_of(graph)
     if len(inputs) != 1:
@@ -52,7 +52,7 @@ def flatten(graph: nir.NIRGraph) -> Flat:
         )
     if not ends:
         raise ConversionError("the graph has no Output node")
-    nodes = dict(named_nodes(graph, ""))
+    nodes = dotted(graph)
     edges = list(dict.fromkeys(named_edges(graph, "")))
     if into := [a for a, b in edges if b == inputs[0]]:
         raise ConversionError(f"{inputs[0]}: the Input node hears {into[0]!r}")
@@ -79,16 +79,37 @@ def ends_of(graph: nir.NIRGraph) -> tuple[list[str], list[str]]:
     return inputs, outputs
 
 
-def named_nodes(graph: nir.NIRGraph, prefix: str) -> Iterator[tuple[str, Any]]:
-    """All nodes with dotted names."""
+def dotted(graph: nir.NIRGraph) -> dict[str, Any]:
+    """All nodes by dotted name.
+
+    Raises:
+        ConversionError: two nodes come to the same name.
+    """
+    found: dict[str, Any] = {}
+    ways: dict[str, tuple[str, ...]] = {}
+    for way, node in nodes_of(graph, ()):
+        name = ".".join(way)
+        if name in found:
+            first, second = (" of ".join(map(repr, reversed(w))) for w in (ways[name], way))
+            raise ConversionError(
+                f"{name}: two nodes come to this name, {first} and {second}; rename one of them"
+            )
+        found[name], ways[name] = node, way
+    return found
+
+
+def nodes_of(
+    graph: nir.NIRGraph, inside: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All nodes, with the names of the subgraphs that lead to them and their own."""
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):
-            yield from named_nodes(node, f"{prefix}{name}.")
+            yield from nodes_of(node, (*inside, name))
         elif isinstance(node, Extension):
-            sources = tuple(prefix + source for source in node.sources)
-            yield prefix + name, replace(node, sources=sources)
+            sources = tuple(".".join((*inside, source)) for source in node.sources)
+            yield (*inside, name), replace(node, sources=sources)
         else:
-            yield prefix + name, node
+            yield (*inside, name), node
 
 
 def named_edges(graph: nir.NIRGraph, prefix: str) -> Iterator[Edge]:

@@ -78,6 +78,14 @@ def test_writing_replaces_a_file_only_by_a_whole_one(tmp_path) -> None:
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["graph.nir"]
 
 
+def test_names_that_hdf5_has_not_in_a_subgraph(tmp_path) -> None:
+    graph = small()
+    graph.nodes["inner"].nodes["a/b"] = nir.Scale(np.ones(3))
+    with pytest.raises(ConversionError, match="'a/b': HDF5 has no such names"):
+        write_nir(graph, tmp_path / "graph.nir")
+    assert list(tmp_path.iterdir()) == []
+
+
 class Trap:
     """Tells if it is unpickled."""
 

@@ -249,6 +249,29 @@ def test_subgraphs_are_taken_apart() -> None:
     np.testing.assert_array_equal(run(found, np.eye(3))["0.0.0"], plain)
 
 
+def beside(name: str) -> nir.NIRGraph:
+    """A subgraph that holds the nodes in, 0 and out, and a neuron beside it."""
+    source = row(row(lif(3, tau=2e-4)), shape=(3,))
+    source.nodes[name] = lif(3, tau=8e-4)
+    source.edges[:] = [("in", "0"), ("0", name), (name, "out")]
+    return source
+
+
+def test_a_dotted_name_of_its_own_is_no_subgraph() -> None:
+    found = from_nir(beside("0.1"))
+    assert [p.name for p in found.populations] == ["in", "0.0", "0.1"]
+    assert [p.neuron.decay_v for p in found.populations[1:]] == [0.5, 0.125]
+
+
+@pytest.mark.parametrize("name", ["", "a/0"])
+def test_names_that_no_population_can_have(name: str) -> None:
+    source = row(lif(3))
+    source.nodes[name] = source.nodes.pop("0")
+    source.edges[:] = [("in", name), (name, "out")]
+    with pytest.raises(ConversionError, match=f"^'{name}': .* without a slash; rename it"):
+        from_nir(source)
+
+
 def two_ports() -> nir.NIRGraph:
     source = nested(1)
     source.nodes["0"].nodes["more"] = nir.Input(np.array([3]))
@@ -321,6 +344,7 @@ REFUSED = {
     "0: delays its neurons differently": lambda: delayed(1e-4, 2e-4),
     "0: a delay of 0.00015 s is 1.5 time steps": lambda: delayed(1.5e-4),
     "0: a delay of -0.0001 s": lambda: delayed(-1e-4),
+    "0.0: two nodes come to this name, '0' of '0' and '0.0'; rename one": lambda: beside("0.0"),
     "0: a subgraph with 2 Input nodes": two_ports,
     "needs one Input node, this one has 2: in, other": two_inputs,
     "has no Output node": lambda: graph({"in": nir.Input(np.array([3]))}, []),
