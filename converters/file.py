@@ -17,6 +17,7 @@ import numpy as np
 
 from neurobip.atomic import atomic_file
 from neurobip.converters import neurons, synapses
+from neurobip.converters.checks import check_chip
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.quantized import LayerReport, QuantizedGraph
 from neurobip.errors import ConversionError
@@ -149,6 +150,7 @@ def decode_graph(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Quant
     graph = Graph(tuple(populations), tuple(header["outputs"]))
     if "units" not in header:
         return graph
+    check_chip(graph)
     layers = tuple(
         LayerReport(**{key: decode_value(value, arrays) for key, value in layer.items()})
         for layer in header["layers"]

@@ -14,3 +14,6 @@ SHIFT = 6
 
 CURRENT = LIMIT >> SHIFT
 """Largest current ``a``, 17 bits, for which ``a << SHIFT`` is a 24-bit number."""
+
+LONGEST_TIME = 0.5 / 4096
+"""The least share that a synaptic current may lose in a step: less rounds to none at all."""

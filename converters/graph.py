@@ -146,8 +146,10 @@ def order(connection: Connection, before: set[str], readouts: set[str]) -> None:
     Raises:
         ConversionError: a loop without a delay, or a readout as a source.
     """
-    if connection.delay < 0:
-        raise ConversionError(f"a delay of {connection.delay} steps; expected 0 or more")
+    if connection.delay < 0 or connection.delay != int(connection.delay):
+        raise ConversionError(
+            f"a delay of {connection.delay} steps; expected a whole number from 0"
+        )
     for source in connection.sources:
         if source in readouts:
             raise ConversionError(f"{source!r} is a readout, it sends no spikes")

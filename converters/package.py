@@ -93,7 +93,7 @@ def write_package(
             integers = IntegerNetwork(network)
             x = integers.counts(torch.as_tensor(frames))
             np.save(new / "frames.npy", x.to(torch.uint8).numpy())
-            write_record(new / "expected.npz", record(integers, x)[0])
+            write_record(new / "expected.npz", record(integers, x))
         (new / "README.md").write_text(readme(network, timing, samples=frames is not None))
         files = sorted(p.relative_to(new).as_posix() for p in new.rglob("*") if p.is_file())
         manifest = {"format": FORMAT, "neurobip": __version__, "files": files}

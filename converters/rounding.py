@@ -178,8 +178,8 @@ def whole_number(value: Any) -> Number:
     rounded = np.round(value)
     if np.max(np.abs(rounded), initial=0) >= 2**31:
         raise ConversionError(
-            f"a constant of {np.max(np.abs(rounded)):.0f} integer steps does not fit 32 bits; bring "
-            "it nearer to the threshold"
+            f"a constant of {np.max(np.abs(rounded)):.0f} integer steps does not fit 32 bits; "
+            "bring it nearer to the threshold"
         )
     whole = rounded.astype(np.int32)
     return whole if whole.ndim else int(whole)

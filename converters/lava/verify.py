@@ -10,13 +10,12 @@ from torch import Tensor
 
 from neurobip.component import Component
 from neurobip.converters.calibration import Overflowing
+from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.launch import Progress, simulate
 from neurobip.converters.lower import to_graph
 from neurobip.converters.quantize import quantize
 from neurobip.converters.quantized import QuantizedGraph
-
-SAMPLES_PER_RUN = 25
-"""Samples in one run of Lava; bounds the size of what is recorded."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,14 @@ def verify(
     totals = {name: np.zeros(3, dtype=np.int64) for name in names}
     first: dict[str, int] = {}
     for part in x.split(SAMPLES_PER_RUN, dim=1):
-        expected, overflows = record(network, part)
+        before = dict(network.overflows)
+        expected = record(network, part)
         frames_seen = network.counts(part).to(torch.int32).numpy()
         found = simulate(quantized, frames_seen, timeout=timeout, on_step=on_step)
         for name in names:
             differs = found[name] != expected[name]
-            counts = np.count_nonzero(expected[name]), np.count_nonzero(differs), overflows[name]
+            overflows = network.overflows[name] - before[name]
+            counts = np.count_nonzero(expected[name]), np.count_nonzero(differs), overflows
             totals[name] += np.array(counts)
             steps = np.flatnonzero(differs.reshape(len(differs), -1).any(1))
             if len(steps):
@@ -96,15 +97,7 @@ def verify(
     return Verification(samples=x.shape[1], steps=x.shape[0], layers=layers)
 
 
-def record(network: Overflowing, x: Tensor) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Every population of the integer simulator as int32, and its overflowing states, summed."""
-    names = [population.name for population in network.graph.populations]
-    record: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    before = dict(network.overflows)
-    state = None
-    for frame in x:
-        outputs, state = network.step(frame, state)
-        for name, z in outputs.items():
-            record[name].append(z.to(torch.int32).numpy())
-    counts = {name: count - before[name] for name, count in network.overflows.items()}
-    return {name: np.stack(steps) for name, steps in record.items()}, counts
+def record(network: IntegerNetwork, x: Tensor) -> dict[str, np.ndarray]:
+    """Every population of the integer simulator at every step, int32."""
+    outputs, _ = network.forward(x)
+    return {name: z.to(torch.int32).numpy() for name, z in outputs.items()}
