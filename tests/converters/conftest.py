@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 from neurobip.config import ModelConfig
+from neurobip.converters.bounds import range_of
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.synapses import (
@@ -269,6 +270,17 @@ def zoo_graph(seed: int = 0) -> Graph:
     return Graph(tuple(populations), ("other", "readout"))
 
 
+WIDE = 2**18
+"""Twice what 17 bits hold, so that currents wrap; a slow one that wraps stays below 32 bits."""
+
+
+def halved(synapse):
+    """Half the weights, even still; nothing of weights that are small already."""
+    weight = np.asarray(synapse.weight).astype(np.int64)
+    half = np.sign(weight) * (abs(weight) // 4 * 2)
+    return replace(synapse, weight=half.astype(np.int16) if half.ndim else int(half))
+
+
 class Draw:
     """Draws random integer graphs: any neuron, any synapse, loops, delays, exponents, bit widths.
 
@@ -280,7 +292,7 @@ class Draw:
         self.draw = draw
         self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         size = (2, 3, 3) if draw(st.booleans()) else (draw(st.integers(1, 6)), 1, 1)
-        self.events = Population("events", size, Input(draw(st.sampled_from([1, 15]))))
+        self.events = Population("events", size, Input(draw(st.sampled_from([1, 15, 255]))))
 
     def graph(self, parts: int = 1) -> Graph:
         """A graph of several parts that share nothing but the input."""
@@ -319,7 +331,19 @@ class Draw:
             shifts = [self.draw(st.integers(0, 3)) for _ in range(3)]
             memory = Memory(heads, shifts[0], 1.0, shifts[1], shifts[2])
             inputs.append(Connection(sources, memory, self.delay()))
-        return Population(name, neuron.population(shape), neuron, tuple(inputs))
+        return self.bounded(Population(name, neuron.population(shape), neuron, tuple(inputs)))
+
+    def bounded(self, population: Population) -> Population:
+        """The population with weights so weak that no number leaves Lava's 32 bits."""
+        known = {p.name: p for p in self.populations} | {population.name: population}
+        while max(map(abs, range_of(known, population))) > WIDE:
+            inputs = tuple(
+                c if isinstance(c.synapse, Memory) else replace(c, synapse=halved(c.synapse),
+                                                                exponent=c.exponent // 2)
+                for c in population.inputs
+            )  # fmt: skip
+            population = replace(population, inputs=inputs)
+        return population
 
     def readout(self, name: str) -> Population:
         source = self.source()
@@ -341,7 +365,7 @@ class Draw:
         if source == target.name:
             delay = self.draw(st.integers(1, 4))
         loop = replace(self.into(source, target.shape), delay=delay)
-        self.populations[i] = replace(target, inputs=(*target.inputs, loop))
+        self.populations[i] = self.bounded(replace(target, inputs=(*target.inputs, loop)))
 
     def source(self) -> str:
         return self.draw(st.sampled_from([p.name for p in self.populations]))
@@ -353,7 +377,7 @@ class Draw:
         return isinstance(p.neuron, LIF | ALIF)
 
     def delay(self) -> int:
-        return self.draw(st.sampled_from([0, 0, 0, 1, 2, 5]))
+        return self.draw(st.sampled_from([0, 0, 0, 1, 2, 5, 12]))
 
     def weights(self, source: str, *shape: int) -> tuple[np.ndarray, int]:
         """Weights of some bits and their exponent, weak enough for graded sources."""
@@ -361,11 +385,11 @@ class Draw:
         bits = self.draw(st.integers(2, 8))
         sign = self.draw(st.sampled_from([1, -1, 0]))
         if isinstance(neuron, Bipolar | Input):
-            weight, exponent = self.rng.integers(-3, 4, shape) * 2, 0
+            weight, exponent = self.rng.integers(-3, 4, shape) * 2, self.draw(st.integers(0, 2))
         else:
             step = 2 ** (8 - bits)
             weight = self.rng.integers(0, 2**bits, shape) * step
-            exponent = self.draw(st.sampled_from([0, 0, 1, 3]))
+            exponent = self.draw(st.sampled_from([0, 0, 1, 3, 7]))
         if sign == 0:
             weight = weight // 2 * 2 * self.rng.choice([-1, 1], shape)
             weight = weight - weight % 2

@@ -15,6 +15,7 @@ from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.quantize import quantize
+from neurobip.converters.reference import FloatNetwork
 from neurobip.converters.scale import capacity
 from neurobip.converters.synapses import Conv, Identity, Linear, Memory, Sparse
 from neurobip.errors import ConversionError
@@ -157,8 +158,6 @@ def test_a_shortcut_that_drowns_is_refused() -> None:
 
 def test_memory_meets_its_float(make_events) -> None:
     """The integer memory's current, in the model's units, is that of the float memory."""
-    from neurobip.converters.reference import FloatNetwork
-
     x = Population("events", (8, 3, 3), Input(1))
     qkv = tuple("events" for _ in range(3))
     read = Population(
@@ -294,6 +293,59 @@ def test_any_variant_fits_the_chip(seed, weight_bits, shape, variant, delay) -> 
     if variant:
         assert abs(integer.drive / 64 / scale - neuron.drive).max() <= 0.51 / 64 / scale
         assert abs(integer.drop / 64 / scale - neuron.drop).max() <= 0.51 / 64 / scale
+
+
+def dense(neuron, weight: float, inputs: int = 4) -> Graph:
+    connection = Connection(("events",), Linear(np.full((2, inputs), weight)))
+    layer = Population("layer", (2, 1, 1), neuron, (connection,))
+    return Graph((Population("events", (inputs, 1, 1), Input(1)), layer), ("layer",))
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.1, 0.01])
+def test_a_drop_far_above_the_threshold(beta: float) -> None:
+    """A soft reset that comes a step late drops the membrane by its threshold over beta."""
+    graph = dense(LIF(1.0, 1 - beta, 1.0, drop=1.0 / beta), 0.4)
+    frames = (torch.rand(60, 4, 4, 1, 1, generator=torch.manual_seed(0)) < 0.7).float()
+    real = FloatNetwork(graph).forward(frames)[0]["layer"]
+    found = IntegerNetwork(quantize(graph)).forward(frames)[0]["layer"]
+    assert (real != found).float().mean() < 0.02 < real.mean()
+
+
+@pytest.mark.parametrize("bias", [0.0, 5.0, 1000.0])
+@pytest.mark.parametrize("decay", [0.01, 0.5])
+def test_a_readout_has_room_for_its_bias(bias: float, decay: float) -> None:
+    graph = dense(LI(decay, bias=np.array([bias, -bias / 5])), 1e-3)
+    frames = torch.ones(300, 1, 4, 1, 1)
+    quantized = quantize(graph)
+    real = FloatNetwork(graph).forward(frames)[0]["layer"][-1]
+    found = IntegerNetwork(quantized).forward(frames)[0]["layer"][-1] * quantized.unit("layer")
+    assert (real - found).abs().max() <= 0.02 * real.abs().max()
+
+
+@pytest.mark.parametrize("decay_u", [0.02, 0.5, 1.0])
+def test_calibrated_currents_keep_within_32_bits(decay_u: float) -> None:
+    """Far busier than the recordings: the current wraps, and no number of Lava's overflows."""
+    graph = dense(LIF(decay_u, 0.25, 1.0), 1.0, inputs=200)
+    quantized = quantize(graph, peaks={"layer": 0.5})
+    scale = quantized.layer("layer").scale
+    network, state, largest = IntegerNetwork(quantized), None, 0.0
+    for _ in range(200):
+        _, state = network.step(torch.ones(1, 200, 1, 1), state)
+        largest = max(largest, float(max(part.abs().max() for part in state.held["layer", None]
+                                         if part.numel())))  # fmt: skip
+    assert scale >= quantize(graph).layer("layer").scale
+    assert largest < 2**31
+
+
+def test_weights_on_a_grid_come_through() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-7, 8, (6, 6)) * 0.125
+    x = Population("events", (6, 1, 1), Input(1))
+    inputs = (Connection(("events",), Linear(weight)),)
+    layer = Population("layer", (6, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    quantized = quantize(Graph((x, layer), ("layer",)), 4)
+    np.testing.assert_allclose(quantized.weight("layer", 0), weight, rtol=1e-12)
+    assert quantized.layer("layer").threshold == quantized.layer("layer").scale
 
 
 def entries(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

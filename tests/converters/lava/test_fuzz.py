@@ -41,11 +41,18 @@ FUZZ = settings(
 
 
 @FUZZ
-@given(data=st.data(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
-def test_random_graphs(random_graphs, data, seed: int, rate: float) -> None:
+@given(
+    data=st.data(),
+    seed=st.integers(0, 1000),
+    rate=st.sampled_from([0.1, 0.5, 3.0, 200.0]),
+    steps=st.sampled_from([9, 9, 15, 2, 1]),
+    samples=st.integers(1, 3),
+)
+def test_random_graphs(random_graphs, data, seed, rate, steps, samples) -> None:
     graph = data.draw(random_graphs(TOGETHER))
     generator = torch.Generator().manual_seed(seed)
-    frames = torch.poisson(torch.full((9, 2, *graph.input.shape), rate), generator=generator)
+    shape = (steps, samples, *graph.input.shape)
+    frames = torch.poisson(torch.full(shape, rate), generator=generator)
     check = verify(QuantizedGraph(graph, {}), frames)
     wrong = {x.name: (x.mismatches, x.first_step) for x in check.layers if x.mismatches}
     assert wrong == {}
