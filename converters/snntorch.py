@@ -20,6 +20,7 @@ from neurobip.converters.lower import INPUT
 from neurobip.converters.neurons import LI, Input
 from neurobip.converters.nir.layers import layer
 from neurobip.converters.snntorch_cells import RECURRENT, SUPPORTED, neuron, numbers
+from neurobip.converters.snntorch_plain import DROPOUTS, NORMS, ONE_TO_ONE, check_plain
 from neurobip.errors import ConversionError
 
 
@@ -35,8 +36,9 @@ def from_snntorch(
     Takes an ``nn.Sequential``, nested or not, of Linear, Conv1d, Conv2d, AvgPool2d (with
     ``divisor_override=1`` a sum), Flatten, BatchNorm1d and 2d in evaluation mode, Dropout and
     Identity, and of Leaky, Synaptic, RLeaky and RSynaptic; parameters may be learned, one for all
-    or one a neuron. Populations have the names of the neurons' modules. The last neuron is the
-    output and read by its spikes; layers behind it are read as they are.
+    or one a neuron. A subclass is taken if it runs as its class does; code of its own, hooks and
+    parametrizations are refused. Populations have the names of the neurons' modules. The last
+    neuron is the output and read by its spikes; layers behind it are read as they are.
 
     Args:
         sample_shape: shape of the input at one step, without batch and time: ``(N,)``, ``(C, L)``
@@ -60,6 +62,8 @@ def from_snntorch(
                 continue
             if id(part) in met:
                 raise ConversionError("these neurons stand twice in the network, with one state")
+            if name == INPUT:
+                raise ConversionError("is the name of the input population too; rename the module")
             met.add(id(part))
             into = add([current, *recurrence(part, name, dims)])
             cell = neuron(part, dims, into, {INPUT: largest}, plain_subtract)
@@ -81,7 +85,13 @@ def from_snntorch(
 
 
 def leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
-    """The modules of a network in the order in which they run, with dotted names."""
+    """The modules of a network in the order in which they run, with dotted names.
+
+    Raises:
+        ConversionError: a module that does not run as its class does.
+    """
+    with at(name or type(module).__name__):
+        check_plain(module)
     if not isinstance(module, nn.Sequential):
         yield name or type(module).__name__, module
         return
@@ -98,11 +108,11 @@ def behind(part: Any, current: Current, dims: Dims) -> tuple[Current, Dims]:
     """
     if isinstance(part, nn.Identity):
         return current, dims
-    if isinstance(part, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.AlphaDropout):
+    if isinstance(part, DROPOUTS):
         if part.training:
             raise ConversionError("drops spikes in training mode; call eval() on the network")
         return current, dims
-    if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+    if isinstance(part, NORMS):
         factor, shift = batch_norm(part)
         if len(factor) != dims[0] or (len(dims) == 3) != isinstance(part, nn.BatchNorm2d):
             raise ConversionError(f"{type(part).__name__}({len(factor)}) does not fit {dims}")
@@ -180,8 +190,10 @@ def recurrence(part: Any, name: str, dims: Dims) -> list[Current]:
     """What neurons send to themselves, if they do; their bias does not wait for a spike."""
     if not isinstance(part, RECURRENT):
         return []
+    with at(f"{name}.recurrent"):
+        check_plain(part.recurrent)
     own = Current.of(name, place(dims))
-    if not part.all_to_all:
+    if isinstance(part.recurrent, ONE_TO_ONE):
         return [own.scaled(numbers(part.recurrent, "V", dims))]
     sent, shape = behind(part.recurrent, own, dims)
     if shape != dims:

@@ -59,7 +59,12 @@ def parameters(module: Any, dims: Dims) -> Parameters:
     for option in ("state_quant", "inhibition"):
         if getattr(module, option, False):
             raise ConversionError(f"{kind} with {option} has no counterpart; leave {option} out")
-    mechanism = MECHANISMS[module.state_function.__name__]
+    name = getattr(module.state_function, "__name__", "")
+    if name not in MECHANISMS or module.state_function != getattr(module, name):
+        raise ConversionError(
+            f"{kind} has a state_function of its own, and only snnTorch's is read"
+        )
+    mechanism = MECHANISMS[name]
     if mechanism != module.reset_mechanism:
         raise ConversionError(
             f"{kind} was built with reset_mechanism {mechanism!r}, and snnTorch keeps to that in "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import snntorch as snn
 import torch
 from torch import nn
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 from neurobip.converters.neurons import LI, LIF
 from neurobip.converters.reference import FloatNetwork
@@ -262,6 +265,110 @@ def test_what_has_no_counterpart_is_refused_by_name(message: str) -> None:
     network = nn.Sequential(nn.Identity(), nn.Sequential(REFUSED[message]()))
     expected = "it gets" if message == "recurrent layer" else message
     with pytest.raises(ConversionError, match=rf"^1\.0.*: .*{expected}"):
+        from_snntorch(network, (4,))
+
+
+class Skip(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class Squared(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+class Tripled(nn.Conv1d):
+    def _conv_forward(self, x, weight, bias):
+        return 3 * super()._conv_forward(x, weight, bias)
+
+
+class Louder(snn.Leaky):
+    def forward(self, x, mem=None):
+        return super().forward(2 * x, mem)
+
+
+class Lower(snn.Leaky):
+    def _base_sub(self, x):
+        return super()._base_sub(x) - 1
+
+
+class Initialised(nn.Linear):
+    """A subclass that computes what its class does."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.normal_(self.weight, 0.1, 0.3)
+
+    def extra_repr(self) -> str:
+        return "initialised"
+
+
+def hooked(kind: str) -> nn.Linear:
+    layer = nn.Linear(4, 4)
+    getattr(layer, f"register_forward_{kind}")(lambda module, x, *z: (2 * x[0],))
+    return layer
+
+
+def patched() -> nn.Linear:
+    layer = nn.Linear(4, 4)
+    layer.forward = lambda x: 2 * x
+    return layer
+
+
+def with_state_function() -> snn.Leaky:
+    cells = snn.Leaky(0.9)
+    cells.state_function = lambda x: x
+    return cells
+
+
+def with_hooked_recurrence() -> snn.RLeaky:
+    cells = snn.RLeaky(0.9, linear_features=4)
+    cells.recurrent.register_forward_hook(lambda module, x, z: -z)
+    return cells
+
+
+CHANGED = {
+    "1.0: Skip has a forward of its own, and only what Sequential": lambda: Skip(nn.Linear(4, 4)),
+    "1.0: Squared has a forward of its own": lambda: Squared(4, 4),
+    "1.0: Tripled has a _conv_forward of its own": lambda: Tripled(4, 4, 1),
+    "1.0: Louder has a forward of its own": lambda: Louder(0.9),
+    "1.0: Lower has a _base_sub of its own": lambda: Lower(0.9),
+    "1.0: Linear has a forward of its own": patched,
+    "1.0: Leaky has a state_function of its own": with_state_function,
+    "1.0: Linear has a hook on its forward pass": lambda: hooked("hook"),
+    "1.0: Linear has a hook .*; remove it": lambda: hooked("pre_hook"),
+    "1.0: Linear has a hook .*prune.remove": lambda: prune.l1_unstructured(
+        nn.Linear(4, 4), "weight", 3
+    ),
+    "1.0: ParametrizedLinear computes .*remove_parametrizations": lambda: weight_norm(
+        nn.Linear(4, 4)
+    ),
+    "1.0.recurrent: Linear has a hook": with_hooked_recurrence,
+}
+
+
+@pytest.mark.parametrize("message", CHANGED)
+def test_code_that_would_be_left_out_is_refused(message: str) -> None:
+    network = nn.Sequential(nn.Identity(), nn.Sequential(CHANGED[message]()))
+    with pytest.raises(ConversionError, match=f"^{message}"):
+        from_snntorch(network, (4,))
+
+
+def test_a_subclass_that_runs_as_its_class_is_taken() -> None:
+    same(nn.Sequential(Initialised(12, 9), snn.Leaky(0.8, 0.9, **options())), 12)
+
+
+def test_pruned_for_good_it_is_plain_again() -> None:
+    layer = prune.l1_unstructured(dense(12, 9), "weight", 40)
+    prune.remove(layer, "weight")
+    graph = same(nn.Sequential(layer, snn.Leaky(0.7, **options())), 12)
+    assert (graph["1"].inputs[0].synapse.weight == 0).sum() == 40
+
+
+def test_neurons_cannot_have_the_name_of_the_input() -> None:
+    network = nn.Sequential(OrderedDict(events=snn.Leaky(0.9)))
+    with pytest.raises(ConversionError, match="^events: .* rename the module"):
         from_snntorch(network, (4,))
 
 
