@@ -15,7 +15,8 @@ import numpy as np
 
 from neurobip.converters.file import save
 from neurobip.converters.graph import Graph
-from neurobip.converters.lava.schedule import schedule
+from neurobip.converters.lava.frames import as_input
+from neurobip.converters.lava.schedule import Schedule, schedule
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
 
@@ -49,32 +50,38 @@ def simulate(
         or double precision.
 
     Raises:
-        ConversionError: Lava is missing, a process failed, or nothing moved for ``timeout``
-            seconds; the message names the population that stood still.
+        ConversionError: the frames do not fit, Lava is missing, a process failed, or nothing moved
+            for ``timeout`` seconds; the message names the population that stood still.
     """
     graph = network.graph if isinstance(network, QuantizedGraph) else network
-    shape = graph.input.shape
-    if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
-        raise ConversionError(
-            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
-            "T and B at least 1"
-        )
+    x = as_input(network, frames)
     timing = schedule(graph)
-    steps, samples = frames.shape[:2]
+    steps, samples = x.shape[:2]
     total = steps * samples + timing.longest
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as name:
         folder = Path(name)
-        save(network, folder / "network.npz")
-        np.save(folder / "frames.npy", frames.swapaxes(0, 1))
-        supervise([*COMMAND, str(folder / "network.npz"), name], folder, graph, total,
-                  timeout, on_step)  # fmt: skip
-        recorded = {}
-        for slot, population in enumerate(graph.populations):
-            first = timing.latency[population.name]
-            rows = np.load(folder / f"{slot}.npy", mmap_mode="r")[first : first + steps * samples]
-            by_sample = rows.reshape(samples, steps, *population.shape)
-            recorded[population.name] = np.array(by_sample.swapaxes(0, 1))
-        return recorded
+        file = folder / "network.npz"
+        save(network, file)
+        np.save(folder / "frames.npy", x.swapaxes(0, 1))
+        supervise([*COMMAND, str(file), name], folder, graph, total, timeout, on_step)
+        return recorded(folder, graph, timing, steps, samples)
+
+
+def recorded(
+    folder: Path, graph: Graph, timing: Schedule, steps: int, samples: int
+) -> dict[str, np.ndarray]:
+    """What a runner recorded, without the steps by which each population answers late.
+
+    Shape:
+        ``{name: [T, B, C, H, W]}``.
+    """
+    outputs = {}
+    for slot, population in enumerate(graph.populations):
+        first = timing.latency[population.name]
+        rows = np.load(folder / f"{slot}.npy", mmap_mode="r")[first : first + steps * samples]
+        by_sample = rows.reshape(samples, steps, *population.shape)
+        outputs[population.name] = np.array(by_sample.swapaxes(0, 1))
+    return outputs
 
 
 def supervise(

@@ -10,18 +10,19 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
 from neurobip.converters.file import save
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.lava.launch import Progress, supervise
+from neurobip.converters.lava.frames import as_input
+from neurobip.converters.lava.launch import Progress, recorded, supervise
 from neurobip.converters.lava.learning_plan import Plan, plan
 from neurobip.converters.lava.learning_rule import ThreeFactor
 from neurobip.converters.lava.learning_ways import plastic_connection
+from neurobip.converters.lava.learning_weights import weights_of, with_weights
 from neurobip.converters.neurons import LI, Input
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
@@ -36,6 +37,8 @@ class Learned:
     Attributes:
         network: the network with the weights that it has learned.
         weights: they alone, by projection, in the shape of the synapse's weight.
+        before: the weights with which the lesson began. In integers these are even numbers: odd
+            ones, which quantization finds where all weights have one sign, were rounded.
         history: weights after every sample or step, by projection ``[records, ...]``. Changes
             arrive ``delay`` steps late, so that the last ones of a sample are in the next record.
         delay: those steps, by projection.
@@ -44,6 +47,7 @@ class Learned:
 
     network: QuantizedGraph | Graph
     weights: dict[str, np.ndarray]
+    before: dict[str, np.ndarray]
     history: dict[str, np.ndarray]
     delay: dict[str, int]
     outputs: dict[str, np.ndarray]
@@ -73,35 +77,33 @@ def learn(
         frames ``[T, B, C, H, W]``, labels ``[B]``.
 
     Raises:
-        ConversionError: a projection cannot learn, the frames or labels do not fit, or Lava failed;
-            the message names the population.
+        ConversionError: a projection cannot learn, the frames or labels do not fit, Lava failed, or
+            weights grew until a current could overflow; the message names the population.
     """
     work = plan(network, projections, rule)
-    labels = np.asarray(labels)
-    check(work, frames, labels)
-    steps, samples = frames.shape[:2]
+    x, labels = as_input(network, frames), np.asarray(labels)
+    check(work, x, labels)
+    steps, samples = x.shape[:2]
     stride = 1 if every_step else steps
     names = {name: i for name, i in work.plastic}
+    before = {name: weights_of(work.graph, name) for name in names}
     with tempfile.TemporaryDirectory(prefix="neurobip-lava-") as place:
         folder = Path(place)
         save(network, folder / "network.npz")
-        np.save(folder / "frames.npy", frames.swapaxes(0, 1))
+        np.save(folder / "frames.npy", x.swapaxes(0, 1))
         np.save(folder / "labels.npy", labels)
         lesson = {"projections": list(names), "rule": asdict(rule), "stride": stride}
         (folder / "lesson.json").write_text(json.dumps(lesson))
         total = steps * samples + work.longest
         supervise([*COMMAND, place], folder, work.graph, total, timeout, on_step)
-        outputs = {
-            population.name: recorded(folder / f"{slot}.npy", work, population.name, frames)
-            for slot, population in enumerate(work.graph.populations)
-        }
+        outputs = recorded(folder, work.graph, work.timing, steps, samples)
         weights, history = {}, {}
         for name, i in names.items():
-            synapse: Any = work.graph[name].inputs[i].synapse
-            rows = np.load(folder / f"{name}-{i}.weights.npy").reshape(-1, *synapse.weight.shape)
+            rows = np.load(folder / f"{name}-{i}.weights.npy").reshape(-1, *before[name].shape)
             weights[name], history[name] = rows[-1], rows[:-1]
     delay = {name: work.delay(name) for name in names}
-    return Learned(with_weights(network, weights), weights, history, delay, outputs)
+    learned = with_weights(work.begin, weights)
+    return Learned(learned, weights, before, history, delay, outputs)
 
 
 def readout_alone(network: QuantizedGraph, projection: str) -> QuantizedGraph:
@@ -125,17 +127,11 @@ def readout_alone(network: QuantizedGraph, projection: str) -> QuantizedGraph:
 
 
 def check(work: Plan, frames: np.ndarray, labels: np.ndarray) -> None:
-    """Check that frames and labels fit the network.
+    """Check that labels and rule fit the network and its frames.
 
     Raises:
         ConversionError: they do not.
     """
-    shape = work.graph.input.shape
-    if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:
-        raise ConversionError(
-            f"frames of shape {frames.shape}; expected [T, B, {', '.join(map(str, shape))}] with "
-            "T and B at least 1"
-        )
     classes = min((readout.size for readout in work.readouts()), default=0)
     whole = np.issubdtype(labels.dtype, np.integer)
     if labels.shape != frames.shape[1:2] or not whole or not (
@@ -149,30 +145,3 @@ def check(work: Plan, frames: np.ndarray, labels: np.ndarray) -> None:
         raise ConversionError(
             f"skip = {work.rule.skip} of {len(frames)} steps; expected one step to learn from"
         )
-
-
-def recorded(file: Path, work: Plan, name: str, frames: np.ndarray) -> np.ndarray:
-    """The output of a population by sample."""
-    steps, samples = frames.shape[:2]
-    first = work.timing.latency[name]
-    rows = np.load(file, mmap_mode="r")[first : first + steps * samples]
-    by_sample = rows.reshape(samples, steps, *work.graph[name].shape)
-    return np.array(by_sample.swapaxes(0, 1))
-
-
-def with_weights(
-    network: QuantizedGraph | Graph, weights: dict[str, np.ndarray]
-) -> QuantizedGraph | Graph:
-    """A network with other weights in the named projections, each of the shape that it had."""
-    graph = network.graph if isinstance(network, QuantizedGraph) else network
-    populations = []
-    for population in graph.populations:
-        if population.name in weights:
-            i = plastic_connection(graph, population.name)
-            inputs, synapse = list(population.inputs), cast(Any, population.inputs[i].synapse)
-            learned = replace(synapse, weight=weights[population.name])
-            inputs[i] = replace(inputs[i], synapse=learned)
-            population = replace(population, inputs=tuple(inputs))
-        populations.append(population)
-    graph = Graph(tuple(populations), graph.outputs)
-    return replace(network, graph=graph) if isinstance(network, QuantizedGraph) else graph

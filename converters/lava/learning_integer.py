@@ -15,9 +15,11 @@ import torch
 
 from neurobip.converters.formats import LIMIT
 from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lava.learning import Learned, check, with_weights
+from neurobip.converters.lava.frames import as_input
+from neurobip.converters.lava.learning import Learned, check
 from neurobip.converters.lava.learning_plan import Plan, Plastic, plan, synapse_entries
 from neurobip.converters.lava.learning_rule import FRACTION, ThreeFactor, changed, teaching
+from neurobip.converters.lava.learning_weights import weights_of, with_weights
 from neurobip.converters.neurons import spread
 from neurobip.converters.quantized import QuantizedGraph
 
@@ -40,27 +42,28 @@ def learn_in_integers(
         ConversionError: a projection cannot learn, or the frames or labels do not fit.
     """
     work = plan(network, projections, rule)
-    labels = np.asarray(labels)
-    check(work, frames, labels)
+    x, labels = as_input(network, frames), np.asarray(labels)
+    check(work, x, labels)
     simulator = IntegerNetwork(network)
     sources = {work.graph[name].inputs[i].sources[0] for name, i in work.plastic}
     spikes: dict[str, list[np.ndarray]] = {name: [] for name in sources}
     state = None
-    for frame in torch.as_tensor(frames):
+    for frame in torch.as_tensor(x):
         outputs, state = simulator.step(frame, state)
         for name in sources:
             spikes[name].append(outputs[name].flatten(1).numpy().astype(bool))
-    weights, history, answers = {}, {}, {}
+    weights, before, history, answers = {}, {}, {}, {}
     for (name, i), part in work.plastic.items():
         (source,) = work.graph[name].inputs[i].sources
         lesson = Lesson(work, name, i, part)
         potentials = lesson.run(np.stack(spikes[source]), labels)
-        shape: Any = work.graph[name].inputs[i].synapse
-        weights[name] = lesson.weights.reshape(shape.weight.shape)
-        history[name] = np.stack(lesson.history).reshape(-1, *shape.weight.shape)
-        answers[name] = potentials.reshape(*frames.shape[:2], *work.graph[name].shape)
+        before[name] = weights_of(work.graph, name)
+        weights[name] = lesson.weights.reshape(before[name].shape)
+        history[name] = np.stack(lesson.history).reshape(-1, *before[name].shape)
+        answers[name] = potentials.reshape(*x.shape[:2], *work.graph[name].shape)
     delay = {name: work.delay(name) for name in weights}
-    return Learned(with_weights(network, weights), weights, history, delay, answers)
+    learned = with_weights(work.begin, weights)
+    return Learned(learned, weights, before, history, delay, answers)
 
 
 class Lesson:

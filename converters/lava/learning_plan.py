@@ -17,6 +17,7 @@ import numpy as np
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.lava.learning_rule import ThreeFactor, octaves, rate
 from neurobip.converters.lava.learning_ways import able, check_source, plastic_connection, taught
+from neurobip.converters.lava.learning_weights import evened
 from neurobip.converters.lava.schedule import LONGEST_DELAY, Schedule, schedule
 from neurobip.converters.matrix import matrix
 from neurobip.converters.neurons import LI, LIF, Neuron
@@ -77,13 +78,16 @@ class Plan:
     """A graph that goes on learning.
 
     Attributes:
-        graph: the graph, its taught populations marked.
+        begin: the network as it is when learning begins, weights that learn in integers on even
+            numbers.
+        graph: its graph, the taught populations marked.
         rule: how it learns.
         plastic: the connections that learn, by population and number.
         feedback: the ways of the errors.
         longest: steps from the input until the last error of a step has arrived.
     """
 
+    begin: QuantizedGraph | Graph
     graph: Graph
     rule: ThreeFactor
     timing: Schedule
@@ -126,6 +130,8 @@ def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: Thre
                     f"{name}: in integers the readouts learn; other projections learn in a float "
                     "graph, which Lava runs in floating_pt"
                 )
+        network = evened(network, wanted)
+        graph = network.graph
     timing = schedule(graph)
     ways = taught(graph, wanted)
     held = waiting(graph, ways, timing, late=int(isinstance(network, QuantizedGraph)))
@@ -152,7 +158,8 @@ def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: Thre
         for p in graph.populations
     )
     longest = max(timing.longest, *spoken.values()) + 1
-    return Plan(Graph(marked, graph.outputs), rule, timing, plastic, feedback, longest)
+    graph = Graph(marked, graph.outputs)
+    return Plan(network, graph, rule, timing, plastic, feedback, longest)
 
 
 def waiting(

@@ -14,7 +14,6 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,8 @@ from neurobip.converters.file import load
 from neurobip.converters.lava.learning_network import LearningNetwork, weights_file
 from neurobip.converters.lava.learning_plan import plan
 from neurobip.converters.lava.learning_rule import ThreeFactor
+from neurobip.converters.lava.learning_weights import weights_of
 from neurobip.converters.lava.run import execute, leave
-from neurobip.converters.quantized import QuantizedGraph
 
 
 def run(folder: Path) -> None:
@@ -36,29 +35,15 @@ def run(folder: Path) -> None:
     lesson = json.loads((folder / "lesson.json").read_text())
     work = plan(loaded, lesson["projections"], ThreeFactor(**lesson["rule"]))
     frames, labels = np.load(folder / "frames.npy"), np.load(folder / "labels.npy")
-    arithmetic: str = "floating_pt"
-    kind: np.dtype = np.dtype(np.float64)
-    if isinstance(loaded, QuantizedGraph):
-        arithmetic, kind = "fixed_pt", np.dtype(np.int32)
-        source: Any = work.graph.input.neuron
-        frames = np.minimum(frames, np.int32(source.largest))
     samples, steps = frames.shape[:2]
-    total = samples * steps + work.longest
-    empty = np.lib.format.open_memmap
-    for slot, population in enumerate(work.graph.populations):
-        empty(folder / f"{slot}.npy", "w+", kind, (total, population.size)).flush()
+    stride = lesson["stride"]
     for name, i in work.plastic:
-        synapse: Any = work.graph[name].inputs[i].synapse
-        records = samples * steps // lesson["stride"]
+        shape = (samples * steps // stride + 1, weights_of(work.graph, name).size)
         file = weights_file(folder, name, i)
-        empty(file, "w+", kind, (records + 1, synapse.weight.size)).flush()
-    np.save(folder / "progress.npy", np.zeros(len(work.graph.populations), dtype=np.int64))
-    network = LearningNetwork(
-        work, frames.reshape(samples * steps, -1).astype(kind), labels, steps, folder,
-        lesson["stride"],
-    )  # fmt: skip
-    network.record(folder)
-    execute(network, total, arithmetic)
+        np.lib.format.open_memmap(file, "w+", frames.dtype, shape).flush()
+    stream = frames.reshape(samples * steps, -1)
+    network = LearningNetwork(work, stream, labels, steps, folder, stride)
+    execute(network, samples * steps + work.longest, folder, frames.dtype)
 
 
 if __name__ == "__main__":

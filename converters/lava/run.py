@@ -1,8 +1,8 @@
 """Runs an exported network in Lava: ``python -m neurobip.converters.lava.run FILE FOLDER``.
 
-``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. A quantized graph runs in
-integers, and counts saturate at the largest that its input takes; a float graph runs in floating
-point. The output of population ``i`` goes to ``FOLDER/i.npy``, int32 or float64
+``FOLDER`` holds ``frames.npy``, ``[samples, T, C, H, W]``: counts as int32 for a quantized graph,
+which runs in integers, and float64 for a float one, which runs in floating point.
+The output of population ``i`` goes to ``FOLDER/i.npy``, of the same type,
 ``[samples * T + latency, size]``, and the number of finished steps to ``FOLDER/progress.npy`` as it
 grows.
 
@@ -38,28 +38,25 @@ def run(file: Path, folder: Path) -> None:
         ConversionError: the network cannot be built.
     """
     loaded = load(file)
+    graph = loaded.graph if isinstance(loaded, QuantizedGraph) else loaded
     frames = np.load(folder / "frames.npy")
-    if isinstance(loaded, QuantizedGraph):
-        graph, arithmetic, kind = loaded.graph, "fixed_pt", "int32"
-        source: Any = graph.input.neuron
-        # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
-        frames = np.minimum(frames, np.int32(source.largest))
-    else:
-        graph, arithmetic, kind = loaded, "floating_pt", "float64"
     samples, steps = frames.shape[:2]
-    network = LavaNetwork(graph, frames.reshape(samples * steps, -1).astype(kind), steps)
-    total = samples * steps + network.timing.longest
-    for slot, population in enumerate(graph.populations):
-        shape = (total, population.size)
-        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", np.dtype(kind), shape).flush()
-    np.save(folder / "progress.npy", np.zeros(len(graph.populations), dtype=np.int64))
+    network = LavaNetwork(graph, frames.reshape(samples * steps, -1), steps)
+    execute(network, samples * steps + network.timing.longest, folder, frames.dtype)
+
+
+def execute(network: LavaNetwork, steps: int, folder: Path, kind: np.dtype) -> None:
+    """Run a network to its end, and record every population as numbers of a kind.
+
+    Where one of its processes fails, this one ends with its name.
+    """
+    for slot, population in enumerate(network.graph.populations):
+        shape = (steps, population.size)
+        np.lib.format.open_memmap(folder / f"{slot}.npy", "w+", kind, shape).flush()
+    np.save(folder / "progress.npy", np.zeros(len(network.graph.populations), dtype=np.int64))
     network.record(folder)
-    execute(network, total, arithmetic)
-
-
-def execute(network: LavaNetwork, steps: int, arithmetic: str) -> None:
-    """Run a network to its end; where one of its processes fails, this one ends with its name."""
     entry = network.assemble()
+    arithmetic = "fixed_pt" if np.issubdtype(kind, np.integer) else "floating_pt"
     # Populations advance in lock step, so that short channels lose nothing and save memory.
     entry.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}

@@ -18,15 +18,13 @@ import numpy as np
 
 from neurobip.atomic import atomic_file
 from neurobip.converters.file import DAMAGE, load
+from neurobip.converters.lava.frames import SAMPLES_PER_RUN, as_input
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.errors import ConversionError, NeurobipError
 
 NETWORK = "network.npz"
 """Name of the quantized graph in the folder of a package."""
-
-SAMPLES_PER_RUN = 25
-"""Samples in one run of Lava; bounds the size of what is recorded."""
 
 Record = dict[str, np.ndarray]
 
@@ -160,18 +158,12 @@ def read_frames(path: Path, network: QuantizedGraph) -> np.ndarray:
         raise ConversionError(f"{path}: there is no such file") from None
     except DAMAGE as error:
         raise ConversionError(f"{path}: damaged or no .npy array of numbers ({error})") from None
-    source: Any = network.graph.input
     if not isinstance(frames, np.ndarray):
         raise ConversionError(f"{path}: holds several arrays; expected a .npy file with one")
-    if frames.ndim != 5 or frames.shape[2:] != source.shape or not frames.size:
-        raise ConversionError(
-            f"{path}: has shape {frames.shape}; expected [T, B, "
-            f"{', '.join(map(str, source.shape))}] with T and B at least 1"
-        )
-    if frames.dtype.kind not in "buif" or not ((frames >= 0) & (frames == np.floor(frames))).all():
-        raise ConversionError(f"{path}: event counts are whole numbers from 0; it holds others")
-    # As a 32-bit number, the bound also compares with frames whose type cannot hold it.
-    return np.minimum(frames, np.int32(source.neuron.largest)).astype(np.int32)
+    try:
+        return as_input(network, frames)
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from None
 
 
 def read_record(path: Path, network: QuantizedGraph, frames: np.ndarray) -> Record:

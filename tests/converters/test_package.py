@@ -164,12 +164,13 @@ BAD = {
     "garbage": (lambda p: p.write_bytes(b"garbage") and p, "no .npy array"),
     "empty": (lambda p: p.write_bytes(b"") or p, "no .npy array"),
     "shape": (lambda p: save(p, np.zeros((5, 2, 2, 1, 2))), "expected [T, B, 2, 1, 1]"),
-    "flat": (lambda p: save(p, np.zeros(4)), "has shape (4,)"),
+    "flat": (lambda p: save(p, np.zeros(4)), "frames of shape (4,)"),
     "no steps": (lambda p: save(p, np.zeros((0, 2, 2, 1, 1))), "at least 1"),
     "negative": (lambda p: save(p, np.full((2, 1, 2, 1, 1), -1)), "whole numbers from 0"),
     "fraction": (lambda p: save(p, np.full((2, 1, 2, 1, 1), 0.5)), "whole numbers from 0"),
     "nan": (lambda p: save(p, np.full((2, 1, 2, 1, 1), np.nan)), "whole numbers from 0"),
-    "complex": (lambda p: save(p, np.ones((2, 1, 2, 1, 1), complex)), "whole numbers from 0"),
+    "complex": (lambda p: save(p, np.ones((2, 1, 2, 1, 1), complex)), "of type complex128"),
+    "text": (lambda p: save(p, np.full((2, 1, 2, 1, 1), "1")), "of type <U1"),
     "folder": (lambda p: p.mkdir() or p, "npy array"),
 }
 

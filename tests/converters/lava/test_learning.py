@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava import learning
 from neurobip.converters.lava.learning import learn, readout_alone
@@ -25,9 +25,12 @@ from neurobip.converters.lava.learning_rule import (
     softmax,
     teaching,
 )
+from neurobip.converters.lava.learning_weights import with_weights
 from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import Input
+from neurobip.converters.neurons import LI, Input
 from neurobip.converters.quantize import quantize
+from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.synapses import Linear
 from neurobip.errors import ConversionError
 from neurobip.learning.onchip import OnChipRule, freeze_feedback
 
@@ -242,6 +245,98 @@ def test_a_lesson_that_does_not_fit_is_refused(make_model, frames, labels, rule,
     quantized = quantize(to_graph(make_model()))
     with pytest.raises(ConversionError, match=message):
         learn(quantized, np.zeros(frames), np.array(labels), ["readouts.1"], rule)
+
+
+def sums(weight: np.ndarray, bits: int = 8) -> QuantizedGraph:
+    """A readout behind spikes, in integers."""
+    spikes = Population("spikes", (weight.shape[1], 1, 1), Input(1))
+    inputs = (Connection(("spikes",), Linear(weight)),)
+    answer = Population("answer", (len(weight), 1, 1), LI(0.25), inputs)
+    return quantize(Graph((spikes, answer), ("answer",)), bits)
+
+
+@pytest.fixture
+def lesson() -> tuple[np.ndarray, np.ndarray]:
+    """Weights ``[3, 40]`` between 0.1 and 1, and spikes of six samples."""
+    generator = np.random.default_rng(0)
+    spikes = generator.random((12, 6, 40, 1, 1)) < 0.4
+    return generator.uniform(0.1, 1, (3, 40)), spikes.astype(np.uint8)
+
+
+ANSWERS = np.full(6, -1)
+LABELS = np.arange(6) % 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weights_of_one_sign_are_made_even_once_and_in_sight(lesson, sign) -> None:
+    quantized = sums(sign * lesson[0])
+    begin = weights_of(quantized.graph, "answer")
+    assert (begin % 2).any(), "nothing to round"
+    learned = learn_in_integers(quantized, lesson[1], ANSWERS, ["answer"], RULE)
+    before = learned.before["answer"]
+    assert not (before % 2).any() and abs(before).max() <= LARGEST
+    assert abs(before - begin).max() == 1 and (before == begin)[begin % 2 == 0].all()
+    # Six samples without a label change nothing more.
+    assert (learned.weights["answer"] == before).all()
+    assert (learned.history["answer"] == before).all()
+    assert (weights_of(learned.network.graph, "answer") == before).all()
+    report, was = learned.network.layer("answer"), quantized.layer("answer")
+    assert report.weight_error > was.weight_error and report.largest_weight == abs(before).max()
+    outputs, _ = IntegerNetwork(learned.network).forward(torch.as_tensor(lesson[1]))
+    assert (learned.outputs["answer"] == outputs["answer"].numpy()).all()
+
+
+@pytest.mark.parametrize(("bits", "sign"), [(8, True), (2, False)], ids=["one sign", "2 bits"])
+def test_lava_learns_on_the_same_numbers(lesson, bits, sign) -> None:
+    pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
+    quantized = sums(lesson[0] if sign else lesson[0] - 0.55, bits)
+    labels = np.where(np.arange(6) < 3, ANSWERS, LABELS)
+    expected = learn_in_integers(quantized, lesson[1], labels, ["answer"], RULE)
+    found = learn(quantized, lesson[1], labels, ["answer"], RULE)
+    assert (found.before["answer"] == expected.before["answer"]).all()
+    assert (found.history["answer"] == expected.history["answer"]).all()
+    assert (found.weights["answer"] == expected.weights["answer"]).all()
+    assert (found.history["answer"][2] == found.before["answer"]).all()
+    assert (found.weights["answer"] != found.before["answer"]).any()
+    assert found.network.layer("answer") == expected.network.layer("answer")
+
+
+def test_the_report_follows_the_weights(lesson) -> None:
+    quantized = sums(lesson[0] - 0.55, bits=2)
+    was = quantized.layer("answer")
+    assert was.weight_bits == 2 and was.weight_error > 0.1
+    begin = weights_of(quantized.graph, "answer")
+    assert set(begin.ravel()) == {-128, 0, 128}
+    learned = learn_in_integers(quantized, lesson[1], LABELS, ["answer"], RULE)
+    assert (learned.before["answer"] == begin).all()
+    report = learned.network.layer("answer")
+    weights = learned.weights["answer"].astype(int)
+    assert (weights % 128).any() and report.weight_bits == 8 and report.weight_error == 0
+    assert report.largest_weight == abs(weights).max()
+    positive = weights.clip(min=0).sum(1).max(), -weights.clip(max=0).sum(1).min()
+    assert report.largest_current == max(positive) * 2 ** report.exponents[0]
+    assert report.scale == was.scale and report.capacity == was.capacity
+    # What learned nothing keeps its report.
+    same = learn_in_integers(quantized, lesson[1], ANSWERS, ["answer"], RULE)
+    assert same.network.layer("answer") == was
+
+
+def test_weights_that_do_not_fit_are_refused(lesson) -> None:
+    quantized = sums(lesson[0])
+    begin = weights_of(quantized.graph, "answer")
+    with pytest.raises(ConversionError, match=r"answer: weights of shape \(3, 39\); expected"):
+        with_weights(quantized, {"answer": begin[:, 1:]})
+    odd = begin.copy()
+    odd[:, 0] = -odd[:, 0] | 1
+    with pytest.raises(ConversionError, match="answer, from spikes: .* of both signs are even"):
+        with_weights(quantized, {"answer": odd})
+    with pytest.raises(ConversionError, match="answer, from spikes: weight = 256"):
+        with_weights(quantized, {"answer": begin + np.int16(256 - begin.max())})
+    largest = 254 * 40 * 2 ** quantized.layer("answer").exponents[0]
+    layer = replace(quantized.layer("answer"), capacity=largest - 1)
+    tight = replace(quantized, layers=(layer,))
+    with pytest.raises(ConversionError, match=f"answer: .* a current can reach {largest}, which"):
+        with_weights(tight, {"answer": np.full((3, 40), 254, dtype=np.int16)})
 
 
 FAULTY = """
