@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from torch import Tensor
 
 from neurobip.cli.output import Output
 from neurobip.cli.sources import Source
 from neurobip.converters.calibration import overflow
-from neurobip.converters.file import save
+from neurobip.converters.file import DAMAGE, FORMAT, save
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lava.schedule import Schedule, schedule
 from neurobip.converters.netx import message_bits, write_netx
@@ -26,17 +31,57 @@ from neurobip.errors import ConversionError
 Document = dict[str, Any]
 
 
-def check_out(out: Path, target: str) -> None:
+def check_out(source: Path, out: Path, target: str) -> None:
     """Check that something can be written there, before an hour of work rather than after it.
 
+    Only what the same target wrote before is ever replaced.
+
     Raises:
-        ConversionError: a folder where a file is to be, a file or somebody's folder where a Lava
-            folder is to be.
+        ConversionError: it is the source, a folder where a file is to be, a file or somebody's
+            folder where a Lava folder is to be, a file of another kind, or in no folder that can be
+            written to.
     """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise ConversionError(f"--out {out}: is what is converted; name another file")
+    above = next(folder for folder in out.resolve().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ConversionError(f"--out {out}: {above} is no folder that can be written to")
     if target == "lava":
         check_free(out)
     elif out.is_dir():
         raise ConversionError(f"--out {out}: is a folder; name a file")
+    elif out.exists() and not written_before(out, target):
+        raise ConversionError(
+            f"--out {out}: is a file that --to {target} did not write; name a new one or move it "
+            "away"
+        )
+
+
+def written_before(out: Path, target: str) -> bool:
+    """Whether a file is of the format that a target writes."""
+    if not out.is_file():
+        return False
+    try:
+        if target == "integer":
+            with open(out, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
+                return bool(json.loads(archive["header"].tobytes())["format"] == FORMAT)
+        with h5py.File(out, "r") as file:
+            return ("node" if target == "nir" else "layer") in file
+    except DAMAGE:
+        return False
+
+
+@contextmanager
+def asked_for(out: Path) -> Iterator[None]:
+    """Name the file that was asked for, not the hidden one that comes before it, if writing fails.
+
+    Raises:
+        ConversionError: the system does not let it be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConversionError(f"--out {out}: {error.strerror or error}") from None
 
 
 def some(source: Source, samples: int) -> Tensor | None:
@@ -48,7 +93,8 @@ def to_integers(source: Source, out: Path, calibrate: int, samples: int, say: Ou
     """Write the quantized graph as one file."""
     quantized = source.quantized(calibrate, say)
     document = report(quantized, some(source, samples))
-    save(quantized, out)
+    with asked_for(out):
+        save(quantized, out)
     return document | {"bytes": out.stat().st_size}
 
 
@@ -68,8 +114,12 @@ def to_lava(source: Source, out: Path, calibrate: int, samples: int, say: Output
         say.say("Lava is not installed here, so that its processes are built where the folder runs")
     frames = some(source, samples)
     document = report(quantized, frames)
-    files = write_package(quantized, out, frames)
-    size = sum((out / name).stat().st_size for name in files)
+    folder = out.resolve()
+    if folder == Path.cwd():
+        say.say(f"--out {out}: this folder is replaced; 'cd .' shows your shell the new one")
+    with asked_for(out):
+        files = write_package(quantized, folder, frames)
+    size = sum((folder / name).stat().st_size for name in files)
     return document | {"bytes": size, "files": files, "built": built}
 
 
@@ -81,7 +131,8 @@ def to_netx(source: Source, out: Path, calibrate: int, samples: int, say: Output
     """
     quantized = fit(source.quantized(calibrate, say))
     document = report(quantized, some(source, samples))
-    write_netx(quantized, out)
+    with asked_for(out):
+        write_netx(quantized, out)
     bits = message_bits(quantized.graph)
     return document | {"bytes": out.stat().st_size, "input_message_bits": bits}
 
@@ -90,7 +141,8 @@ def to_nir_file(source: Source, out: Path, dt: float | None) -> Document:
     """Write the network, as it is before rounding, in NIR."""
     seconds = source.dt if dt is None else dt
     graph = to_nir(source.graph, seconds)
-    write_nir(graph, out)
+    with asked_for(out):
+        write_nir(graph, out)
     own = {name: n.node for name, n in graph.nodes.items() if isinstance(n, Extension)}
     standard = (type(n).__name__ for name, n in graph.nodes.items() if name not in own)
     return {

@@ -85,7 +85,7 @@ def convert(
             only = {"--weight-bits": weight_bits, "--calibrate": calibrate, "--samples": samples}
             refuse("--to nir", "writes the network as it is before rounding", only)
             count = 0
-        conversion.check_out(out, to.value)
+        conversion.check_out(source, out, to.value)
         if source.suffix == NIR:
             only = {"--calibrate": calibrate, "--samples": samples, "--set": set_}
             refuse(str(source), "comes without recordings", only)

@@ -166,6 +166,18 @@ def test_the_time_step_that_is_taken_is_told(
     assert "time step" not in capsys.readouterr().err
 
 
+def test_the_reset_that_is_taken_is_told(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a graph of others; one that we wrote says how its neurons are reset."""
+    own = tmp_path / "own.nir"
+    assert run(["convert", str(chain), "--to", "nir", "--out", str(own)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "resets are taken" in line]
+    assert len(lines) == 1 and str(chain) in lines[0] and "v_reset" in lines[0]
+    assert run(["convert", str(own), "--to", "integer", "--out", str(tmp_path / "n.npz")]) == 0
+    assert "resets" not in capsys.readouterr().err
+
+
 def test_to_netx(chain: Path, small_run: Path, command: Command, tmp_path: Path, capsys) -> None:
     import h5py
 
@@ -271,8 +283,70 @@ def test_places_that_are_taken(small_run: Path, chain: Path, tmp_path: Path, cap
     before = sorted(small_run.iterdir())
     fails(["convert", chain, "--to", "lava", "--out", small_run], capsys, "no part of a package")
     fails(["convert", chain, "--to", "integer", "--out", tmp_path], capsys, "name a file")
-    fails(["convert", chain, "--to", "lava", "--out", chain], capsys, "is a file")
-    assert sorted(small_run.iterdir()) == before and list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    fails(["convert", chain, "--to", "lava", "--out", tmp_path / "file"], capsys, "is a file")
+    assert sorted(small_run.iterdir()) == before and (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_source_is_never_replaced(chain: Path, tmp_path: Path, capsys) -> None:
+    source, linked = tmp_path / "net.nir", tmp_path / "linked.nir"
+    source.write_bytes(chain.read_bytes())
+    linked.symlink_to(source)
+    for out in (source, linked, tmp_path / "." / "net.nir"):
+        for target in ("nir", "netx", "integer", "lava"):
+            words = ["convert", source, "--to", target, "--out", out]
+            fails(words, capsys, "is what is converted; name another file")
+    assert source.read_bytes() == chain.read_bytes() and linked.is_symlink()
+
+
+@pytest.mark.parametrize("target", ["nir", "netx", "integer"])
+def test_only_files_of_the_same_kind_are_replaced(
+    target: str, small_run: Path, chain: Path, command: Command, tmp_path: Path, capsys
+) -> None:
+    words = ["convert", chain, "--to", target, "--out"]
+    others = {"notes.txt": b"years of work", "empty": b"", "archive.npz": b""}
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    np.savez(tmp_path / "archive.npz", header=np.zeros(3))
+    for other in {"nir", "netx", "integer"} - {target}:
+        command("convert", chain, "--to", other, "--out", tmp_path / other)
+    places = sorted(tmp_path.iterdir())
+    before = [path.read_bytes() for path in places]
+    for path in [*places, next(small_run.glob("*.safetensors"))]:
+        fails([*words, path], capsys, path.name, f"--to {target} did not write")
+    assert [path.read_bytes() for path in places] == before
+    assert sorted(tmp_path.iterdir()) == places
+    own = tmp_path / "own"
+    command(*words, own)
+    own_before = own.read_bytes()
+    command(*words, own, "--dt", 2e-4)
+    assert own.read_bytes() != own_before
+
+
+def test_a_place_that_cannot_be_written_is_named(chain: Path, tmp_path: Path, capsys) -> None:
+    """As it was asked for, and not the hidden file that comes before it."""
+    (tmp_path / "file").write_text("mine")
+    long = "n" * 250  # A legal name, but not with what is added to it.
+    for target in ("nir", "netx", "integer", "lava"):
+        words = ["convert", chain, "--to", target, "--out"]
+        inside = tmp_path / "file" / "deeper" / "net"
+        fails([*words, inside], capsys, f"--out {inside}", "no folder that can be written to")
+        fails([*words, tmp_path / long], capsys, f"--out {tmp_path / long}: File name too long")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_package_in_the_working_folder(
+    chain: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "network"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert run(["convert", str(chain), "--to", "lava", "--out", "."]) == 0
+    said = capsys.readouterr()
+    assert "'cd .' shows your shell the new one" in said.err
+    assert "to lava: . (" in said.out
+    check_free(folder)
+    assert (folder / "run.py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -280,7 +354,10 @@ def test_places_that_are_taken(small_run: Path, chain: Path, tmp_path: Path, cap
     [
         (lambda g: g.nodes.update(second=nir.Threshold(np.full(3, -1.0))), ["second", "threshold"]),
         (lambda g: g.metadata.update(dt="soon"), ["chain.nir", "'soon'"]),
-        (lambda g: g.nodes["first"].tau.fill(1e-5), ["chain.nir", "first"]),
+        (
+            lambda g: g.nodes["first"].tau.fill(1e-5),
+            ["chain.nir", "first", "--dt", "--dialect norse"],
+        ),
     ],
 )
 def test_bad_nir(chain: Path, tmp_path: Path, change, words: list[str], capsys) -> None:
