@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ MANIFEST = "package.json"
 
 ROOTS = ("neurobip.converters.lava.standalone", "neurobip.converters.lava.run")
 """The command line, and the process that it starts."""
+
+COMPILED = re.compile(r"neurobip/(.+/)?__pycache__/[^/]+\.pyc")
+"""What Python leaves beside the copied modules when they run."""
 
 RUNNER = '''\
 """Runs this network in Lava: python run.py frames.npy (README.md tells more)."""
@@ -119,15 +123,15 @@ def check_free(folder: Path) -> None:
 
 
 def strays(folder: Path) -> list[str]:
-    """The files of a folder that its manifest does not list, compiled modules left out."""
+    """The files of a folder that its manifest does not list, but for what Python compiles of it."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         known = {MANIFEST, *manifest["files"]} if manifest["format"] == FORMAT else set()
     except (OSError, ValueError, KeyError, TypeError):
         known = set()
     found = (p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())
-    names = sorted(p.relative_to(folder).as_posix() for p in found if p.suffix != ".pyc")
-    return [name for name in names if name not in known]
+    names = sorted(p.relative_to(folder).as_posix() for p in found)
+    return [name for name in names if name not in known and not COMPILED.fullmatch(name)]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -277,11 +278,15 @@ def test_nothing_else_is_replaced(tmp_path: Path) -> None:
         write_package(small(), folder / "thesis.txt")
     made = tmp_path / "network"
     write_package(small(), made)
-    (made / "answers.npz").write_bytes(b"mine")
-    before = content(made)
-    with pytest.raises(ConversionError, match=r"answers\.npz"):
-        write_package(small(), made)
-    assert content(made) == before
+    (made / "mine" / "__pycache__").mkdir(parents=True)
+    own = ["answers.npz", "module.pyc", "neurobip/module.pyc", "mine/__pycache__/module.pyc"]
+    for name in own:
+        (made / name).write_bytes(b"mine")
+        before = content(made)
+        with pytest.raises(ConversionError, match=re.escape(f"holds {name}, which is no part")):
+            write_package(small(), made)
+        assert content(made) == before
+        (made / name).unlink()
 
 
 def test_an_error_leaves_the_old_package(tmp_path: Path, monkeypatch) -> None:
