@@ -84,7 +84,7 @@ def fit_population(population: Population) -> Population:
         )
     neuron: Any = population.neuron
     if isinstance(neuron, LIF):
-        absent = {"drive": None, "drop": None, "refractory": 0}
+        absent = {"drive": None, "drop": None, "refractory": 0, "at_threshold": False}
         other = [name for name, none in absent.items() if getattr(neuron, name) is not none]
         if other:
             raise ConversionError(f"has the plain LIF alone; this one has {', '.join(other)}")

@@ -95,12 +95,14 @@ def check_neuron(population: Population) -> None:
             and neuron.drive is None
             and neuron.drop is None
             and not neuron.refractory
+            and not neuron.at_threshold
             and not any(map(np.ndim, (neuron.decay_u, neuron.decay_v, neuron.threshold)))
         )
     if not plain:
         raise ConversionError(
             f"{population.name}: a {type(neuron).__name__} of this kind has no sensitivity; errors "
-            "reach LIF that reset to zero and readouts, with one decay and one threshold for all"
+            "reach readouts, and LIF that fire above their threshold and reset to zero, with one "
+            "decay and one threshold for all"
         )
 
 

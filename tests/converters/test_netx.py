@@ -183,6 +183,7 @@ REFUSED = {
     "drop": (changed("wide", of_neuron={"drop": 0.8}), "wide: netx has the plain LIF.*drop"),
     "refractory": (changed("wide", of_neuron={"refractory": 2}), "wide: .*refractory"),
     "drive": (changed("wide", of_neuron={"drive": np.ones(6)}), "wide: .*drive"),
+    "at threshold": (changed("wide", of_neuron={"at_threshold": True}), "wide: .*at_threshold"),
     "thresholds": (
         changed("dense", of_neuron={"threshold": np.arange(1.0, 6.0)}),
         "dense: netx has one threshold a layer",

@@ -27,7 +27,7 @@ from neurobip.converters.lava.learning_rule import (
 )
 from neurobip.converters.lava.learning_weights import with_weights
 from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import LI, Input
+from neurobip.converters.neurons import LI, LIF, Input
 from neurobip.converters.quantize import quantize
 from neurobip.converters.quantized import QuantizedGraph
 from neurobip.converters.synapses import Linear
@@ -80,6 +80,33 @@ def test_delays_follow_from_the_way_of_the_error(make_model) -> None:
 def test_what_cannot_learn_is_refused(make_model, settings, name, message) -> None:
     with pytest.raises(ConversionError, match=message):
         plan(to_graph(make_model(**settings)), [name], RULE)
+
+
+KINDS = {
+    "drive": np.ones(4),
+    "drop": 1.0,
+    "refractory": 2,
+    "at_threshold": True,
+    "threshold": np.array([1.0, 2.0, 1.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cells_without_a_sensitivity_are_refused(kind) -> None:
+    cells = replace(LIF(1.0, 0.25, 1.0), **{kind: KINDS[kind]})
+    first = Connection(("spikes",), Linear(np.ones((4, 3))))
+    second = Connection(("cells",), Linear(np.ones((2, 4))))
+    graph = Graph(
+        (
+            Population("spikes", (3, 1, 1), Input(1)),
+            Population("cells", (4, 1, 1), cells, (first,)),
+            Population("answer", (2, 1, 1), LI(0.25), (second,)),
+        ),
+        ("answer",),
+    )
+    with pytest.raises(ConversionError, match="cells: a LIF of this kind has no sensitivity"):
+        plan(graph, ["cells"], RULE)
+    assert plan(graph, ["answer"], RULE).delay("answer") == 1
 
 
 def test_integers_learn_in_readouts_alone(make_model) -> None:
