@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +24,6 @@ from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.quantize import quantize
-from neurobip.converters.quantized import QuantizedGraph
 from neurobip.converters.reference import FloatNetwork
 from neurobip.converters.synapses import (
     Broadcast,
@@ -264,14 +267,52 @@ def test_stock_means_stock() -> None:
         assert row[2] == ("stock" if stock else "own process"), name
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_netx(name: str, tmp_path: Path) -> None:
-    quantized: QuantizedGraph = quantize(graph_of(name))
-    if table()[name][4] == "yes":
-        write_netx(fit(quantized), tmp_path / "network.net")
-        assert (tmp_path / "network.net").stat().st_size > 0
-        return
-    assert table()[name][4] == "refused"
-    with pytest.raises(ConversionError, match=r"netx"):
-        write_netx(fit(quantized), tmp_path / "network.net")
+NETX = """
+import sys
+from pathlib import Path
+from neurobip.converters.lava.netx import run
+
+for folder in map(Path, sys.argv[1:]):
+    run(folder / "network.h5", folder)
+"""
+
+
+@needs_lava
+def test_netx(tmp_path: Path) -> None:
+    """One process for all rows, since importing netx takes longer than running them."""
+    rows = [name for name, row in table().items() if row[4] == "yes"]
+    folders = [tmp_path / str(number) for number, _ in enumerate(rows)]
+    fitted = [fit(quantize(graph_of(name))) for name in rows]
+    for folder, network in zip(folders, fitted, strict=True):
+        folder.mkdir()
+        write_netx(network, folder / "network.h5")
+        np.save(folder / "frames.npy", frames().numpy().swapaxes(0, 1))
+    with open(tmp_path / "said.txt", "w+") as said:
+        runner = subprocess.Popen(
+            [sys.executable, "-P", "-c", NETX, *folders], stdout=said, stderr=said,
+            start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        try:
+            code = runner.wait(timeout=150)
+        finally:
+            if runner.poll() is None:
+                os.killpg(runner.pid, signal.SIGKILL)
+        said.seek(0)
+        assert code == 0, said.read()
+    for name, folder, network in zip(rows, folders, fitted, strict=True):
+        outputs, _ = IntegerNetwork(network).forward(frames())
+        wanted = outputs["layer"].flatten(2).numpy().swapaxes(0, 1)
+        assert wanted.any(), f"{name} is silent, which proves nothing"
+        potential = isinstance(network.graph["layer"].neuron, LI)
+        found = np.load(folder / ("v.npy" if potential else "1.npy"))
+        np.testing.assert_array_equal(found, wanted, name)
+
+
+def test_netx_refuses_the_rest(tmp_path: Path) -> None:
+    for name, row in table().items():
+        if row[4] == "yes":
+            continue
+        assert row[4] == "refused"
+        with pytest.raises(ConversionError, match=r"netx"):
+            write_netx(fit(quantize(graph_of(name))), tmp_path / "network.h5")
     assert not list(tmp_path.iterdir())
