@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from neurobip.converters.graph import Population
+from neurobip.converters.neurons import Input
 from neurobip.converters.synapses import Shape
 from neurobip.errors import ConversionError
 
@@ -42,6 +45,30 @@ def place(dims: Dims) -> Shape:
             "and time axes"
         )
     return {1: (*dims, 1, 1), 2: (dims[0], 1, dims[-1]), 3: dims}[len(dims)]  # type: ignore[return-value]
+
+
+def input_population(name: str, shape: Shape, largest: Any) -> Population:
+    """The population through which events enter, up to ``largest`` of them in a step.
+
+    Raises:
+        ConversionError: ``largest`` is no whole number from 1.
+    """
+    count = plain_number(largest)
+    if not isinstance(count, int) or count < 1:
+        raise ConversionError(f"largest = {shown(largest)}; expected a whole number from 1")
+    return Population(name, shape, Input(count))
+
+
+def plain_number(value: Any) -> int | float | None:
+    """A number of Python or numpy as one of Python; None for anything else."""
+    if isinstance(value, np.generic | np.ndarray) and not value.shape:
+        value = value.item()
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def shown(value: Any) -> str:
+    """Any value in one short line."""
+    return " ".join(reprlib.repr(value).split())
 
 
 def doubles(value: Any) -> np.ndarray:

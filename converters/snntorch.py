@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from neurobip.converters.current import Current, add, complete, connections, settle
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.imported import Dims, at, place
+from neurobip.converters.imported import Dims, at, input_population, place
 from neurobip.converters.lower import INPUT
-from neurobip.converters.neurons import LI, Input
+from neurobip.converters.neurons import LI
 from neurobip.converters.nir.layers import layer
 from neurobip.converters.snntorch_cells import RECURRENT, SUPPORTED, neuron, numbers
 from neurobip.converters.snntorch_plain import DROPOUTS, NORMS, ONE_TO_ONE, check_plain
@@ -51,8 +51,9 @@ def from_snntorch(
     """
     dims: Dims = tuple(int(n) for n in sample_shape)
     with at("sample_shape"):
-        populations = [Population(INPUT, place(dims), Input(largest))]
-    current = Current.of(INPUT, place(dims))
+        shape = place(dims)
+    populations = [input_population(INPUT, shape, largest)]
+    current = Current.of(INPUT, shape)
     met: set[int] = set()
     name = INPUT
     for name, part in leaves(module, ""):

@@ -98,9 +98,7 @@ def dotted(graph: nir.NIRGraph) -> dict[str, Any]:
     return found
 
 
-def nodes_of(
-    graph: nir.NIRGraph, inside: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
+def nodes_of(graph: nir.NIRGraph, inside: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """All nodes, with the names of the subgraphs that lead to them and their own."""
     for name, node in graph.nodes.items():
         if isinstance(node, nir.NIRGraph):

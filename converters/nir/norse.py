@@ -12,6 +12,7 @@ import numpy as np
 from neurobip.converters.graph import Graph
 from neurobip.converters.imported import at, doubles
 from neurobip.converters.nir.file import read_nir
+from neurobip.converters.nir.metadata import metadata, seconds
 from neurobip.converters.nir.read import from_nir
 from neurobip.errors import ConversionError
 
@@ -34,7 +35,8 @@ def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: i
     """
     if isinstance(graph, str | Path):
         graph = read_nir(graph)
-    return from_nir(standard(graph, dt), dt, largest=largest)
+    step = seconds(dt)
+    return from_nir(standard(graph, step), step, largest=largest)
 
 
 def standard(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
@@ -43,7 +45,7 @@ def standard(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
     for name, node in graph.nodes.items():
         with at(name):
             nodes[name] = rewritten(node, dt)
-    return nir.NIRGraph(nodes, list(graph.edges), dict(graph.metadata), type_check=False)
+    return nir.NIRGraph(nodes, list(graph.edges), metadata(graph), type_check=False)
 
 
 def rewritten(node: Any, dt: float) -> Any:

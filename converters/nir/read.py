@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import nir
-import numpy as np
 
 from neurobip.converters.current import Current, complete, connections, settle
 from neurobip.converters.graph import Graph, Population
-from neurobip.converters.imported import NodeError, at, place
-from neurobip.converters.neurons import LI, Input, Neuron
+from neurobip.converters.imported import NodeError, at, input_population, place
+from neurobip.converters.neurons import LI, Neuron
 from neurobip.converters.nir.cells import Step
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.flat import flatten
-from neurobip.converters.nir.nodes import text
+from neurobip.converters.nir.metadata import declared_order, metadata, time_step
 from neurobip.converters.nir.order import order
 from neurobip.converters.nir.wiring import Wiring
-from neurobip.errors import ConversionError
-
-DT = 1e-4
-"""Time step in seconds that most exporters write into their time constants."""
 
 
 def from_nir(
@@ -46,7 +41,8 @@ def from_nir(
     bias on the way is there from the first step.
 
     **Reset.** NIR's neurons are reset to ``v_reset`` at once, and exporters of frameworks that do
-    otherwise do not say so: snnTorch's writes neither ``reset_mechanism`` nor ``reset_delay``.
+    otherwise do not say so: snnTorch's writes neither ``reset_mechanism`` nor ``reset_delay``
+    (:func:`~neurobip.converters.nir.assumptions` tells it).
     :func:`neurobip.converters.snntorch.from_snntorch` reads its modules as they are.
 
     **Dialects.** SpikingJelly's neurons fire at ``v = threshold`` too: ``fires_at_threshold``.
@@ -60,19 +56,15 @@ def from_nir(
             say.
 
     Raises:
-        ConversionError: the node and what does not fit: an unknown type, a shape, a time constant
-            shorter than ``dt``, a graded neuron that feeds another, a delay that is no whole number
-            of steps, a loop without a spiking neuron.
+        ConversionError: a ``dt``, an order or a ``largest`` that is none; or the node and what does
+            not fit: an unknown type, a shape, a time constant shorter than ``dt``, a graded neuron
+            that feeds another, a delay that is no whole number of steps, a loop without a spiking
+            neuron.
     """
     if isinstance(graph, str | Path):
         graph = read_nir(graph)
-    metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
-    seconds = float(metadata.get("dt", DT) if dt is None else dt)
-    if not (np.isfinite(seconds) and seconds > 0):
-        raise ConversionError(f"dt = {seconds}; expected seconds above 0")
-    known = [text(name) for name in metadata.get("order", ())]
-    wiring = Wiring(flatten(graph), Step(seconds, fires_at_threshold))
-    return assemble(wiring, largest, known)
+    step = Step(time_step(graph, dt), fires_at_threshold)
+    return assemble(Wiring(flatten(graph), step), largest, declared_order(graph))
 
 
 def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
@@ -100,8 +92,9 @@ def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
                 "LI, I and CubaLI can only be outputs"
             )
     shape = place(wiring.dims[flat.input])
-    largest = int(flat.nodes[flat.input].metadata.get("largest", largest))
-    populations = [Population(flat.input, shape, Input(largest))]
+    with at(flat.input):
+        most = metadata(flat.nodes[flat.input]).get("largest", largest)
+        populations = [input_population(flat.input, shape, most)]
     names = order(flat, sources, known)
     for i, name in enumerate(names):
         with at(name):

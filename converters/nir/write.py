@@ -17,6 +17,7 @@ from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import Input
 from neurobip.converters.nir.dims import dims_of
 from neurobip.converters.nir.exported import neuron_node
+from neurobip.converters.nir.metadata import seconds
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.synapses import Conv, Identity, Linear, Memory, Shape, Sparse, TokenSum
 from neurobip.errors import ConversionError
@@ -46,10 +47,9 @@ def to_nir(
     Raises:
         ConversionError: a component without a rule, or decays that are no shares of a time step.
     """
-    if not (np.isfinite(dt) and dt > 0):
-        raise ConversionError(f"dt = {dt}; expected seconds above 0")
+    step = seconds(dt)
     graph = model if isinstance(model, Graph) else to_graph(model, shape)
-    return Writer(graph, dt).graph()
+    return Writer(graph, step).graph()
 
 
 class Writer:

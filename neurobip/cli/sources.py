@@ -16,8 +16,8 @@ from neurobip.config import RunConfig
 from neurobip.converters.calibration import observe
 from neurobip.converters.graph import Graph
 from neurobip.converters.lower import to_graph
-from neurobip.converters.nir import from_nir, from_norse, read_nir
-from neurobip.converters.nir.read import DT
+from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
+from neurobip.converters.nir.metadata import DT
 from neurobip.converters.qat import learned_bits
 from neurobip.converters.quantize import Bits, quantize
 from neurobip.converters.quantized import QuantizedGraph
@@ -121,6 +121,8 @@ def open_nir(
             read = from_nir(graph, seconds, fires_at_threshold=equal, largest=largest)
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from None
+    for assumption in assumptions(graph):
+        out.say(f"{path}: {assumption}")
     return Source(read, seconds, bits or 8)
 
 

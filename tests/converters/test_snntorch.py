@@ -268,6 +268,12 @@ def test_what_has_no_counterpart_is_refused_by_name(message: str) -> None:
         from_snntorch(network, (4,))
 
 
+@pytest.mark.parametrize("largest", [-3, 0, 1.5, "many"])
+def test_the_largest_count_is_a_whole_number_from_one(largest) -> None:
+    with pytest.raises(ConversionError, match="^largest = .*; expected a whole number from 1"):
+        from_snntorch(snn.Leaky(0.9), (4,), largest=largest)
+
+
 class Skip(nn.Sequential):
     def forward(self, x):
         return x + super().forward(x)

@@ -8,6 +8,9 @@ exporter and ``nir.write`` leave it, and ``<name>.npz`` with spikes that went in
 came out of the network in its own framework:
 
     x  [T, B, ...]  input of every step        z  [T, B, ...]  its output
+
+``snntorch_default_reset.npz`` also holds the parameters of its network, by the names that they have
+in its ``state_dict``: its graph does not say all of it.
 """
 
 from __future__ import annotations
@@ -46,14 +49,17 @@ def convolution(inputs: int, outputs: int, kernel: int, **options) -> nn.Conv2d:
     return layer
 
 
-def store(name: str, graph: nir.NIRGraph, x: torch.Tensor, z: torch.Tensor) -> None:
+def store(
+    name: str, graph: nir.NIRGraph, x: torch.Tensor, z: torch.Tensor, **parameters: torch.Tensor
+) -> None:
     """Both files of a network."""
     # Compressed, the files would be larger, and HDF5 compresses no scalar, as Norse writes them.
     nir.write(HERE / f"{name}.nir", graph, compression=None)
     values = z.detach().numpy()
     spiking = np.isin(values, (0, 1)).all()
     output = values.astype(np.uint8) if spiking else values
-    np.savez_compressed(HERE / f"{name}.npz", x=x.numpy().astype(np.uint8), z=output)
+    more = {key: value.detach().numpy() for key, value in parameters.items()}
+    np.savez_compressed(HERE / f"{name}.npz", x=x.numpy().astype(np.uint8), z=output, **more)
     print(f"{name}: {len(graph.nodes)} nodes, output {list(z.shape)}, mean {z.float().mean():.3f}")
 
 
@@ -106,6 +112,16 @@ def snntorch() -> None:
             if isinstance(layer, snn.SpikingNeuron):
                 layer.reset_mem()
         store(f"snntorch_{name}", export_to_nir(network, sample), x, z)
+
+    # The default: a spike subtracts the threshold, one step later. The graph does not say so.
+    reset = dict(init_hidden=True)
+    network = nn.Sequential(dense(12, 10), cells(snn.Leaky, 10), dense(10, 5), cells(snn.Leaky, 5))
+    x = spikes(12)
+    z = run(network, x)
+    for layer in (network[1], network[3]):
+        layer.reset_mem()
+    graph = export_to_nir(network, x[0, 0])
+    store("snntorch_default_reset", graph, x, z, **network.state_dict())
 
 
 def spikingjelly() -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
+import snntorch as snn
 import torch
+from torch import nn
 
 from neurobip.converters.graph import Graph
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.neurons import LI
-from neurobip.converters.nir import from_nir, from_norse, read_nir
+from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
 from neurobip.converters.nir.norse import standard
 from neurobip.converters.quantize import quantize
 from neurobip.converters.reference import FloatNetwork
+from neurobip.converters.snntorch import from_snntorch
 from neurobip.converters.synapses import Conv, Linear, Sparse
 from neurobip.errors import ConversionError
 
@@ -87,6 +90,33 @@ def test_lava_runs_them_as_our_integers(name: str) -> None:
     found = verify(quantize(graph), x[:15, :1])
     assert found.mismatches == 0
     assert all(layer.spikes for layer in found.layers)
+
+
+def default_reset() -> nn.Sequential:
+    """The network of snnTorch whose graph is stored, from its parameters."""
+    network = nn.Sequential(
+        nn.Linear(12, 10), snn.Leaky(torch.ones(10), torch.ones(10)),
+        nn.Linear(10, 5), snn.Leaky(torch.ones(5), torch.ones(5)),
+    )  # fmt: skip
+    with np.load(GRAPHS / "snntorch_default_reset.npz") as file:
+        parameters = {key: torch.tensor(file[key]) for key in file.files if key not in "xz"}
+    network.load_state_dict(parameters)
+    return network
+
+
+def test_snntorch_does_not_write_its_default_reset() -> None:
+    """A subtraction, one step late: in its modules, not in its graph, which is told."""
+    graph = from_snntorch(default_reset(), (12,), largest=1)
+    x, z = recorded("snntorch_default_reset", graph)
+    outputs, _ = FloatNetwork(graph).forward(x)
+    assert torch.equal(outputs[graph.outputs[-1]], z.double())
+    assert 0.05 < z.double().mean() < 0.95
+
+    source = read_nir(GRAPHS / "snntorch_default_reset.nir")
+    written = from_nir(source, largest=1)
+    found, _ = FloatNetwork(written).forward(x)
+    assert (found[written.outputs[-1]] != z).double().mean() > 0.05
+    assert len(assumptions(source)) == 1
 
 
 def test_names_layers_and_plain_numbers() -> None:

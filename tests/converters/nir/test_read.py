@@ -11,7 +11,7 @@ import torch
 
 from neurobip.converters.graph import Graph
 from neurobip.converters.neurons import LI, LIF
-from neurobip.converters.nir import from_nir
+from neurobip.converters.nir import assumptions, from_nir, from_norse, to_nir
 from neurobip.converters.reference import FloatNetwork
 from neurobip.converters.synapses import Conv, Identity, Linear, Sparse, TokenSum
 from neurobip.errors import ConversionError
@@ -104,6 +104,63 @@ def test_a_time_step_from_the_metadata_or_the_caller() -> None:
     source.metadata = {"dt": 4e-4}
     assert from_nir(source)["0"].neuron.decay_v == 1.0
     assert from_nir(source, dt=1e-4)["0"].neuron.decay_v == pytest.approx(0.25)
+
+
+TOLD = {
+    "the dt in its metadata = 'soon'; expected seconds above 0": {"dt": "soon"},
+    r"the dt in its metadata = array\(\[1.e-04, 2.e\+00\]\); expected": {
+        "dt": np.array([1e-4, 2.0])
+    },
+    "the dt in its metadata = 0; expected": {"dt": 0},
+    "the order in its metadata = 5; expected a list of names": {"order": 5},
+    "the order in its metadata = 'in'; expected": {"order": "in"},
+    r"the order in its metadata = \[0, 1\]; expected": {"order": [0, 1]},
+    "in: largest = -3; expected a whole number from 1": {"largest": -3},
+}
+
+
+@pytest.mark.parametrize("message", TOLD)
+def test_what_a_graph_tells_wrongly_is_refused_in_a_line(message: str) -> None:
+    source, told = row(lif(3)), dict(TOLD[message])
+    if "largest" in told:
+        source.nodes["in"].metadata = told
+    else:
+        source.metadata = told
+    with pytest.raises(ConversionError, match=f"^{message}") as caught:
+        from_nir(source)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("largest", [-3, 0, 1.5, True, "many", None, np.array([1, 2])])
+def test_the_largest_count_is_a_whole_number_from_one(largest) -> None:
+    with pytest.raises(ConversionError, match="^in: largest = .*; expected a whole number from 1"):
+        from_nir(row(lif(3)), largest=largest)
+    with pytest.raises(ConversionError, match="^in: largest = "):
+        from_norse(row(lif(3)), dt=2e-4, largest=largest)
+
+
+@pytest.mark.parametrize("dt", ["x", "1e-4", True, [1e-4], np.array([1e-4, 2e-4]), 0, -1, np.nan])
+def test_a_time_step_is_a_number_of_seconds(dt) -> None:
+    for read in (from_nir, from_norse):
+        with pytest.raises(ConversionError, match="^dt = .*; expected seconds above 0"):
+            read(row(lif(3)), dt=dt)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    source = row(lif(3))
+    source.metadata = {"dt": np.float32(2e-4), "order": np.array([b"in", b"0"])}
+    found = from_nir(source, largest=np.int64(7))
+    assert found.input.neuron.largest == 7
+    assert found["0"].neuron.decay_v == pytest.approx(0.5)
+
+
+def test_what_is_taken_for_granted_is_told() -> None:
+    """Of neurons with a reset in a graph of others; ours say how all of theirs are reset."""
+    (said,) = assumptions(row(lif(3)))
+    assert said.startswith("resets are taken as immediate, to v_reset")
+    assert assumptions(nested(2)) == [said]
+    assert assumptions(row(nir.Threshold(np.ones(3)))) == assumptions(row(READ)) == []
+    assert assumptions(to_nir(from_nir(row(lif(3))))) == []
 
 
 def test_firing_at_the_threshold() -> None:
