@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import nir
+import numpy as np
 import pytest
 
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.lava.schedule import schedule
 from neurobip.converters.lower import to_graph
 from neurobip.converters.neurons import LIF, Input
+from neurobip.converters.nir import from_nir
 from neurobip.converters.synapses import Identity, Memory
 from neurobip.errors import ConversionError
 
@@ -55,6 +58,28 @@ def test_feedback_takes_as_long_as_its_loop(make_model, attention: str) -> None:
     assert timing(0).latency == timing(3).latency
     with pytest.raises(ConversionError, match="embed: its feedback from 'blocks.1.down'"):
         timing(-1)
+
+
+def two_populations(steps: int) -> nir.NIRGraph:
+    """A loop as frameworks write it, or with a Delay of some steps on the way back."""
+    ones = np.ones(2)
+    nodes = {name: nir.LIF(1e-3 * ones, 10 * ones, 0 * ones, ones) for name in ("a", "b")}
+    nodes |= {"in": nir.Input(np.array([2])), "out": nir.Output(np.array([2]))}
+    nodes |= {"there": nir.Linear(np.eye(2)), "back": nir.Linear(np.eye(2))}
+    edges = [("in", "a"), ("a", "there"), ("there", "b"), ("b", "out"), ("back", "a")]
+    if steps:
+        nodes["late"] = nir.Delay(np.full(2, steps * 1e-4))
+        return nir.NIRGraph(nodes, [*edges, ("b", "late"), ("late", "back")], type_check=False)
+    return nir.NIRGraph(nodes, [*edges, ("b", "back")], type_check=False)
+
+
+def test_a_loop_of_others_is_told_its_way_out() -> None:
+    """The Delay that the error asks for is the shortest that Lava takes."""
+    with pytest.raises(ConversionError, match="^a: .*'b'.*in NIR: a Delay of 1 dt on") as told:
+        schedule(from_nir(two_populations(0)))
+    steps = int(str(told.value).split("a Delay of ")[1].split()[0])
+    timing = schedule(from_nir(two_populations(steps)))
+    assert timing.latency == {"in": 0, "a": 1, "b": 2} and timing.delay == {}
 
 
 def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
