@@ -105,13 +105,13 @@ class Draft:
         groups = dims[0] if self.rng.random() < 0.3 else 1
         weight = self.normal(2 * dims[0], dims[0] // groups, *kernel, mean=0.2)
         stride, padding, dilation = (
-            [int(n) for n in self.rng.integers(*ends, axes)] for ends in ((1, 3), (0, 2), (1, 2))
+            [int(n) for n in self.rng.integers(*ends, axes)] for ends in ((1, 3), (0, 2), (1, 3))
         )
         bias = self.normal(2 * dims[0]) / 3
-        places = [
-            (n + 2 * p - k) // s + 1
-            for n, p, k, s in zip(dims[1:], padding, kernel, stride, strict=True)
-        ]
+        places = []
+        for i, (n, p, k) in enumerate(zip(dims[1:], padding, kernel, strict=True)):
+            dilation[i] = dilation[i] if dilation[i] * (k - 1) < n + 2 * p else 1
+            places.append((n + 2 * p - dilation[i] * (k - 1) - 1) // stride[i] + 1)
         if axes == 1:
             node = nir.Conv1d(dims[1], weight, stride[0], padding[0], dilation[0], groups, bias)
         else:
@@ -205,6 +205,17 @@ def check(graph: Graph, draft: Draft, x: np.ndarray, wanted: list[dict]) -> None
         for t, values in enumerate(wanted):
             found = outputs[name][t, 0].numpy().reshape(values[name].shape)
             np.testing.assert_allclose(found, values[name], rtol=1e-8, atol=1e-9, err_msg=name)
+
+
+def test_drafts_dilate_their_kernels() -> None:
+    """In both directions, and where the kernel has more than one entry to set apart."""
+    seen = set()
+    for seed in range(60):
+        for node in Draft(seed, 2 + seed % 2, 3, loops=False).nodes.values():
+            if isinstance(node, nir.Conv1d | nir.Conv2d):
+                spread = np.reshape(node.dilation, -1) * (np.array(node.weight.shape[2:]) - 1)
+                seen |= set(zip(spread.tolist(), np.reshape(node.dilation, -1), strict=True))
+    assert {(2, 2), (4, 2)} <= seen and (1, 1) in seen
 
 
 @settings(
