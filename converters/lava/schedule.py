@@ -111,7 +111,7 @@ def too_short(graph: Graph) -> str:
                         f"{population.name}: its feedback from {source!r} declares a delay of "
                         f"{connection.delay}, but the loop has {needed} connections and Lava takes "
                         f"a time step for each; train it with a delay of {needed} or more (in NIR: "
-                        f"a Delay of {needed - 1} dt on the way back, whose edge takes a step itself)"
+                        f"a Delay of {needed - 1} dt on the way back, where the edge takes one dt)"
                     )
     return "the delays of its loops are together shorter than the steps that Lava takes"
 
