@@ -90,14 +90,7 @@ def check_neuron(population: Population) -> None:
     if isinstance(neuron, LI):
         plain = np.ndim(neuron.decay_v) == 0
     else:
-        plain = (
-            isinstance(neuron, LIF)
-            and neuron.drive is None
-            and neuron.drop is None
-            and not neuron.refractory
-            and not neuron.at_threshold
-            and not any(map(np.ndim, (neuron.decay_u, neuron.decay_v, neuron.threshold)))
-        )
+        plain = isinstance(neuron, LIF) and neuron.stock
     if not plain:
         raise ConversionError(
             f"{population.name}: a {type(neuron).__name__} of this kind has no sensitivity; errors "

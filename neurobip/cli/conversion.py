@@ -18,6 +18,8 @@ from neurobip.cli.output import Output
 from neurobip.cli.sources import Source
 from neurobip.converters.calibration import overflow
 from neurobip.converters.file import DAMAGE, FORMAT, save
+from neurobip.converters.graph import Graph
+from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lava.schedule import Schedule, schedule
 from neurobip.converters.netx import message_bits, write_netx
@@ -26,6 +28,7 @@ from neurobip.converters.nir import to_nir, write_nir
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.package import check_free, write_package
 from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
 Document = dict[str, Any]
@@ -192,6 +195,23 @@ def report(quantized: QuantizedGraph, frames: Tensor | None) -> Document:
         "no_lava": reason,
         "layers": layers,
     }
+
+
+def before_rounding(graph: Graph, frames: Tensor) -> dict[str, int]:
+    """How many outputs of every population are not 0, before anything is rounded.
+
+    Shape:
+        frames ``[T, B, C, H, W]``.
+    """
+    network = FloatNetwork(graph)
+    total = dict.fromkeys((population.name for population in graph.populations), 0)
+    for part in frames.split(SAMPLES_PER_RUN, dim=1):
+        state = None
+        for frame in part:
+            outputs, state = network.step(frame, state)
+            for name, z in outputs.items():
+                total[name] += int(z.count_nonzero())
+    return total
 
 
 def waits(timing: Schedule, name: str) -> int:

@@ -172,6 +172,7 @@ def verify_text(document: Mapping[str, Any]) -> Group:
         (
             layer["name"],
             layer["neurons"],
+            layer["float"],
             layer["spikes"],
             layer["mismatches"],
             "" if layer["first_step"] is None else layer["first_step"],
@@ -179,15 +180,20 @@ def verify_text(document: Mapping[str, Any]) -> Group:
         )
         for layer in document["layers"]
     ]
-    columns = ("layer", "neurons", "outputs", "mismatches", "first step", "overflows")
+    columns = ("layer", "neurons", "float", "integers", "mismatches", "first step", "overflows")
     first = [layer for layer in document["layers"] if layer["mismatches"]]
-    verdict = "0 mismatches: every layer agrees at every step"
+    verdict = "0 mismatches: Lava agrees with the integers in every layer at every step"
     if first:
         verdict = (
             f"{document['mismatches']} mismatches, the first in {first[0]['name']} "
             f"at step {first[0]['first_step']}"
         )
-    return Group(table(title, columns, rows), "", verdict)
+    legend = (
+        "float, integers: outputs other than 0 before rounding and after it, which need not agree",
+        "mismatches: outputs in which Lava differs from the integers, which must not be",
+        "what another framework makes of its own network is not run here",
+    )
+    return Group(table(title, columns, rows), "", *legend, "", verdict)
 
 
 def demo_text(document: Mapping[str, Any]) -> Group:

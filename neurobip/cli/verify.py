@@ -43,12 +43,16 @@ def verify(
     ] = 120.0,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
-    """Run samples through Lava and the integer network and compare every spike.
+    """Run samples through Lava and compare every spike with the integer network's.
+
+    The integer network is ours, made from the run or the NIR file; the framework that wrote a NIR
+    file is not run. What rounding did is shown beside it: the same layers in floating point.
 
     A run answers to test samples, a NIR file to random ones, the same every time. Ends with exit
-    code 1 where any output of any layer differs at any time step.
+    code 1 where any output of any layer of Lava differs at any time step.
     """
     with reporting(json) as out:
+        from neurobip.cli.conversion import before_rounding
         from neurobip.cli.measures import lava_check, require_lava
         from neurobip.cli.sources import NIR, noise, open_nir, open_trained, refuse
         from neurobip.cli.tables import verify_text
@@ -70,5 +74,8 @@ def verify(
             "source": str(source),
             **lava_check(quantized, frames, out, timeout=timeout),
         }
+        counts = before_rounding(opened.graph, frames)
+        for layer in document["layers"]:
+            layer["float"] = counts[layer["name"]]
         out.emit(document, verify_text(document))
         return 1 if document["mismatches"] else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import nir
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from neurobip.checkpoint import load_run
 from neurobip.cli.main import run
+from neurobip.cli.tables import verify_text
 from neurobip.converters.calibration import overflow
 from neurobip.converters.file import load
 from neurobip.converters.integer import IntegerNetwork
@@ -23,6 +26,7 @@ from neurobip.converters.lower import to_graph
 from neurobip.converters.nir import from_nir, read_nir
 from neurobip.converters.package import check_free
 from neurobip.converters.quantize import quantize
+from neurobip.converters.reference import FloatNetwork
 
 Command = Callable[..., Any]
 
@@ -212,6 +216,27 @@ def test_verify_nir(chain: Path, command: Command) -> None:
     assert [layer["name"] for layer in found["layers"]] == ["input", "first", "second"]
     assert all(layer["spikes"] for layer in found["layers"])
     assert abs(found["layers"][0]["spikes"] / (3 * 7 * 16) - 0.5) < 0.15
+    noise = torch.rand(7, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.5
+    outputs, _ = FloatNetwork(from_nir(chain, 1e-4)).forward(noise)
+    counts = {layer["name"]: layer["float"] for layer in found["layers"]}
+    assert counts == {name: int(z.count_nonzero()) for name, z in outputs.items()}
+    assert counts != {layer["name"]: layer["spikes"] for layer in found["layers"]}, "4 bits round"
+
+
+def test_the_check_fits_a_hundred_columns() -> None:
+    """Counts of a large network, and an answer that names who is compared with whom."""
+    layer = {"name": "blocks.11.attention.gate", "neurons": 1_048_576, "float": 1_234_567_890,
+             "spikes": 1_234_567_890, "mismatches": 1_234_567_890, "first_step": 1000,
+             "overflows": 1_234_567_890}  # fmt: skip
+    document = {"samples": 25, "steps": 1000, "mismatches": 0, "layers": [layer]}
+    page = io.StringIO()
+    Console(file=page, width=100).print(verify_text(document))
+    lines = page.getvalue().splitlines()
+    assert lines[0] == "Lava against the integer network: 25 samples of 1000 steps"
+    assert lines[1].split() == ["layer", "neurons", "float", "integers", "mismatches", "first",
+                                "step", "overflows"]  # fmt: skip
+    assert len(lines[2].split()) == 7 and max(map(len, lines)) <= 100
+    assert any("another framework" in line and "not run" in line for line in lines)
 
 
 def test_verify_tells_a_mismatch(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
