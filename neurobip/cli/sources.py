@@ -120,10 +120,18 @@ def open_nir(
             equal = dialect == "spikingjelly"
             read = from_nir(graph, seconds, fires_at_threshold=equal, largest=largest)
     except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from None
+        raise ConversionError(f"{path}: {in_options(str(error))}") from None
     for assumption in assumptions(graph):
         out.say(f"{path}: {assumption}")
     return Source(read, seconds, bits or 8)
+
+
+def in_options(message: str) -> str:
+    """What the reader of NIR advises, in the options of the command line."""
+    advice = {"give its dt": "give its --dt", "from_norse": "--dialect norse"}
+    for function, option in advice.items():
+        message = message.replace(function, option)
+    return message
 
 
 def noise(source: Source, samples: int, steps: int, rate: float) -> Tensor:
