@@ -39,6 +39,8 @@ def check_model(graph: Graph) -> None:
                     within(where, name, getattr(neuron, name), 0, 1)
             case Input():
                 within(where, "largest", neuron.largest, 1, 255, whole=True)
+        for connection in population.inputs:
+            check_distinct(population, connection)
 
 
 def check_chip(graph: Graph) -> None:
@@ -89,10 +91,19 @@ def check_weights(population: Population, connection: Connection) -> None:
             raise ConversionError(f"{where}: weights of both signs are even; these are not all")
     else:
         within(where, "weight", weight, -255, 255)
+    check_distinct(population, connection)
+
+
+def check_distinct(population: Population, connection: Connection) -> None:
+    """Check that no two weights of a Sparse go the same way, which would not fit one synapse."""
+    synapse = connection.synapse
     if isinstance(synapse, Sparse):
         pairs = np.stack([synapse.row, synapse.column])
         if np.unique(pairs, axis=1).shape != pairs.shape:
-            raise ConversionError(f"{where}: two weights of a Sparse go from one neuron to another")
+            raise ConversionError(
+                f"{population.name}, from {', '.join(connection.sources)}: two weights of a Sparse "
+                "go from one neuron to another; add them up"
+            )
 
 
 def within(

@@ -60,8 +60,8 @@ def dense(neuron) -> list[Population]:
 
 def chain() -> list[Population]:
     """A convolution behind a pooling: a map by entries."""
-    weight, row, column = normal(60), RNG.integers(0, 8, 60), RNG.integers(0, 72, 60)
-    return layer(Sparse(weight, row, column, (8, 1, 1)))
+    places = RNG.permutation(8 * 72)[:60]
+    return layer(Sparse(normal(60), places // 72, places % 72, (8, 1, 1)))
 
 
 def recurrent(delay: int) -> list[Population]:
