@@ -127,7 +127,11 @@ def supervise(
             end(runner)
         if runner.returncode != 0:
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip().splitlines() or ["no message"]
+            said = errors.read().decode(errors="replace").strip().splitlines()
+            if not said:
+                said = [
+                    f"no message, exit code {runner.returncode} (below 0: ended by that signal)"
+                ]
             raise ConversionError(
                 f"Lava ended with an error: {reason(said)}; "
                 f"{standstill(graph, progress(folder), total)}"

@@ -169,6 +169,13 @@ def test_a_runner_that_cannot_start(monkeypatch) -> None:
         simulate(tiny(), np.ones((4, 1, 1, 2, 2), dtype=np.uint8))
 
 
+def test_a_runner_that_somebody_ends(monkeypatch) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", killed))
+    with pytest.raises(ConversionError, match="error: no message, exit code -9"):
+        simulate(tiny(), np.ones((4, 1, 1, 2, 2), dtype=np.uint8))
+
+
 @pytest.mark.parametrize("shape", [(4, 1, 2, 2), (4, 1, 1, 2, 3), (0, 1, 1, 2, 2), (4, 0, 1, 2, 2)])
 def test_frames_that_do_not_fit(shape) -> None:
     with pytest.raises(ConversionError, match=r"expected \[T, B, 1, 2, 2\]"):
