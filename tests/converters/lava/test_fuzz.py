@@ -26,9 +26,9 @@ from neurobip.converters.synapses import Memory
 
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 
-GRAPHS = int(os.environ.get("NEUROBIP_FUZZ", "30"))
+GRAPHS = int(os.environ.get("NEUROBIP_FUZZ", "24"))
 
-TOGETHER = 10
+TOGETHER = 8
 """Graphs in one run of Lava, side by side, since starting it takes longer than running it."""
 
 
