@@ -14,7 +14,7 @@ SAMPLES_PER_RUN = 25
 """Samples in one run of Lava; bounds the size of what is recorded."""
 
 
-def as_input(network: QuantizedGraph | Graph, frames: np.ndarray) -> np.ndarray:
+def as_input(network: QuantizedGraph | Graph, frames: Any) -> np.ndarray:
     """Frames as the input population sends them.
 
     Shape:
@@ -25,6 +25,7 @@ def as_input(network: QuantizedGraph | Graph, frames: np.ndarray) -> np.ndarray:
         ConversionError: another shape, no numbers, or for a quantized graph numbers that are no
             counts.
     """
+    frames = np.asarray(frames)  # A tensor will do.
     graph = network.graph if isinstance(network, QuantizedGraph) else network
     shape = graph.input.shape
     if frames.ndim != 5 or frames.shape[2:] != shape or 0 in frames.shape[:2]:

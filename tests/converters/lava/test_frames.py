@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.lava.frames import as_input
@@ -36,6 +37,15 @@ BAD = {
     "no sample": (ONES[:, :0], "at least 1"),
     "no step": (ONES[:0], "at least 1"),
 }
+
+
+def test_a_tensor_will_do() -> None:
+    quantized = quantize(graph())
+    rule, labels = ThreeFactor(0.05), np.zeros(3, dtype=int)
+    frames = torch.ones(4, 3, 2, 1, 1, dtype=torch.uint8)
+    np.testing.assert_array_equal(as_input(quantized, frames), ONES)
+    a, b = (learn_in_integers(quantized, x, labels, ["answer"], rule) for x in (frames, ONES))
+    np.testing.assert_array_equal(a.weights["answer"], b.weights["answer"])
 
 
 @pytest.mark.parametrize("name", BAD)
