@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
 import traceback
 import types
 from pathlib import Path
@@ -30,7 +29,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer
 
-from neurobip.converters.lava.run import leave, watch
+from neurobip.converters.lava.run import leave, watched
 
 # netx imports all of slayer, whose detection of objects wants torchvision.
 DETECTION = "lava.lib.dl.slayer.object_detection"
@@ -89,11 +88,11 @@ def run(file: Path, folder: Path) -> None:
         sinks.append(Sink(shape=port.shape, buffer=total))
         port.connect(sinks[-1].a_in)
     source.create_runtime(run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    threading.Thread(target=watch, args=(source.runtime,), daemon=True).start()
     membranes = []
-    for _ in range(total):
-        source.run(condition=RunSteps(num_steps=1))
-        membranes.append(net.out_layer.neuron.v.get())
+    with watched(source.runtime):
+        for _ in range(total):
+            source.run(condition=RunSteps(num_steps=1))
+            membranes.append(net.out_layer.neuron.v.get())
     sent = [np.moveaxis(sink.data.get(), -1, 0) for sink in sinks]
     source.stop()
     sent.append(np.array(membranes))

@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +63,39 @@ def execute(network: LavaNetwork, steps: int, folder: Path, kind: np.dtype) -> N
     entry.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag=arithmetic), compile_config={"pypy_channel_size": 4}
     )
-    threading.Thread(target=watch, args=(entry.runtime,), daemon=True).start()
-    try:
+    with watched(entry.runtime):
         entry.run(condition=RunSteps(num_steps=steps))
-    except RuntimeError:
-        watch(entry.runtime)  # Lava says that something failed, and not what.
-        raise
     entry.stop()
 
 
-def watch(runtime: Any) -> None:
+@contextmanager
+def watched(runtime: Any) -> Iterator[None]:
+    """While the block runs, the failure of one of Lava's processes ends this one with its name.
+
+    The watch is over before Lava stops: both would read the same pipes, and one of them could wait
+    for ever for what the other has taken.
+    """
+    over = threading.Event()
+    watcher = threading.Thread(target=watch, args=(runtime, over), daemon=True)
+    watcher.start()
+    try:
+        yield
+    except RuntimeError:
+        time.sleep(1)  # Lava says that something failed; the watcher finds what.
+        raise
+    finally:
+        over.set()
+        watcher.join()
+
+
+def watch(runtime: Any, over: threading.Event) -> None:
     """End the run as soon as one of its processes fails.
 
     Lava itself waits for the others first, and those wait for the one that failed.
     """
     names = [process.name for process in runtime._executable.proc_builders]
     actors = runtime._messaging_infrastructure.actors
-    while True:
-        time.sleep(0.1)
+    while not over.wait(0.1):
         for i, actor in enumerate(actors):
             try:
                 failure = actor.exception
