@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from neurobip.component import Component, Credit
+from neurobip.component import Circuit, Credit, Run
 from neurobip.neurons.neuron import Neuron
 from neurobip.synapses.synapse import Synapse
 
@@ -28,7 +28,7 @@ class ProjectionState(NamedTuple):
     top_down: Any = None
 
 
-class Projection(Component):
+class Projection(Circuit):
     """A synapse, the population that it drives, and at wish a shortcut and feedback into it.
 
     ``shortcut`` is the weight of a one-to-one synapse through which the spikes ``skip`` of an
@@ -53,32 +53,34 @@ class Projection(Component):
         self.shortcut = shortcut
         self.top_down = top_down
 
-    def step(
+    def wire(
         self,
+        run: Run,
         x: Tensor,
-        state: ProjectionState | None = None,
+        state: ProjectionState | None,
         skip: Tensor | None = None,
         above: Tensor | None = None,
     ) -> tuple[Tensor, ProjectionState]:
-        """One step: incoming spikes ``x`` to the population's spikes.
+        """Incoming spikes ``x`` to the population's spikes.
 
         Shape:
             x: as the synapse takes it. skip: as the population, or None. above: as the top-down
             synapse takes it, or None.
         """
         before = ProjectionState(None, None) if state is None else state
-        current, synapse_state = self.synapse.step(x, before.synapse)
+        current, synapse_state = run(self.synapse, x, before.synapse)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
         top_down_state = None
         if self.top_down is not None and above is not None:
-            feedback, top_down_state = self.top_down.step(above, before.top_down)
+            feedback, top_down_state = run(self.top_down, above, before.top_down)
             current = current + feedback
-        z, neuron_state = self.neuron.step(current, before.neuron)
-        return z, ProjectionState(synapse_state, neuron_state, skip, top_down_state)
+        z, neuron_state = run(self.neuron, current, before.neuron)
+        kept = None if skip is None else run.kept(skip)
+        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state)
 
     def credit(self, error: Tensor, state: ProjectionState) -> Credit:
-        """The adjoint of :meth:`step` at this one time step.
+        """The adjoint of :meth:`step`, at each time step by itself.
 
         ``delta = error * sensitivity``, and every plastic parameter gets ``delta`` times its
         presynaptic trace: third factor x sensitivity x trace. Nothing of another time step and

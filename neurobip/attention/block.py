@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Component, Credit
+from neurobip.component import Circuit, Component, Credit, Run
 from neurobip.projection import Projection, prefixed
 
 
-class Block(Component):
+class Block(Circuit):
     """Five components in a row, all of them spiking.
 
     ::
@@ -40,19 +40,19 @@ class Block(Component):
         self.heard = heard
         self.qkv, self.attention, self.out, self.up, self.down = qkv, attention, out, up, down
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step of the block."""
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The five components in a row, and the shortcuts around them."""
         before = state or dict.fromkeys(("qkv", "attention", "out", "up", "down"))
         now = {}
-        qkv, now["qkv"] = self.qkv.step(x, before["qkv"])
-        a, now["attention"] = self.attention.step(qkv, before["attention"])
-        o, now["out"] = self.out.step(a, before["out"], skip=x)
-        h, now["up"] = self.up.step(o, before["up"])
-        z, now["down"] = self.down.step(h, before["down"], skip=o)
+        qkv, now["qkv"] = run(self.qkv, x, before["qkv"])
+        a, now["attention"] = run(self.attention, qkv, before["attention"])
+        o, now["out"] = run(self.out, a, before["out"], skip=x)
+        h, now["up"] = run(self.up, o, before["up"])
+        z, now["down"] = run(self.down, h, before["down"], skip=o)
         return z, now
 
     def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step` at this one time step: the parts' credit in reverse."""
+        """The adjoint of :meth:`step`, at each step by itself: the parts' credit in reverse."""
         down = self.down.credit(error, state["down"])
         up = self.up.credit(down.send(), state["up"])
         o_error = up.send().add_(down.delta, alpha=self.down.shortcut)

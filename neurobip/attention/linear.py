@@ -1,10 +1,11 @@
 """Linear attention as a synapse that remembers: keys write values, queries read them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from neurobip import kernels
+from neurobip.state import at
 from neurobip.synapses.synapse import Operations, Synapse
 
 
@@ -52,35 +53,44 @@ class LinearMemory(Synapse):
         self.width, self.heads = width, heads
         self.decay_shift, self.gain_shift = decay_shift, gain_shift
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values by head, each ``[B, heads, N, D / heads]``."""
-        batch, tokens, _ = x.shape
-        by_head = x.view(batch, tokens, 3, self.heads, self.width // self.heads)
-        q, k, v = by_head.permute(2, 0, 3, 1, 4)
-        return q, k, v
+    def split(self, x: Tensor) -> Tensor:
+        """``[..., 3 D]`` by part and head: ``[..., 3, heads, D / heads]``."""
+        return x.unflatten(-1, (3, self.heads, -1))
 
-    def merge(self, *by_head: Tensor) -> Tensor:
-        """The inverse of :meth:`split`: ``[B, heads, N, d]`` each to ``[B, N, len * D]``."""
-        batch, _, tokens, _ = by_head[0].shape
-        stacked = torch.stack([part.transpose(1, 2) for part in by_head], 2)
-        return stacked.reshape(batch, tokens, -1)
+    @property
+    def keep(self) -> float:
+        """What a cell of the memory keeps from step to step."""
+        return 1 - 2.0**-self.decay_shift if self.decay_shift else 0.0
 
     def step(self, x: Tensor, state: MemoryState | None = None) -> tuple[Tensor, MemoryState]:
-        """One step: write this step's keys and values, then read with its queries."""
-        q, k, v = self.split(x)
-        memory = k.transpose(-2, -1) @ v
-        if state is not None and self.decay_shift:
-            memory = torch.add(memory, state.memory, alpha=1 - 2.0**-self.decay_shift)
-        current = self.merge(q @ memory) * 2.0**-self.gain_shift
-        traced = self.trace(x, state)
-        return current, MemoryState(traced.x, traced.pre_trace, memory)
+        """One step: a sequence of one."""
+        current, states = self.scan(x[None], state)
+        return current[0], at(states, 0)
+
+    def scan(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, MemoryState]:
+        """A sequence: each step writes its keys and values, then its queries read."""
+        memories, read = self._read(x_seq, state)
+        return read, MemoryState(*self.trace_seq(x_seq, state), memories)
+
+    def forward(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, MemoryState]:
+        """A sequence, of which the state of the last step is kept."""
+        self._check_length(x_seq)
+        memories, read = self._read(x_seq, state)
+        return read, MemoryState(*self.trace_last(x_seq, state), memories[-1])
+
+    def _read(self, x_seq: Tensor, state: MemoryState | None) -> tuple[Tensor, Tensor]:
+        size = self.width // self.heads
+        empty = (x_seq.shape[1], self.heads, size, size)
+        memory = x_seq.new_zeros(empty) if state is None else state.memory
+        memories, read = kernels.memory_scan(self.split(x_seq), memory, self.keep)
+        return memories, read.flatten(-2) * 2.0**-self.gain_shift
 
     def operations(self, state: MemoryState) -> Operations:
         """A key and a value that fire together add 1 to a cell; a query adds a row of cells.
 
         The decay is a shift and a subtraction in every cell, one accumulate each.
         """
-        q, k, v = self.split(state.x)
+        q, k, v = self.split(state.x).unbind(-3)
         size = q.shape[-1]
         writes = (k.sum(-1) * v.sum(-1)).sum()
         reads = q.sum() * size
@@ -95,13 +105,10 @@ class LinearMemory(Synapse):
         ``dS = q^T delta``, ``dq = delta S^T``, ``dk = v dS^T``, ``dv = k dS``. Keys and values
         enter by their trace, where the synapse has one, since the memory still holds them.
         """
-        by_head = delta.view(*delta.shape[:2], self.heads, -1).transpose(1, 2)
-        by_head = by_head * 2.0**-self.gain_shift
-        q, _, _ = self.split(state.x)
-        _, k, v = self.split(state.pre_trace)
-        d_memory = q.transpose(-2, -1) @ by_head
-        return self.merge(
-            by_head @ state.memory.transpose(-2, -1),
-            v @ d_memory.transpose(-2, -1),
-            k @ d_memory,
-        )
+        delta = delta.unflatten(-1, (self.heads, -1)) * 2.0**-self.gain_shift
+        shape = state.x.shape
+        # Without time in front it is a sequence of one.
+        parts = (self.split(state.x), self.split(state.pre_trace), state.memory, delta)
+        if len(shape) == 3:
+            parts = tuple(part[None] for part in parts)
+        return kernels.memory_credit(*parts).view(shape)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.component import Component, Credit
+from neurobip.component import Circuit, Credit, Run
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
@@ -23,10 +23,10 @@ class Coincidence(Synapse):
         super().__init__()
         self.weight = weight
 
-    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
-        """One step: ``weight * sum_n k[n] v[n]``."""
+    def current(self, x: Tensor) -> Tensor:
+        """``weight * sum_n k[n] v[n]``."""
         _, k, v = x.chunk(3, -1)
-        return (k * v).sum(1, keepdim=True) * self.weight, self.trace(x, state)
+        return (k * v).sum(-2, keepdim=True) * self.weight
 
     def operations(self, state: SynapseState) -> Operations:
         """The coincidence and the mask as AND cells, one of each a token and channel.
@@ -47,7 +47,7 @@ class Coincidence(Synapse):
         return torch.cat([torch.zeros_like(k), v * delta, k * delta], -1)
 
 
-class MaskedAttention(Component):
+class MaskedAttention(Circuit):
     """``g[t] = LIF(sum_n k[t,n] * v[t,n])``, ``a[t,n] = q[t,n] * g[t]``: additions and a mask.
 
     The membrane of the gate is the memory. Cost is tokens times width, and all traffic is binary.
@@ -62,15 +62,15 @@ class MaskedAttention(Component):
         super().__init__()
         self.gate = gate
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: qkv spikes to the queries that the gate lets through."""
-        g, gate_state = self.gate.step(x, None if state is None else state["gate"])
-        return x.chunk(3, -1)[0] * g, {"gate": gate_state, "g": g}
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From qkv spikes to the queries that the gate lets through."""
+        g, gate_state = run(self.gate, x, None if state is None else state["gate"])
+        return x.chunk(3, -1)[0] * g, {"gate": gate_state, "g": run.kept(g)}
 
     def credit(self, error: Tensor, state: Any) -> Credit:
         """Errors of queries (where the gate is open), and of keys and values through the gate."""
         q = state["gate"].synapse.x.chunk(3, -1)[0]
-        gate = self.gate.credit((error * q).sum(1, keepdim=True), state["gate"])
+        gate = self.gate.credit((error * q).sum(-2, keepdim=True), state["gate"])
 
         def send() -> Tensor:
             error_q = error * state["g"]

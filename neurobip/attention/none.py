@@ -4,18 +4,18 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Component, Credit
+from neurobip.component import Circuit, Credit, Run
 
 
-class NoAttention(Component):
+class NoAttention(Circuit):
     """Passes the value spikes on; there are neither queries nor keys.
 
     Shape:
         x and output: ``[B, N, D]``.
     """
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: the values as they are."""
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The values as they are."""
         return x, {}
 
     def credit(self, error: Tensor, state: Any) -> Credit:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Component, Credit
+from neurobip.component import Circuit, Credit, Run
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
@@ -37,10 +37,10 @@ class QueryCount(Synapse):
             )
         self.width, self.heads, self.weight = width, heads, weight
 
-    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
-        """One step: ``weight * sum_c q[n, c]``, c over the channels of a head."""
+    def current(self, x: Tensor) -> Tensor:
+        """``weight * sum_c q[n, c]``, c over the channels of a head."""
         q, _ = x.chunk(2, -1)
-        return by_head(q, self.heads).sum(-1) * self.weight, self.trace(x, state)
+        return by_head(q, self.heads).sum(-1) * self.weight
 
     def operations(self, state: SynapseState) -> Operations:
         """The counts, and the mask as AND cells, one a token and channel.
@@ -58,7 +58,7 @@ class QueryCount(Synapse):
         return torch.cat([errors, torch.zeros_like(errors)], -1)
 
 
-class QueryKeyAttention(Component):
+class QueryKeyAttention(Circuit):
     """``g[t,n] = LIF(sum_c q[t,n,c])`` by head, ``a[t,n] = g[t,n] * k[t,n]``: a mask over tokens.
 
     Every head of every token has a gate of its own, whose membrane is the memory. There are no
@@ -75,11 +75,11 @@ class QueryKeyAttention(Component):
         super().__init__()
         self.gate = gate
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: spikes of queries and keys to the keys that the gates let through."""
-        g, gate_state = self.gate.step(x, None if state is None else state["gate"])
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From spikes of queries and keys to the keys that the gates let through."""
+        g, gate_state = run(self.gate, x, None if state is None else state["gate"])
         k = by_head(x.chunk(2, -1)[1], g.shape[-1])
-        return (k * g.unsqueeze(-1)).flatten(-2), {"gate": gate_state, "g": g}
+        return (k * g.unsqueeze(-1)).flatten(-2), {"gate": gate_state, "g": run.kept(g)}
 
     def credit(self, error: Tensor, state: Any) -> Credit:
         """Errors of keys (where their gate is open), and of queries through the gate."""

@@ -1,60 +1,190 @@
-"""The neuron equations fused to one pass over memory, compiled with numba, for inference and
-local learning on the CPU. Equal to :mod:`neurobip.kernels.reference`, which the tests hold."""
+"""The hot loops for the CPU: compiled once, kept on disk, run over torch's number of threads.
 
-import numba
+The contract of :mod:`~neurobip.kernels.reference` without its derivatives; ``*_back`` are the
+adjoints. Spikes are those of the reference: the same operations in the same order.
+"""
+
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from neurobip.kernels import filters, loops
+from neurobip.kernels import memory as attention
+from neurobip.kernels.threads import over
+
 
 def takes(*tensors: Tensor) -> bool:
-    """Whether these tensors can go through the compiled kernels."""
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        return False
-    return all(
-        t.dtype is torch.float32 and t.device.type == "cpu" and t.is_contiguous() for t in tensors
+    """Whether these tensors can go through the compiled loops: one precision, on a CPU."""
+    kind = tensors[0].dtype
+    return kind in (torch.float32, torch.float64) and all(
+        t.dtype is kind and t.device.type == "cpu" for t in tensors
     )
 
 
-@numba.njit(cache=True, nogil=True)
-def _lif_step(u, v, bias, threshold, keep, v_out, z_out):  # pragma: no cover, compiled
-    rows, columns = u.shape
-    zero, one = np.float32(0), np.float32(1)
-    for i in range(rows):
-        for j in range(columns):
-            # A membrane above threshold has spiked: reading z again would cost a pass of memory.
-            held = zero if v[i, j] > threshold else v[i, j]
-            new = keep * held + u[i, j] + bias[j]
-            v_out[i, j] = new
-            z_out[i, j] = one if new > threshold else zero
+def _rows(x: Tensor) -> np.ndarray:
+    """A sequence as ``[T, columns]``."""
+    return x.detach().contiguous().view(len(x), x.shape[1:].numel()).numpy()
 
 
-@numba.njit(cache=True, nogil=True)
-def _gate(error, v, threshold, slope, out):  # pragma: no cover, compiled
-    zero, one = np.float32(0), np.float32(1)
-    for i in range(error.size):
-        out[i] = error[i] * max(zero, one - abs(v[i] - threshold) * slope)
+def _flat(x: Tensor) -> np.ndarray:
+    """A state or constants as ``[columns]``."""
+    return x.detach().contiguous().view(-1).numpy()
 
 
-def lif_step(
-    u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep: float
-) -> tuple[Tensor, Tensor]:
-    """One step of the membrane, bias along the last axis; see the reference."""
-    v_out, z_out = torch.empty_like(u), torch.empty_like(u)
-    rows = (-1, u.shape[-1])
-    _lif_step(
-        u.view(rows).numpy(), v.view(rows).numpy(), bias.detach().numpy(),
-        np.float32(threshold), np.float32(keep),
-        v_out.view(rows).numpy(), z_out.view(rows).numpy(),
-    )  # fmt: skip
-    return v_out, z_out
+def _new(like: Tensor) -> Tensor:
+    """Room for a result, contiguous whatever the strides of the input."""
+    return torch.empty(like.shape, dtype=like.dtype)
+
+
+def _own(x: Tensor) -> Tensor:
+    """A copy of a state that may be changed in place."""
+    return x.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _numbers(x: Tensor, *values: float) -> list[Any]:
+    """Numbers in the precision of ``x``, so that nothing is computed in another one."""
+    kind = np.float32 if x.dtype is torch.float32 else np.float64
+    return [kind(value) for value in values]
+
+
+def lif_run(
+    x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes of every step; current and membrane of the last one alone."""
+    z, v, u = _new(x), _own(v), _own(u) if keep_u else u
+    a = _rows(x), _flat(u), _flat(v), _flat(bias), *_numbers(x, threshold, keep_u, keep_v), _rows(z)
+    over(v.numel(), x.numel(), lambda *part: loops.lif_run(*a, *part))
+    return z, u if keep_u else x[-1], v
+
+
+def lif_scan(
+    x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Currents, membranes before their reset, and spikes, of every step."""
+    u_seq, v_seq, z = _new(x) if keep_u else x, _new(x), _new(x)
+    a = _rows(x), _flat(u), _flat(v), _flat(bias), *_numbers(x, threshold, keep_u, keep_v)
+    out = _rows(u_seq), _rows(v_seq), _rows(z)
+    over(v.numel(), x.numel(), lambda *part: loops.lif_scan(*a, *out, *part))
+    return u_seq, v_seq, z
+
+
+def lif_back(
+    g: Tensor, v: Tensor, g_u: Tensor, g_v: Tensor, threshold: float, keep_u: float,
+    keep_v: float, width: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Errors of the spikes (g) and of the last state to those of the input and the first state.
+
+    Shape:
+        g and the membranes v ``[T, ..., N]``; g_u, g_v ``[..., N]``. The error of the first
+        membrane comes as if it had not spiked.
+    """
+    g_x, g_u, g_v = _new(g), _own(g_u), _own(g_v)
+    a = _rows(g), _rows(v), _flat(g_u), _flat(g_v)
+    numbers = _numbers(g, threshold, 1 / width, keep_u, keep_v)
+    over(g_v.numel(), g.numel(), lambda *part: loops.lif_back(*a, *numbers, _rows(g_x), *part))
+    return g_x, g_u, g_v
+
+
+def alif_scan(
+    x: Tensor, v: Tensor, a: Tensor, threshold: float, keep_v: Tensor, keep_a: float, jump: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Membranes before their reset, adaptations, and spikes, of every step."""
+    v_seq, a_seq, z, v, a = _new(x), _new(x), _new(x), _own(v), _own(a)
+    keep = _flat(keep_v.expand(x.shape[2:]))
+    threshold, keep_a, jump = _numbers(x, threshold, keep_a, jump)
+    before = _rows(x), _flat(v), _flat(a), threshold, keep, keep_a, jump
+    out = _rows(v_seq), _rows(a_seq), _rows(z)
+    over(v.numel(), x.numel(), lambda *part: loops.alif_scan(*before, *out, *part))
+    return v_seq, a_seq, z
+
+
+def alif_back(
+    g: Tensor, v: Tensor, a: Tensor, a_0: Tensor, g_v: Tensor, g_a: Tensor, threshold: float,
+    keep_v: Tensor, keep_a: float, jump: float, width: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Errors of the spikes (g) and of the last state to those of the input and the first state.
+
+    Shape:
+        g, v, a ``[T, B, C, H, W]``; a_0, g_v, g_a ``[B, C, H, W]``.
+    """
+    g_x, g_v, g_a = _new(g), _own(g_v), _own(g_a)
+    seen = _rows(g), _rows(v), _rows(a), _flat(a_0), _flat(g_v), _flat(g_a)
+    threshold, slope, keep_a, jump = _numbers(g, threshold, 1 / width, keep_a, jump)
+    numbers = threshold, slope, _flat(keep_v.expand(g.shape[2:])), keep_a, jump
+    over(g_v.numel(), g.numel(), lambda *part: loops.alif_back(*seen, *numbers, _rows(g_x), *part))
+    return g_x, g_v, g_a
+
+
+def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum of every step."""
+    out = _new(x)
+    a = _rows(x), _flat(trace), *_numbers(x, keep), _rows(out)
+    over(trace.numel(), x.numel(), lambda *part: loops.trace_scan(*a, *part))
+    return out
+
+
+def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum of the last step alone."""
+    trace = _own(trace)
+    a = _rows(x), _flat(trace), *_numbers(x, keep)
+    over(trace.numel(), x.numel(), lambda *part: loops.trace_last(*a, *part))
+    return trace
+
+
+def trace_back(g: Tensor, keep: float) -> Tensor:
+    """Errors of the sums to those of what was summed: the same sum, from the end."""
+    g_x = _new(g)
+    a = _rows(g), np.zeros_like(_rows(g)[0]), *_numbers(g, keep), _rows(g_x)
+    over(a[1].size, g.numel(), lambda *part: loops.trace_back(*a, *part))
+    return g_x
 
 
 def gate(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
-    """Error at the spikes times the sensitivity of the membrane; see the reference."""
-    out = torch.empty_like(error)
-    _gate(
-        error.view(-1).numpy(), v.view(-1).numpy(), np.float32(threshold), np.float32(1 / width),
-        out.view(-1).numpy(),
-    )  # fmt: skip
+    """Error at the spikes times the sensitivity of the membrane."""
+    out = _new(error)
+    a = _flat(error), _flat(v), *_numbers(error, threshold, 1 / width), _flat(out)
+    over(out.numel(), out.numel(), lambda *part: loops.gate(*a, *part))
     return out
+
+
+def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:
+    """Output of every step, and the last state."""
+    steps, batch, _, height, width = x.shape
+    out = torch.empty(steps, batch, 4, height, width, dtype=x.dtype)
+    state = _own(state)
+    arrays = x.contiguous().flatten(3).numpy(), state.flatten(2).numpy()
+    numbers, room = _numbers(x, *constants), out.flatten(3).numpy()
+    over(batch, out.numel(), lambda *p: filters.bipolar(*arrays, *numbers, room, *p), align=1)
+    return out, state
+
+
+def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
+    """Images ``[F, I, H, W]`` through separable kernels, to ``[F, O, H, W]``."""
+    out = torch.empty(len(x), len(profile), *x.shape[2:], dtype=x.dtype)
+    a = x.contiguous().numpy(), profile.numpy(), mix.numpy(), depthwise, out.numpy()
+    over(len(x), out.numel() * profile.shape[1], lambda *p: filters.separable(*a, *p), align=1)
+    return out
+
+
+def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
+    """The memory of every step, and what the queries read from it."""
+    steps, batch, tokens, _, heads, size = qkv.shape
+    memories = torch.empty(steps, batch, heads, size, size, dtype=qkv.dtype)
+    read = torch.empty(steps, batch, tokens, heads, size, dtype=qkv.dtype)
+    a = qkv.contiguous().numpy(), memory.contiguous().numpy(), *_numbers(qkv, keep)
+    out = memories.numpy(), read.numpy()
+    over(batch, qkv.numel(), lambda *p: attention.memory_scan(*a, *out, *p), align=1)
+    return memories, read
+
+
+def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
+    """Errors of queries, keys and values from that of what was read."""
+    errors = _new(qkv)
+    a = [part.contiguous().numpy() for part in (qkv, trace, memories, delta)]
+    over(
+        qkv.shape[1], qkv.numel() * qkv.shape[-1],
+        lambda *p: attention.memory_credit(*a, errors.numpy(), *p), align=1,
+    )  # fmt: skip
+    return errors

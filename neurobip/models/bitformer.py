@@ -14,7 +14,7 @@ from neurobip.attention import (
     QueryCount,
     QueryKeyAttention,
 )
-from neurobip.component import Component
+from neurobip.component import Circuit, Component, Run
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.neurons import LI, LIF
@@ -22,8 +22,11 @@ from neurobip.projection import Projection, prefixed
 from neurobip.retina import Retina
 from neurobip.synapses import Delayed, Linear, Patches
 
+PIECE = 8
+"""Steps that run at once where no graph is kept."""
 
-class BiTFormer(Component):
+
+class BiTFormer(Circuit):
     """A spiking vision transformer that learns from local errors.
 
     The embedding and every block own a readout of leaky integrators over all of their tokens.
@@ -124,13 +127,13 @@ class BiTFormer(Component):
         return Projection(synapse, LI(c.readout_decay))
 
     def _checked(self, x: Tensor) -> Tensor:
-        """The frame as floating point.
+        """Frames as floating point.
 
         Raises:
             DataError: a shape that is not the sensor's, or counts that are negative, infinite or
                 NaN.
         """
-        if x.ndim != 4 or tuple(x.shape[1:]) != self.config.sensor:
+        if x.ndim < 4 or tuple(x.shape[-3:]) != self.config.sensor:
             raise DataError(
                 f"BiTFormer: a frame has shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
                 f"{', '.join(map(str, self.config.sensor))}]. Sequences are time first: "
@@ -150,8 +153,8 @@ class BiTFormer(Component):
             return next(self.embed.parameters()).new_zeros(batch, tokens, self.config.width)
         return state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One time bin of events to the potentials of every readout."""
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Events to the potentials of every readout."""
         before = state or {
             "retina": None,
             "embed": None,
@@ -161,18 +164,35 @@ class BiTFormer(Component):
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
         z = self._checked(x)
         if self.retina is not None:
-            z, now["retina"] = self.retina.step(z, before["retina"])
+            z, now["retina"] = run(self.retina, z, before["retina"])
         above = self._above(state, len(x)) if self.config.top_down else None
-        z, now["embed"] = self.embed.step(z, before["embed"], above=above)
+        z, now["embed"] = run(self.embed, z, before["embed"], above=above)
         stages = [z]
         for i, block in enumerate(self.blocks):
-            z, now["blocks"][str(i)] = block.step(z, before["blocks"][str(i)])
+            z, now["blocks"][str(i)] = run(block, z, before["blocks"][str(i)])
             stages.append(z)
         potentials = []
         for i, (readout, z) in enumerate(zip(self.readouts, stages, strict=True)):
-            v, now["readouts"][str(i)] = readout.step(z.flatten(1), before["readouts"][str(i)])
+            v, now["readouts"][str(i)] = run(readout, z.flatten(-2), before["readouts"][str(i)])
             potentials.append(v)
-        return torch.stack(potentials), now
+        return torch.stack(potentials, -3), now
+
+    def scan(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
+        """A sequence with the state of every step; step by step where feedback closes a loop."""
+        return (Component if self.config.top_down else Circuit).scan(self, x_seq, state)
+
+    def forward(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
+        """A sequence; without a graph in pieces, so that memory does not grow with its length."""
+        if self.config.top_down:
+            return Component.forward(self, x_seq, state)
+        if torch.is_grad_enabled():
+            return Circuit.forward(self, x_seq, state)
+        self._check_length(x_seq)
+        pieces = []
+        for piece in x_seq.split(PIECE):
+            potentials, state = Circuit.forward(self, piece, state)
+            pieces.append(potentials)
+        return torch.cat(pieces), state
 
     def readout_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
         """Local gradients of the readouts alone.

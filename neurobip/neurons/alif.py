@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neurobip.kernels import reference
+from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
 
 
@@ -59,17 +59,23 @@ class ALIF(Neuron):
         self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1))
 
     def step(self, x: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
-        """One step of the population."""
+        """One step of the population: a sequence of one."""
+        z, state = self.forward(x[None], state)
+        return z[0], state
+
+    def forward(self, x_seq: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
+        """A sequence, fused over time."""
+        self._check_length(x_seq)
         if state is None:
-            silent = torch.zeros_like(x)
+            silent = torch.zeros_like(x_seq[0])
             state = ALIFState(silent, silent, silent)
-        v, z = reference.lif_step(
-            x, state.v, state.z, 0.0, self.threshold + state.a, 1 - self.decay_v, self.width
-        )
-        a = torch.add(self.jump * z, state.a, alpha=1 - self.decay_a)
-        return z, ALIFState(v, z, a)
+        z, v, a = kernels.alif(
+            x_seq, state.v * (1 - state.z.detach()), state.a, self.threshold, 1 - self.decay_v,
+            1 - self.decay_a, self.jump, self.width,
+        )  # fmt: skip
+        return z, ALIFState(v, z[-1], a)
 
     def gate(self, error: Tensor, state: ALIFState) -> Tensor:
         """Error times the sensitivity around the threshold that held at this step."""
         before = (state.a - self.jump * state.z) / (1 - self.decay_a) if self.decay_a < 1 else 0.0
-        return reference.gate(error, state.v, self.threshold + before, self.width)
+        return kernels.gate(error, state.v, self.threshold + before, self.width)

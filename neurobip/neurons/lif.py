@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neurobip.kernels import cpu, reference
+from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
+from neurobip.state import at
 
 
 class LIFState(NamedTuple):
@@ -16,13 +17,13 @@ class LIFState(NamedTuple):
         u: synaptic current.
         v: membrane *before* the reset of this step; the next step starts from ``v * (1 - z)``.
         z: spikes of this step.
-        bias_trace: presynaptic trace of the constant 1 that drives the bias.
+        bias_trace: presynaptic trace of the constant 1 that drives the bias, ``[]``.
     """
 
     u: Tensor
     v: Tensor
     z: Tensor
-    bias_trace: float
+    bias_trace: Tensor
 
 
 class LIF(Neuron):
@@ -68,28 +69,46 @@ class LIF(Neuron):
         self.bias = nn.Parameter(torch.zeros(size)) if bias else None
         self.register_buffer("no_bias", torch.zeros(size), persistent=False)
 
-    def step(self, x: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
-        """One step of the population."""
-        if state is None:
-            silent = torch.zeros_like(x)
-            state = LIFState(silent, silent, silent, 0.0)
-        u = x if self.decay_u == 1 else (1 - self.decay_u) * state.u + x
+    def _before(self, x: Tensor, state: LIFState | None) -> LIFState:
+        """The state before a step with input ``x``; at first silence."""
+        if state is not None:
+            return state
+        silent = torch.zeros_like(x)
+        return LIFState(silent, silent, silent, x.new_zeros(()))
+
+    def _constants(self) -> tuple[Tensor, float, float, float, float]:
         bias: Any = self.no_bias if self.bias is None else self.bias
-        keep = 1 - self.decay_v
-        if cpu.takes(u, state.v, bias):
-            v, z = cpu.lif_step(u, state.v, bias, self.threshold, keep)
-        else:
-            v, z = reference.lif_step(u, state.v, state.z, bias, self.threshold, keep, self.width)
-        return z, LIFState(u, v, z, keep * state.bias_trace + 1.0)
+        return bias, self.threshold, 1 - self.decay_u, 1 - self.decay_v, self.width
+
+    def step(self, x: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
+        """One step of the population: a sequence of one."""
+        z, states = self.scan(x[None], state)
+        return z[0], at(states, 0)
+
+    def scan(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
+        """A sequence, with the state of every step."""
+        before = self._before(x_seq[0], state)
+        u, v, z = kernels.lif_scan(x_seq, before.u, before.v, *self._constants())
+        ones = before.bias_trace.new_ones(len(x_seq))
+        return z, LIFState(u, v, z, kernels.trace_scan(ones, before.bias_trace, 1 - self.decay_v))
+
+    def forward(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
+        """A sequence, fused over time."""
+        self._check_length(x_seq)
+        before = self._before(x_seq[0], state)
+        z, u, v = kernels.lif(x_seq, before.u, before.v, *self._constants())
+        ones = before.bias_trace.new_ones(len(x_seq))
+        bias_trace = kernels.trace_last(ones, before.bias_trace, 1 - self.decay_v)
+        return z, LIFState(u, v, z[-1], bias_trace)
 
     def gate(self, error: Tensor, state: LIFState) -> Tensor:
         """Error times the triangular sensitivity of the membrane before its reset."""
-        if cpu.takes(error, state.v):
-            return cpu.gate(error, state.v, self.threshold, self.width)
-        return reference.gate(error, state.v, self.threshold, self.width)
+        return kernels.gate(error, state.v, self.threshold, self.width)
 
     def gradient(self, delta: Tensor, state: LIFState) -> dict[str, Tensor]:
         """Gradient of the bias, whose presynaptic line is a constant 1."""
         if self.bias is None:
             return {}
-        return {"bias": delta.reshape(-1, delta.shape[-1]).sum(0) * state.bias_trace}
+        # One row a step: the trace of the bias is the same in all neurons.
+        by_step = delta.reshape(state.bias_trace.numel(), -1, delta.shape[-1]).sum(1)
+        return {"bias": state.bias_trace.view(-1) @ by_step}

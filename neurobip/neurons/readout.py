@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
 
 
@@ -38,6 +39,18 @@ class LI(Neuron):
         """One step of the population."""
         v = x if state is None else torch.add(x, state.v, alpha=1 - self.decay_v)
         return v, LIState(v)
+
+    def scan(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
+        """A sequence, with the state of every step."""
+        self._check_length(x_seq)
+        before = torch.zeros_like(x_seq[0]) if state is None else state.v
+        v = kernels.trace_scan(x_seq, before, 1 - self.decay_v)
+        return v, LIState(v)
+
+    def forward(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
+        """A sequence, fused over time."""
+        v, _ = self.scan(x_seq, state)
+        return v, LIState(v[-1])
 
     def gate(self, error: Tensor, state: LIState) -> Tensor:
         """A linear neuron hands the error on as it is."""

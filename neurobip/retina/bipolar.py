@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
 
 
@@ -60,16 +61,18 @@ class Bipolar(Neuron):
         self.decay_c, self.decay_h, self.decay_l, self.leak = decay_c, decay_h, decay_l, leak
 
     def step(self, x: Tensor, state: BipolarState | None = None) -> tuple[Tensor, BipolarState]:
-        """One step of every pixel."""
-        if state is None:
-            silent = torch.zeros_like(x[:, 0])
-            state = BipolarState(*[silent] * 5)
-        c = torch.add(x[:, 0], state.c, alpha=1 - self.decay_c)
-        s = torch.add(x[:, 1], state.s, alpha=1 - self.decay_c)
-        h = torch.lerp(state.h, s, self.decay_h)
-        o = c - h
-        low = torch.lerp(state.l, o, self.decay_l)
-        sustained = torch.sub(o, low, alpha=self.leak)
-        transient = o - low
-        z = torch.stack([sustained, -sustained, transient, -transient], 1).clamp_(min=0)
-        return z, BipolarState(c, s, h, low, z)
+        """One step of every pixel: a sequence of one."""
+        z, state = self.forward(x[None], state)
+        return z[0], state
+
+    def forward(
+        self, x_seq: Tensor, state: BipolarState | None = None
+    ) -> tuple[Tensor, BipolarState]:
+        """A sequence, fused over time."""
+        self._check_length(x_seq)
+        one = x_seq[0, :, 0]
+        held = one.new_zeros(4, *one.shape) if state is None else torch.stack(state[:4])
+        z, held = kernels.bipolar_scan(
+            x_seq, held, self.decay_c, self.decay_h, self.decay_l, self.leak
+        )
+        return z, BipolarState(*held, z[-1])

@@ -4,14 +4,14 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Component
+from neurobip.component import Circuit, Run
 from neurobip.projection import Projection
 from neurobip.retina.bipolar import Bipolar
 from neurobip.retina.ganglion import ganglion
 from neurobip.retina.horizontal import center_surround
 
 
-class Retina(Component):
+class Retina(Circuit):
     """Two projections: events to bipolar cells, bipolar cells to ganglion cells.
 
     The weights are fixed by anatomy, nothing in here learns. State is twelve numbers a pixel:
@@ -59,10 +59,10 @@ class Retina(Component):
             jump=jump,
         )
 
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One time bin of events to the ganglion spikes of that bin."""
+    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From the events of a time bin to the ganglion spikes of that bin."""
         before = state or dict.fromkeys(("bipolar", "ganglion"))
         now = {}
-        graded, now["bipolar"] = self.bipolar.step(x, before["bipolar"])
-        z, now["ganglion"] = self.ganglion.step(graded, before["ganglion"])
+        graded, now["bipolar"] = run(self.bipolar, x, before["bipolar"])
+        z, now["ganglion"] = run(self.ganglion, graded, before["ganglion"])
         return z, now

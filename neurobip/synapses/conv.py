@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import grad
 
-from neurobip.synapses.synapse import Synapse, SynapseState
+from neurobip.synapses.synapse import Synapse, SynapseState, as_images
 
 
 class Conv2d(Synapse):
@@ -36,12 +36,12 @@ class Conv2d(Synapse):
         else:
             self.register_buffer("weight", weight)
 
-    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
-        """One step: the current into the population."""
-        current = nn.functional.conv2d(
-            x, self.weight, stride=self.stride, padding=self.padding, groups=self.groups
+    def current(self, x: Tensor) -> Tensor:
+        """The convolution of every image."""
+        images = nn.functional.conv2d(
+            as_images(x), self.weight, stride=self.stride, padding=self.padding, groups=self.groups
         )
-        return current, self.trace(x, state)
+        return images.view(*x.shape[:-3], *images.shape[1:])
 
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """The ordinary weight gradient of a convolution, taken of the presynaptic trace."""
@@ -49,7 +49,7 @@ class Conv2d(Synapse):
             return {}
         return {
             "weight": grad.conv2d_weight(
-                state.pre_trace, self.weight.shape, delta,
+                as_images(state.pre_trace), self.weight.shape, as_images(delta),
                 stride=self.stride, padding=self.padding, groups=self.groups,
             )
         }  # fmt: skip
@@ -64,6 +64,6 @@ class Conv2d(Synapse):
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Error at the input, through the transposed convolution."""
         return grad.conv2d_input(
-            state.x.shape, self.weight, delta,
+            as_images(state.x).shape, self.weight, as_images(delta),
             stride=self.stride, padding=self.padding, groups=self.groups,
-        )  # fmt: skip
+        ).view(state.x.shape)  # fmt: skip

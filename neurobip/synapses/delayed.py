@@ -3,8 +3,9 @@
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from neurobip.component import Component
 from neurobip.synapses.linear import Linear
 
 
@@ -51,4 +52,7 @@ class Delayed(Linear):
         line = (torch.zeros_like(x),) * self.delay if state is None else state.line
         line = (*line, x)
         traced = self.trace(line[0], state)
-        return nn.functional.linear(line[0], self.weight), DelayedState(*traced, line[1:])
+        return self.current(line[0]), DelayedState(*traced, line[1:])
+
+    scan = Component.scan
+    forward = Component.forward

@@ -36,12 +36,12 @@ class Linear(Synapse):
         outputs, inputs = self.weight.shape
         self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
 
-    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
-        """One step: the current into the population."""
-        return nn.functional.linear(x, self.weight), self.trace(x, state)
+    def current(self, x: Tensor) -> Tensor:
+        """The weighted sum of the inputs."""
+        return nn.functional.linear(x, self.weight)
 
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
-        """``dw = delta x pre_trace`` summed over batch and tokens; the feedback learns the same."""
+        """``dw = delta x pre_trace`` over steps, batch and tokens; the feedback learns the same."""
         outputs, inputs = self.weight.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
         return (

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import grad
 
-from neurobip.synapses.synapse import Synapse, SynapseState
+from neurobip.synapses.synapse import Synapse, SynapseState, as_images
 
 
 class Patches(Synapse):
@@ -56,16 +56,17 @@ class Patches(Synapse):
         return rows, columns
 
     def cut(self, image: Tensor) -> Tensor:
-        """All patches, one a row: ``[B, C, H, W]`` to ``[B, N, C * patch * patch]``."""
-        padded = nn.functional.pad(image, (self.padding,) * 4)
+        """All patches, one a row: ``[..., C, H, W]`` to ``[..., N, C * patch * patch]``."""
+        padded = nn.functional.pad(as_images(image), (self.padding,) * 4)
         windows = padded.unfold(2, self.patch, self.stride).unfold(3, self.patch, self.stride)
-        batch, channels, rows, columns, *_ = windows.shape
+        _, channels, rows, columns, *_ = windows.shape
         patches = windows.permute(0, 2, 3, 1, 4, 5)
-        return patches.reshape(batch, rows * columns, channels * self.patch**2)
+        size = channels * self.patch**2
+        return patches.reshape(*image.shape[:-3], rows * columns, size)
 
-    def step(self, x: Tensor, state: SynapseState | None = None) -> tuple[Tensor, SynapseState]:
-        """One step: the current into every token."""
-        return self.cut(x) @ self.weight.flatten(1).T, self.trace(x, state)
+    def current(self, x: Tensor) -> Tensor:
+        """The current into every token."""
+        return self.cut(x) @ self.weight.flatten(1).T
 
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``dw = delta x pre_trace``; the trace is kept by pixel and cut into patches here."""
@@ -80,7 +81,7 @@ class Patches(Synapse):
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
         """Error at the image: every patch adds to the pixels that it saw."""
         rows, columns = self.grid(*state.x.shape[-2:])
-        image = delta.transpose(1, 2).reshape(len(delta), -1, rows, columns)
+        image = delta.transpose(-2, -1).reshape(-1, delta.shape[-1], rows, columns)
         return grad.conv2d_input(
-            state.x.shape, self.weight, image, stride=self.stride, padding=self.padding
-        )
+            as_images(state.x).shape, self.weight, image, stride=self.stride, padding=self.padding
+        ).view(state.x.shape)

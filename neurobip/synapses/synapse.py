@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from neurobip import kernels
 from neurobip.component import Component
 from neurobip.neurons.neuron import unit_interval
 
@@ -35,8 +36,8 @@ class Operations(NamedTuple):
 class Synapse(Component):
     """Connections into a population.
 
-    Subclasses define ``step(x, state) -> (current, state)``, :meth:`gradient` where they have
-    plastic weights, and :meth:`send`.
+    Subclasses define :meth:`current`, :meth:`gradient` where they have plastic weights, and
+    :meth:`send`. A synapse whose current depends on the past defines ``step`` instead.
 
     ``decay_trace`` is the share of the presynaptic trace that is lost per step. At the membrane's
     own decay the trace is what the membrane still holds of the input; at 1 there is no trace.
@@ -47,6 +48,27 @@ class Synapse(Component):
         unit_interval(type(self).__name__, decay_trace=decay_trace)
         self.decay_trace = decay_trace
 
+    def current(self, x: Tensor) -> Tensor:
+        """The current that an input gives, at every step by itself.
+
+        Shape:
+            x ``[B, ...]`` or, time in front, ``[T, B, ...]``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives no current")
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step: the current into the population."""
+        return self.current(x), self.trace(x, state)
+
+    def scan(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+        """A sequence at once, with the trace of every step."""
+        return self.current(x_seq), self.trace_seq(x_seq, state)
+
+    def forward(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+        """A sequence at once."""
+        self._check_length(x_seq)
+        return self.current(x_seq), self.trace_last(x_seq, state)
+
     def trace(self, x: Tensor, state: Any) -> SynapseState:
         """``pre_trace[t] = (1 - decay_trace) pre_trace[t-1] + x[t]``, outside of any graph."""
         x_detached = x.detach()
@@ -54,8 +76,27 @@ class Synapse(Component):
             return SynapseState(x, x_detached)
         return SynapseState(x, torch.add(x_detached, state.pre_trace, alpha=1 - self.decay_trace))
 
+    def trace_seq(self, x_seq: Tensor, state: Any) -> SynapseState:
+        """The trace of every step of a sequence, outside of any graph."""
+        x = x_seq.detach()
+        if self.decay_trace == 1:
+            return SynapseState(x_seq, x)
+        before = torch.zeros_like(x[0]) if state is None else state.pre_trace
+        return SynapseState(x_seq, kernels.trace_scan(x, before, 1 - self.decay_trace))
+
+    def trace_last(self, x_seq: Tensor, state: Any) -> SynapseState:
+        """The trace of the last step of a sequence, outside of any graph."""
+        x = x_seq.detach()
+        if self.decay_trace == 1:
+            return SynapseState(x_seq[-1], x[-1])
+        before = torch.zeros_like(x[0]) if state is None else state.pre_trace
+        return SynapseState(x_seq[-1], kernels.trace_last(x, before, 1 - self.decay_trace))
+
     def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
-        """Gradients of the synapse's weights: ``delta`` times the presynaptic trace."""
+        """Gradients of the synapse's weights: ``delta`` times the presynaptic trace.
+
+        Over several steps it is their sum, as one product.
+        """
         return {}
 
     def reach(self, x: Tensor) -> Tensor:
@@ -77,3 +118,8 @@ class Synapse(Component):
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the current to error at the input, at this one time step."""
         raise NotImplementedError(f"{type(self).__name__} sends no error to its input")
+
+
+def as_images(x: Tensor) -> Tensor:
+    """``[T, B, C, H, W]`` or ``[B, C, H, W]`` as one batch of images."""
+    return x.reshape(-1, *x.shape[-3:])

@@ -1,0 +1,193 @@
+"""The kernels as the package calls them: as fast as the tensors allow, with derivatives.
+
+Tensors on a CPU go through :mod:`~neurobip.kernels.cpu`, those on a GPU through
+:mod:`~neurobip.kernels.cuda`, all others, and whatever nobody has compiled, through
+:mod:`~neurobip.kernels.reference`, whose contract this is.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurobip.kernels import cpu, reference
+
+
+def compiled_for(*tensors: Tensor) -> ModuleType | None:
+    """The compiled kernels that take these tensors, if any do."""
+    if cpu.takes(*tensors):
+        return cpu
+    if tensors[0].is_cuda:
+        from neurobip.kernels import cuda
+
+        if cuda.takes(*tensors):
+            return cuda
+    return None
+
+
+def differentiates(*tensors: Tensor) -> bool:
+    """Whether autograd wants to know of what is done with these tensors."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+class _LIF(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, kernels: ModuleType, width: float, *arguments: Any) -> Any:  # type: ignore[override]
+        u_seq, v_seq, z = kernels.lif_scan(*arguments)
+        ctx.kernels, ctx.width = kernels, width
+        ctx.constants = arguments[4:]
+        ctx.save_for_backward(v_seq, arguments[2])
+        return z, u_seq[-1].clone(), v_seq[-1].clone()
+
+    @staticmethod
+    def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
+        v_seq, v = ctx.saved_tensors
+        threshold, keep_u, keep_v = ctx.constants
+        g_x, g_u_first, g_v_first = ctx.kernels.lif_back(
+            g_z, v_seq, g_u, g_v, threshold, keep_u, keep_v, ctx.width
+        )
+        g_bias = None
+        if ctx.needs_input_grad[5]:
+            # The error of v at a step is that of u less what u hands on to the next step.
+            last = g_x.shape[-1]
+            g_bias = g_x.reshape(-1, last).sum(0)
+            if keep_u:
+                passed_on = keep_u * g_x[1:].reshape(-1, last).sum(0) + g_u.reshape(-1, last).sum(0)
+                g_bias = g_bias - passed_on
+        return None, None, g_x, g_u_first, g_v_first * (v <= threshold), g_bias, None, None, None
+
+
+def lif(
+    x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float,
+    width: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Spikes of every step ``[T, ..., N]``, and u and v of the last one; differentiable."""
+    kernels = compiled_for(x, u, v, bias)
+    if kernels is None:
+        u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
+        return z, u_seq[-1], v_seq[-1]
+    if differentiates(x, u, v, bias):
+        z, last_u, last_v = _LIF.apply(kernels, width, x, u, v, bias, threshold, keep_u, keep_v)
+        return z, last_u if keep_u else x[-1], last_v
+    return kernels.lif_run(x, u, v, bias, threshold, keep_u, keep_v)
+
+
+def lif_scan(
+    x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float,
+    width: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Currents, membranes before their reset, and spikes, of every step."""
+    kernels = compiled_for(x, u, v, bias)
+    if kernels is None or differentiates(x, u, v, bias):
+        return reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
+    return kernels.lif_scan(x, u, v, bias, threshold, keep_u, keep_v)
+
+
+class _ALIF(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, kernels: ModuleType, width: float, *arguments: Any) -> Any:  # type: ignore[override]
+        v_seq, a_seq, z = kernels.alif_scan(*arguments)
+        ctx.kernels, ctx.width = kernels, width
+        threshold, keep_v, keep_a, jump = arguments[3:]
+        ctx.constants = threshold, keep_a, jump
+        ctx.save_for_backward(v_seq, a_seq, arguments[2], keep_v)
+        return z, v_seq[-1].clone(), a_seq[-1].clone()
+
+    @staticmethod
+    def backward(ctx: Any, g_z: Tensor, g_v: Tensor, g_a: Tensor) -> Any:  # type: ignore[override]
+        v_seq, a_seq, a, keep_v = ctx.saved_tensors
+        threshold, keep_a, jump = ctx.constants
+        g_x, g_v, g_a = ctx.kernels.alif_back(
+            g_z, v_seq, a_seq, a, g_v, g_a, threshold, keep_v, keep_a, jump, ctx.width
+        )
+        return None, None, g_x, g_v, g_a, None, None, None, None
+
+
+def alif(
+    x: Tensor, v: Tensor, a: Tensor, threshold: float, keep_v: Tensor, keep_a: float, jump: float,
+    width: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Spikes of every step ``[T, B, C, H, W]``, and v and a of the last one; differentiable."""
+    kernels = compiled_for(x, v, a, keep_v)
+    if kernels is not None and not keep_v.requires_grad:
+        if differentiates(x, v, a):
+            return _ALIF.apply(kernels, width, x, v, a, threshold, keep_v, keep_a, jump)
+        v_seq, a_seq, z = kernels.alif_scan(x, v, a, threshold, keep_v, keep_a, jump)
+    else:
+        v_seq, a_seq, z = reference.alif_scan(x, v, a, threshold, keep_v, keep_a, jump, width)
+    return z, v_seq[-1], a_seq[-1]
+
+
+class _Trace(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, kernels: ModuleType, x: Tensor, trace: Tensor, keep: float) -> Tensor:  # type: ignore[override]
+        ctx.kernels, ctx.keep = kernels, keep
+        return kernels.trace_scan(x, trace, keep)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        g_x = ctx.kernels.trace_back(g, ctx.keep)
+        return None, g_x, ctx.keep * g_x[0], None
+
+
+def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum ``keep trace[t-1] + x[t]`` of every step; differentiable."""
+    kernels = compiled_for(x, trace)
+    if kernels is None:
+        return reference.trace_scan(x, trace, keep)
+    if differentiates(x, trace):
+        return _Trace.apply(kernels, x, trace, keep)
+    return kernels.trace_scan(x, trace, keep)
+
+
+def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum of the last step alone."""
+    kernels = compiled_for(x, trace)
+    if kernels is None or differentiates(x, trace):
+        return reference.trace_scan(x, trace, keep)[-1]
+    return kernels.trace_last(x, trace, keep)
+
+
+def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
+    """Error at the spikes times the sensitivity of the membrane."""
+    kernels = compiled_for(error, v)
+    if kernels is None or isinstance(threshold, Tensor) or differentiates(error, v):
+        return reference.gate(error, v, threshold, width)
+    return kernels.gate(error, v, threshold, width)
+
+
+def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:
+    """The bipolar stage: output of every step ``[T, B, 4, H, W]``, last state ``[4, B, H, W]``."""
+    kernels = compiled_for(x, state)
+    if kernels is None or differentiates(x, state):
+        return reference.bipolar_scan(x, state, *constants)
+    return kernels.bipolar_scan(x, state, *constants)
+
+
+def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
+    """Images through separable kernels, ``[F, I, H, W]`` to ``[F, O, H, W]``."""
+    kernels = compiled_for(x, profile, mix)
+    if kernels is None or differentiates(x, profile, mix):
+        return reference.separable(x, profile, mix, depthwise)
+    return kernels.separable(x, profile, mix, depthwise)
+
+
+def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
+    """The memory of every step, and what the queries read from it; differentiable."""
+    kernels = compiled_for(qkv, memory)
+    if kernels is None:
+        return reference.memory_scan(qkv, memory, keep)
+    if differentiates(qkv, memory):
+        q, k, v = reference.by_head(qkv)
+        memories = trace_scan(k.transpose(-2, -1) @ v, memory, keep)
+        return memories, (q @ memories).transpose(-3, -2)
+    return kernels.memory_scan(qkv, memory, keep)
+
+
+def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
+    """Errors of queries, keys and values from that of what was read."""
+    kernels = compiled_for(qkv, trace, memories, delta)
+    if kernels is None or differentiates(qkv, trace, memories, delta):
+        return reference.memory_credit(qkv, trace, memories, delta)
+    return kernels.memory_credit(qkv, trace, memories, delta)

@@ -1,0 +1,38 @@
+"""Compiled loops over several threads: as many as torch may use, on ranges that do not meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import torch
+
+WORTHWHILE = 1 << 17
+"""Elements below which handing work to another thread costs more than it saves."""
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="neurobip")
+
+
+def over(columns: int, elements: int, run: Callable[[int, int], None], align: int = 64) -> None:
+    """Call ``run(low, high)`` for ranges that make up ``0 .. columns``.
+
+    ``run`` has to release the interpreter's lock, as loops compiled with ``nogil`` do.
+
+    Args:
+        columns: what is divided; borders are multiples of ``align``, a cache line and more.
+        elements: size of the whole work, which decides whether to divide it.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or elements < WORTHWHILE or columns < 2 * align:
+        run(0, columns)
+        return
+    share = -(-columns // (threads * align)) * align
+    ranges = [(low, min(low + share, columns)) for low in range(0, columns, share)]
+    others = [_pool(threads - 1).submit(run, *part) for part in ranges[1:]]
+    run(*ranges[0])
+    for other in others:
+        other.result()

@@ -1,0 +1,36 @@
+"""States as values: nested dicts and tuples of tensors, stacked over time and taken apart again."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def tree_map(function: Callable[..., Any], *states: Any) -> Any:
+    """Apply a function to the tensors that stand at the same place in states of one form.
+
+    Raises:
+        TypeError: something is neither tensor, dict, tuple nor None.
+    """
+    first = states[0]
+    if isinstance(first, Tensor):
+        return function(*states)
+    if first is None:
+        return None
+    if isinstance(first, dict):
+        return {key: tree_map(function, *(state[key] for state in states)) for key in first}
+    if isinstance(first, tuple):
+        parts = [tree_map(function, *part) for part in zip(*states, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    raise TypeError(f"a state holds {type(first).__name__}; expected tensors, dicts, tuples, None")
+
+
+def stack(states: Sequence[Any]) -> Any:
+    """States of single steps as one whose tensors have time in front, ``[T, ...]``."""
+    return tree_map(lambda *tensors: torch.stack(tensors), *states)
+
+
+def at(states: Any, step: int | slice) -> Any:
+    """One step, or several, of states with time in front."""
+    return tree_map(lambda tensor: tensor[step], states)
