@@ -169,12 +169,16 @@ class LearnConfig(Section):
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
     come down, or that with the least loss on validation samples; with few of those the last is
-    safer. With ``weight_bits`` the network learns with weights rounded as on a chip.
+    safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``
+    says when the weights of the local rule move: at every step (``online``), after a number of
+    steps, or once a ``sequence``. With ``overlap`` its stages learn side by side on that many
+    threads, to the same result.
     """
 
     rule: Literal["local", "bptt"] = "local"
     locality: Literal["block", "aligned"] = "block"
-    update: Literal["online", "sequence"] = "online"
+    update: Literal["online", "sequence"] | Annotated[Count, Field(ge=2)] = "online"
+    overlap: Count = 1
     deep_supervision: bool = False
     epochs: Index = 8
     lr: Positive = 2e-3
@@ -191,6 +195,11 @@ class LearnConfig(Section):
             raise ValueError(
                 "locality aligned needs a weight_decay above 0, such as 0.3: without forgetting "
                 "where they began, feedback and weights do not become alike"
+            )
+        if self.rule != "local" and self.overlap > 1:
+            raise ValueError(
+                f"overlap {self.overlap} needs the rule local: backpropagation goes back through "
+                "all blocks, so that none can go ahead"
             )
         return self
 
@@ -214,6 +223,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"model.top_down {self.model.top_down} is no shorter than data.steps "
                 f"{self.data.steps}: nothing would ever come back"
+            )
+        if self.model.top_down and self.learn.overlap > 1:
+            raise ValueError(
+                f"learn.overlap {self.learn.overlap} does not go with model.top_down: the first "
+                "block waits for the last one at every step"
             )
         return self
 

@@ -25,9 +25,9 @@ class BackpropThroughTime(Rule):
         shape = taught.shape[:-1]
         repeated = labels.expand(shape).reshape(-1)
         loss = F.cross_entropy(taught.reshape(-1, taught.shape[-1]), repeated)
-        self.optimizer.zero_grad()
+        self.optimizers[0].zero_grad()
         loss.backward()
-        self._update()
+        self.update()
         answer = F.cross_entropy(logits[:, -1].flatten(0, 1), labels.repeat(len(logits)))
         correct = int((model.decide(potentials) == labels).sum())
         return BatchResult(float(answer.detach()), correct, len(labels))

@@ -1,12 +1,21 @@
-"""The local three-factor rule, written out by hand: no graph, no memory of past steps."""
+"""The local three-factor rule, written out by hand: no graph, no memory of past pieces."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from neurobip.learning.rule import BatchResult, Rule
+from neurobip.config import LearnConfig
+from neurobip.learning.relay import relay
+from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.models import BiTFormer
+from neurobip.state import at
 from neurobip.synapses import Linear
+
+PIECE = 4
+"""Steps that run at once where the weights only move at the end of the sequence."""
 
 
 class LocalRule(Rule):
@@ -16,9 +25,13 @@ class LocalRule(Rule):
 
         dw_ij = -lr * third_factor_i[t] * sensitivity_i[t] * pre_trace_j[t]
 
-    The third factor of a population comes from the readout of its own block. With
-    ``update="online"`` the weights move at every step, with ``"sequence"`` once a batch, by the
-    mean over the steps. Memory does not depend on the length of the sequence.
+    The third factor of a population comes from the readout of its own stage; no error passes from
+    stage to stage. So each stage takes a piece of the sequence, learns from it and hands its spikes
+    on: nothing is kept but the state behind the piece, and memory does not depend on the length of
+    the sequence. With ``update="online"`` a piece is one step; with a number it is that many
+    steps, whose changes are one matrix product and one update by their mean; with ``"sequence"``
+    the weights move once a batch, by the mean over all steps. With ``overlap`` a stage learns while
+    the next one is still at the piece before, to the same result.
 
     Locality: ``block`` sends errors inside a block through its own weights; ``aligned`` through
     feedback matrices that learn beside them (call :func:`align` on the model first).
@@ -27,38 +40,111 @@ class LocalRule(Rule):
     2020) for the form of the product.
     """
 
+    def __init__(
+        self,
+        model: BiTFormer,
+        config: LearnConfig,
+        total_batches: int,
+        rounding: WeightRounding | None = None,
+    ) -> None:
+        self.stages = model.stages()
+        super().__init__(model, config, total_batches, rounding)
+
+    def groups(self) -> list[list[str]]:
+        """The plastic parameters of each stage."""
+        return [[name for name in self.plastic if stage.owns(name)] for stage in self.stages]
+
     @torch.no_grad()
     def learn(self, frames: Tensor, labels: Tensor) -> BatchResult:
-        """One pass over the batch, learning as the steps go by."""
-        model, config = self.model, self.config
+        """One pass over the batch, learning as the pieces go by."""
         self._begin_batch()
-        gradients = (
-            model.readout_gradients if config.freeze == "features" else model.local_gradients
-        )
-        gain = model.config.readout_decay
-        steps = len(frames) - config.warmup_steps
-        state, total, loss = None, torch.zeros(()), torch.zeros(())
-        self.optimizer.zero_grad()
-        for t, frame in enumerate(frames):
-            potentials, state = model.step(frame, state)
-            total = total + potentials[-1]
-            if t < config.warmup_steps:
-                continue
-            loss += F.cross_entropy(gain * potentials[-1], labels)
-            dw = gradients(cross_entropy_error(potentials, labels, gain), state)
-            if config.update == "online":
-                for name, gradient in dw.items():
-                    self.plastic[name].grad = gradient
-                self._update()
-            else:
-                for name, gradient in dw.items():
-                    grad = self.plastic[name].grad
-                    share = gradient / steps
-                    self.plastic[name].grad = share if grad is None else grad.add_(share)
-        if config.update == "sequence":
-            self._update()
-        correct = int((total.argmax(-1) == labels).sum())
-        return BatchResult(float(loss) / steps, correct, len(labels))
+        update, steps = self.config.update, len(frames)
+        every = {"online": 1, "sequence": steps}.get(update, update)
+        lessons = [Lesson(self, i, labels, steps, int(every)) for i in range(len(self.stages))]
+        stations = [lesson.take for lesson in lessons]
+        piece = PIECE if update == "sequence" else every
+        if self.model.config.top_down:
+            # What comes back from above closes the loop at every step.
+            piece, quiet = 1, self.model.quiet(frames.shape[1])
+            first, last = lessons[0], lessons[-1]
+
+            def hear(x: Tensor) -> Tensor:
+                above = quiet if last.spikes is None else last.spikes
+                return first.take(x, above=above[None])
+
+            stations[0] = hear
+        relay(frames.split(piece), stations, self.config.overlap)
+        answer = lessons[-1]
+        correct = int((answer.total.argmax(-1) == labels).sum())
+        return BatchResult(float(answer.loss) / answer.taught, correct, len(labels))
+
+
+class Lesson:
+    """One stage and one batch: what the stage carries from piece to piece, and what it learns.
+
+    Args:
+        rule: holds the stage, by its index, and moves its weights.
+        steps: length of the sequence.
+        every: steps after which weights move.
+    """
+
+    def __init__(self, rule: LocalRule, index: int, labels: Tensor, steps: int, every: int) -> None:
+        self.rule, self.index, self.labels, self.steps, self.every = (
+            rule, index, labels, steps, every,
+        )  # fmt: skip
+        self.stage = rule.stages[index]
+        self.state: dict[str, Any] | None = None
+        self.spikes: Tensor | None = None
+        self.done, self.taught = 0, 0
+        self.total: Tensor = torch.zeros((), device=labels.device)
+        self.loss: Tensor = torch.zeros((), device=labels.device)
+        self._gathered: dict[str, Tensor] = {}
+        self._gathered_steps = 0
+
+    def take(self, x_seq: Tensor, **beside: Tensor) -> Tensor:
+        """Run a piece, learn from it, and hand the spikes on.
+
+        Shape:
+            x_seq ``[t, B, ...]``; spikes ``[t, B, N, D]``.
+        """
+        gain = self.rule.model.config.readout_decay
+        x = self.rule.model.checked(x_seq) if self.index == 0 else x_seq
+        z, potentials, states = self.stage.scan(x, self.state, **beside)
+        self.state = {"front": states["front"]}
+        self.state |= {name: at(states[name], -1) for name in ("part", "readout")}
+        self.spikes = z[-1]
+        self.total = self.total + potentials.sum(0)
+        passed = max(0, self.rule.config.warmup_steps - self.done)
+        self.done += len(x_seq)
+        if passed < len(x_seq):
+            late = slice(passed, None)
+            taught = potentials[late]
+            repeated = self.labels.expand(len(taught), -1).flatten()
+            loss = F.cross_entropy(gain * taught.flatten(0, 1), repeated)
+            self.loss += loss * len(taught)
+            self.taught += len(taught)
+            self._learn(cross_entropy_error(taught, self.labels, gain), at(states, late))
+        return z
+
+    def _learn(self, error: Tensor, states: dict[str, Any]) -> None:
+        if self.rule.config.freeze == "features":
+            dw = self.stage.readout_credit(error, states["readout"])
+        else:
+            dw = self.stage.credit(error, states["part"], states["readout"])
+        self._gathered_steps += len(error)
+        if self._gathered:
+            for name, gradient in dw.items():
+                self._gathered[name].add_(gradient)
+        else:
+            # A gradient may stand under two names; what is added to has to be its own.
+            whole = self.done % self.every == 0 or self.done == self.steps
+            self._gathered = dw if whole else {n: g.clone() for n, g in dw.items()}
+        if self.done % self.every == 0 or self.done == self.steps:
+            for name, gradient in self._gathered.items():
+                share = gradient / self._gathered_steps if self._gathered_steps > 1 else gradient
+                self.rule.plastic[name].grad = share
+            self.rule.update(self.index)
+            self._gathered, self._gathered_steps = {}, 0
 
 
 def align(model: torch.nn.Module) -> None:

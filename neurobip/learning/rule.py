@@ -1,6 +1,7 @@
 """What every way of learning offers, and the optimiser that they share."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -73,23 +74,31 @@ class Rule:
         if config.freeze == "features":
             names = {n: p for n, p in names.items() if n.startswith("readouts.")}
         self.plastic = names
-        self.optimizer = torch.optim.AdamW(
-            names.values(),
-            lr=config.lr,
-            betas=(0.9, 0.99),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self._groups = self.groups()
+        self.optimizers = [
+            torch.optim.AdamW(
+                [names[n] for n in group],
+                lr=config.lr,
+                betas=(0.9, 0.99),
+                weight_decay=config.weight_decay,
+                fused=True,
+            )
+            for group in self._groups
+        ]
         queries_and_keys = model.config.width * sum(x in "qk" for x in model.config.heard)
-        self._frozen = [
-            (p, p.detach()[:queries_and_keys].clone())
+        self._frozen = {
+            n: p.detach()[:queries_and_keys].clone()
             for n, p in names.items()
             if config.freeze == "qk" and ".qkv." in n
-        ]
+        }
         self.rounding = rounding
         rounded = () if rounding is None else rounding.names
         self._precise = {n: p.detach().clone() for n, p in names.items() if n in rounded}
-        self._round()
+        self._round(self._precise)
+
+    def groups(self) -> list[list[str]]:
+        """Names of the parameters that move together, by group; each has an optimiser."""
+        return [list(self.plastic)]
 
     def learn(self, frames: Tensor, labels: Tensor) -> BatchResult:
         """Learn from one batch.
@@ -104,45 +113,53 @@ class Rule:
         rise = min(1.0, (self.batches + 1) / self.warm_up)
         progress = min(1.0, self.batches / self.total_batches)
         fall = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * rise * fall
+        for optimizer in self.optimizers:
+            optimizer.param_groups[0]["lr"] = self.config.lr * rise * fall
         # While weights are still far from where they go, more often.
         early = self.batches < self.refresh and self.batches & (self.batches - 1) == 0
         if self.rounding is not None and (early or self.batches % self.refresh == 0):
-            self._restore()
+            self._restore(self._precise)
             self.rounding.refresh()
-            self._round()
+            self._round(self._precise)
         self.batches += 1
 
-    def _update(self) -> None:
-        """One step of the optimiser; what is frozen stays as it was, decay included."""
-        self._restore()
-        self.optimizer.step()
+    def update(self, group: int = 0) -> None:
+        """Move a group by its gradients; what is frozen stays as it was, decay included."""
+        rounded = [n for n in self._groups[group] if n in self._precise]
+        self._restore(rounded)
+        self.optimizers[group].step()
         with torch.no_grad():
-            for parameter, rows in self._frozen:
-                parameter[: len(rows)] = rows
-            for name, precise in self._precise.items():
-                precise.copy_(self.plastic[name])
-        self._round()
+            for name in self._groups[group]:
+                if name in self._frozen:
+                    rows = self._frozen[name]
+                    self.plastic[name][: len(rows)] = rows
+            for name in rounded:
+                self._precise[name].copy_(self.plastic[name])
+        self._round(rounded)
 
     @torch.no_grad()
-    def _restore(self) -> None:
+    def _restore(self, names: Iterable[str]) -> None:
         """Give the model its precise weights."""
-        for name, precise in self._precise.items():
-            self.plastic[name].copy_(precise)
+        for name in names:
+            self.plastic[name].copy_(self._precise[name])
 
     @torch.no_grad()
-    def _round(self) -> None:
+    def _round(self, names: Iterable[str]) -> None:
         """Give the model its rounded weights."""
         if self.rounding is not None:
-            for name, precise in self._precise.items():
-                self.plastic[name].copy_(self.rounding(name, precise))
+            for name in names:
+                self.plastic[name].copy_(self.rounding(name, self._precise[name]))
+
+    def _moments(self, name: str) -> dict[str, Tensor]:
+        """What the optimiser remembers of a parameter."""
+        group = next(i for i, names in enumerate(self._groups) if name in names)
+        return self.optimizers[group].state[self.plastic[name]]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beyond the model, as flat tensors by name."""
         state = {"batches": torch.tensor(self.batches)}
-        for name, parameter in self.plastic.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
+        for name in self.plastic:
+            for key, value in self._moments(name).items():
                 state[f"{name}:{key}"] = value
         for name, precise in self._precise.items():
             state[f"{name}:{PRECISE}"] = precise
@@ -164,4 +181,4 @@ class Rule:
             if field == PRECISE:
                 self._precise[name].copy_(value)
             elif field:
-                self.optimizer.state[self.plastic[name]][field] = value.clone()
+                self._moments(name)[field] = value.clone()

@@ -17,8 +17,9 @@ from neurobip.attention import (
 from neurobip.component import Circuit, Component, Run
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
+from neurobip.models.stage import Stage
 from neurobip.neurons import LI, LIF
-from neurobip.projection import Projection, prefixed
+from neurobip.projection import Projection, state_at
 from neurobip.retina import Retina
 from neurobip.synapses import Delayed, Linear, Patches
 
@@ -126,7 +127,7 @@ class BiTFormer(Circuit):
         synapse = Linear(tokens * c.width, c.classes, scale=0.0, decay_trace=c.readout_decay)
         return Projection(synapse, LI(c.readout_decay))
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def checked(self, x: Tensor) -> Tensor:
         """Frames as floating point.
 
         Raises:
@@ -146,11 +147,15 @@ class BiTFormer(Circuit):
             )
         return x.to(next(self.embed.parameters()).dtype)
 
+    def quiet(self, batch: int) -> Tensor:
+        """No spike in any token: ``[B, N, D]``."""
+        tokens = self.grid[0] * self.grid[1]
+        return next(self.embed.parameters()).new_zeros(batch, tokens, self.config.width)
+
     def _above(self, state: Any, batch: int) -> Tensor:
         """Spikes of the last block at the step before, ``[B, N, D]``; at first none."""
         if state is None:
-            tokens = self.grid[0] * self.grid[1]
-            return next(self.embed.parameters()).new_zeros(batch, tokens, self.config.width)
+            return self.quiet(batch)
         return state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
 
     def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -162,7 +167,7 @@ class BiTFormer(Circuit):
             "readouts": {str(i): None for i in range(len(self.readouts))},
         }
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
-        z = self._checked(x)
+        z = self.checked(x)
         if self.retina is not None:
             z, now["retina"] = run(self.retina, z, before["retina"])
         above = self._above(state, len(x)) if self.config.top_down else None
@@ -194,6 +199,18 @@ class BiTFormer(Circuit):
             pieces.append(potentials)
         return torch.cat(pieces), state
 
+    def stages(self) -> list[Stage]:
+        """The parts that learn by themselves: embedding and blocks, each with its readout."""
+        parts: list[tuple[str, Component]] = [("embed", self.embed)]
+        parts += [(f"blocks.{i}", block) for i, block in enumerate(self.blocks)]
+        return [
+            Stage(
+                name, part, self.config.width, f"readouts.{i}", self.readouts[i],
+                None if i else self.retina,
+            )
+            for i, (name, part) in enumerate(parts)
+        ]  # fmt: skip
+
     def readout_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
         """Local gradients of the readouts alone.
 
@@ -201,9 +218,8 @@ class BiTFormer(Circuit):
             errors: ``[R, B, classes]``, one error for each readout's potentials.
         """
         dw: dict[str, Tensor] = {}
-        for i, readout in enumerate(self.readouts):
-            credit = readout.credit(errors[i], state["readouts"][str(i)])
-            dw |= prefixed(f"readouts.{i}", credit.dw)
+        for stage, error in zip(self.stages(), errors, strict=True):
+            dw |= stage.readout_credit(error, state_at(state, stage.readout_name))
         return dw
 
     def local_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
@@ -215,16 +231,10 @@ class BiTFormer(Circuit):
         Shape:
             errors: ``[R, B, classes]``, one error for each readout's potentials.
         """
-        parts: list[tuple[str, Component, Any]] = [("embed", self.embed, state["embed"])]
-        parts += [
-            (f"blocks.{i}", block, state["blocks"][str(i)]) for i, block in enumerate(self.blocks)
-        ]
         dw: dict[str, Tensor] = {}
-        for i, (name, part, part_state) in enumerate(parts):
-            teacher = self.readouts[i].credit(errors[i], state["readouts"][str(i)])
-            error = teacher.send().unflatten(1, (-1, self.config.width))
-            dw |= prefixed(f"readouts.{i}", teacher.dw)
-            dw |= prefixed(name, part.credit(error, part_state).dw)
+        for stage, error in zip(self.stages(), errors, strict=True):
+            part, readout = state_at(state, stage.name), state_at(state, stage.readout_name)
+            dw |= stage.credit(error, part, readout)
         return dw
 
     @staticmethod

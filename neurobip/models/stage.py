@@ -1,0 +1,64 @@
+"""A stage: a part of a network with a readout of its own, which learns by itself."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from neurobip.component import Component
+from neurobip.projection import Projection, prefixed
+
+
+class Stage(NamedTuple):
+    """One part of a network and the readout that teaches it; no error leaves a stage.
+
+    Attributes:
+        name, readout_name: dotted names of the two in the network.
+        part: what learns; its output has ``width`` features a token.
+        readout: hears all tokens of the part.
+        front: what comes before the part and does not learn, if anything.
+    """
+
+    name: str
+    part: Component
+    width: int
+    readout_name: str
+    readout: Projection
+    front: Component | None = None
+
+    def owns(self, parameter: str) -> bool:
+        """Whether a parameter of the network, by its dotted name, learns in this stage."""
+        return parameter.startswith((f"{self.name}.", f"{self.readout_name}."))
+
+    def scan(
+        self, x_seq: Tensor, state: Any = None, **beside: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Run a sequence, with the state of every step where something learns.
+
+        Shape:
+            x_seq ``[T, B, ...]``; returns the spikes of the part ``[T, B, N, D]``, the potentials
+            of the readout ``[T, B, classes]``, and the states of front (of the last step), part
+            and readout (with time in front).
+        """
+        before = state or dict.fromkeys(("front", "part", "readout"))
+        now: dict[str, Any] = {"front": None}
+        z = x_seq
+        if self.front is not None:
+            z, now["front"] = self.front(z, before["front"])
+        z, now["part"] = self.part.scan(z, before["part"], **beside)
+        potentials, now["readout"] = self.readout.scan(z.flatten(-2), before["readout"])
+        return z, potentials, now
+
+    def credit(self, error: Tensor, part: Any, readout: Any) -> dict[str, Tensor]:
+        """Local gradients by their names in the network.
+
+        Shape:
+            error: the derivative of the loss with respect to the potentials, of one step or, time
+            in front, of several; the states of part and readout likewise.
+        """
+        teacher = self.readout.credit(error, readout)
+        below = self.part.credit(teacher.send().unflatten(-1, (-1, self.width)), part)
+        return prefixed(self.readout_name, teacher.dw) | prefixed(self.name, below.dw)
+
+    def readout_credit(self, error: Tensor, readout: Any) -> dict[str, Tensor]:
+        """Local gradients of the readout alone, by their names in the network."""
+        return prefixed(self.readout_name, self.readout.credit(error, readout).dw)
