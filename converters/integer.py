@@ -20,7 +20,7 @@ from torch import Tensor
 from neurobip.converters import fused
 from neurobip.converters.bounds import range_of
 from neurobip.converters.formats import CURRENT, LIMIT, SHIFT
-from neurobip.converters.graph import Connection, Population
+from neurobip.converters.graph import Connection, Graph, Population
 from neurobip.converters.network import Network, State, per_neuron
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
 from neurobip.converters.quantized import QuantizedGraph
@@ -76,19 +76,8 @@ class IntegerNetwork(Network):
         return super().step(self.counts(x), state)
 
     def counts(self, x: Tensor) -> Tensor:
-        """Event counts as the input population takes them, saturated at its largest.
-
-        Raises:
-            ConversionError: a negative number, a fraction or NaN.
-        """
-        source: Any = self.graph.input.neuron
-        x = x.to(torch.uint8) if x.dtype == torch.bool else x
-        if x.dtype != torch.uint8 and not bool(((x >= 0) & (x == torch.floor(x))).all()):
-            raise ConversionError(
-                "event counts are whole numbers from 0; the frames hold something else, from "
-                f"{x.min().item():g} to {x.max().item():g}"
-            )
-        return x.clamp(max=source.largest).float()
+        """Event counts as the input population takes them, see :func:`whole_counts`."""
+        return whole_counts(x, self.graph)
 
     def potentials(self, x_seq: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """What the model's ``forward`` returns, computed in integers.
@@ -148,6 +137,22 @@ class IntegerNetwork(Network):
                 parts = parts[1:2]
             counts[name] += sum(int((part.abs() >= LIMIT).sum()) for part in parts)
         return counts
+
+
+def whole_counts(x: Tensor, graph: Graph) -> Tensor:
+    """Event counts as the input population takes them, saturated at its largest.
+
+    Raises:
+        ConversionError: a negative number, a fraction or NaN.
+    """
+    source: Any = graph.input.neuron
+    x = x.to(torch.uint8) if x.dtype == torch.bool else x
+    if x.dtype != torch.uint8 and not bool(((x >= 0) & (x == torch.floor(x))).all()):
+        raise ConversionError(
+            "event counts are whole numbers from 0; the frames hold something else, from "
+            f"{x.min().item():g} to {x.max().item():g}"
+        )
+    return x.clamp(max=source.largest).float()
 
 
 @singledispatch
