@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurobip.kernels import filters, loops
-from neurobip.kernels import memory as attention
+from neurobip.kernels import filters, loops, reference
+from neurobip.kernels.reference import by_head
 from neurobip.kernels.threads import over
 
 
@@ -168,23 +168,15 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     return out
 
 
+
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
-    """The memory of every step, and what the queries read from it."""
-    steps, batch, tokens, _, heads, size = qkv.shape
-    memories = torch.empty(steps, batch, heads, size, size, dtype=qkv.dtype)
-    read = torch.empty(steps, batch, tokens, heads, size, dtype=qkv.dtype)
-    a = qkv.contiguous().numpy(), memory.contiguous().numpy(), *_numbers(qkv, keep)
-    out = memories.numpy(), read.numpy()
-    over(batch, qkv.numel(), lambda *p: attention.memory_scan(*a, *out, *p), align=1)
-    return memories, read
+    """The memory of every step, and what the queries read from it.
+
+    As products of matrices, which at a few spikes in a hundred beat loops that look for spikes.
+    """
+    q, k, v = by_head(qkv)
+    memories = trace_scan(k.transpose(-2, -1) @ v, memory, keep)
+    return memories, (q @ memories).transpose(-3, -2)
 
 
-def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
-    """Errors of queries, keys and values from that of what was read."""
-    errors = _new(qkv)
-    a = [part.contiguous().numpy() for part in (qkv, trace, memories, delta)]
-    over(
-        qkv.shape[1], qkv.numel() * qkv.shape[-1],
-        lambda *p: attention.memory_credit(*a, errors.numpy(), *p), align=1,
-    )  # fmt: skip
-    return errors
+memory_credit = reference.memory_credit

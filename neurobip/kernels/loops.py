@@ -186,5 +186,6 @@ def trace_last(x, trace, keep, low, high):
 @compiled
 def gate(error, v, threshold, slope, out, low, high):
     zero, one = error.dtype.type(0), error.dtype.type(1)
-    for j in range(low, high):
+    error, v, out = error[low:high], v[low:high], out[low:high]
+    for j in range(out.size):
         out[j] = error[j] * max(zero, one - abs(v[j] - threshold) * slope)

@@ -1,47 +1,211 @@
-"""The compiled kernels against the reference: spikes identical, any shape."""
+"""The compiled kernels against the reference: spikes identical, any shape, stride and precision."""
 
+import subprocess
+import sys
+
+import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from neurobip.kernels import cpu, reference
+from neurobip.kernels import cpu, dispatch, loops, reference, threads
 
-shapes = st.tuples(st.integers(0, 5), st.integers(1, 7), st.integers(1, 40))
-
-
-@settings(max_examples=60, deadline=None)
-@given(shapes, st.floats(0, 1), st.floats(0.1, 2), st.integers(0, 2**31))
-def test_lif_step_equals_reference(shape, keep, threshold, seed):
-    generator = torch.Generator().manual_seed(seed)
-    u, v = torch.randn(2, *shape, generator=generator)
-    bias = torch.randn(shape[-1], generator=generator)
-    z = (v > threshold).float()
-    expected_v, expected_z = reference.lif_step(u, v, z, bias, threshold, keep, 1.0)
-    v_out, z_out = cpu.lif_step(u, v, bias, threshold, keep)
-    torch.testing.assert_close(v_out, expected_v, rtol=1e-6, atol=1e-6)
-    sure = (expected_v - threshold).abs() > 1e-5
-    assert torch.equal(z_out[sure], expected_z[sure])
+keeps = st.sampled_from([0.0, 0.25, 0.5, 0.75, 0.9, 1.0])
+shapes = st.tuples(st.integers(1, 6), st.integers(0, 4), st.integers(1, 5), st.integers(1, 70))
 
 
-@settings(max_examples=60, deadline=None)
-@given(shapes, st.floats(0.1, 2), st.floats(0.1, 3), st.integers(0, 2**31))
-def test_gate_equals_reference(shape, threshold, width, seed):
-    generator = torch.Generator().manual_seed(seed)
-    error, v = torch.randn(2, *shape, generator=generator)
-    torch.testing.assert_close(
-        cpu.gate(error, v, threshold, width),
-        reference.gate(error, v, threshold, width),
-        rtol=1e-5,
-        atol=1e-6,
+@st.composite
+def inputs(draw):
+    """A sequence ``[T, B, N, D]``, a state of two parts before it, and constants by neuron."""
+    steps, batch, tokens, size = draw(shapes)
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    x = torch.randn(steps, batch, tokens, size, generator=generator).to(dtype)
+    strides = draw(st.sampled_from(["contiguous", "turned", "every second"]))
+    if strides == "turned":
+        x = x.transpose(2, 3).contiguous().transpose(2, 3)
+    elif strides == "every second":
+        x = torch.stack([x, -x], -1).flatten(-2)[..., ::2]
+    first, second = torch.randn(2, batch, tokens, size, generator=generator).to(dtype)
+    return x, first, second, torch.randn(size, generator=generator).to(dtype)
+
+
+def close(found, expected) -> None:
+    loose = 1e-5 if expected[0].dtype is torch.float32 else 1e-12
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=loose, atol=loose)
+
+
+def derivatives(function, weights: list[Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Of the weighted sum of everything that a function returns."""
+    leaves = [t.clone().requires_grad_() for t in tensors]
+    total = sum((out * w).sum() for out, w in zip(function(*leaves), weights, strict=True))
+    return torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+
+
+@given(inputs(), keeps, keeps, st.floats(0.1, 2))
+def test_lif_is_the_reference_bit_by_bit(given_inputs, keep_u, keep_v, threshold):
+    x, u, v, bias = given_inputs
+    expected = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, 1.0)
+    for found, wanted in zip(
+        cpu.lif_scan(x, u, v, bias, threshold, keep_u, keep_v), expected, strict=True
+    ):
+        assert torch.equal(found, wanted)
+    z, last_u, last_v = cpu.lif_run(x, u, v, bias, threshold, keep_u, keep_v)
+    assert torch.equal(z, expected[2])
+    assert torch.equal(last_u, expected[0][-1]) and torch.equal(last_v, expected[1][-1])
+
+
+@given(inputs(), keeps, keeps, st.floats(0.3, 2), st.floats(0.3, 3))
+def test_lif_derivatives_are_those_of_autograd(given_inputs, keep_u, keep_v, threshold, width):
+    x, u, v, bias = given_inputs
+    weights = [torch.randn_like(x), torch.randn_like(u), torch.randn_like(v)]
+    constants = threshold, keep_u, keep_v, width
+
+    def slow(x, u, v, bias):
+        currents, membranes, z = reference.lif_scan(x, u, v, bias, *constants)
+        return z, currents[-1], membranes[-1]
+
+    def fast(x, u, v, bias):
+        return dispatch.lif(x, u, v, bias, *constants)
+
+    close(derivatives(fast, weights, x, u, v, bias), derivatives(slow, weights, x, u, v, bias))
+
+
+@given(inputs(), keeps, keeps, st.floats(0.1, 1))
+def test_alif_and_its_derivatives(given_inputs, decay, keep_a, jump):
+    x, v, a, _ = given_inputs
+    x, v, a = x.unsqueeze(-1), v.unsqueeze(-1), a.unsqueeze(-1)  # [T, B, C, H, W], W = 1
+    keep = torch.linspace(0, decay, x.shape[2], dtype=x.dtype).view(-1, 1, 1)
+    constants = 1.0, keep, keep_a, jump
+    for found, wanted in zip(
+        cpu.alif_scan(x, v, a, *constants), reference.alif_scan(x, v, a, *constants, 0.8),
+        strict=True,
+    ):  # fmt: skip
+        assert torch.equal(found, wanted)
+    weights = [torch.randn_like(x), torch.randn_like(v), torch.randn_like(a)]
+
+    def slow(x, v, a):
+        membranes, adaptations, z = reference.alif_scan(x, v, a, *constants, 0.8)
+        return z, membranes[-1], adaptations[-1]
+
+    def fast(x, v, a):
+        return dispatch.alif(x, v, a, *constants, 0.8)
+
+    close(derivatives(fast, weights, x, v, a), derivatives(slow, weights, x, v, a))
+
+
+@given(inputs(), keeps)
+def test_traces_and_their_derivatives(given_inputs, keep):
+    x, trace, _, _ = given_inputs
+    expected = reference.trace_scan(x, trace, keep)
+    assert torch.equal(cpu.trace_scan(x, trace, keep), expected)
+    assert torch.equal(cpu.trace_last(x, trace, keep), expected[-1])
+    weights = [torch.randn_like(x)]
+    close(
+        derivatives(lambda x, t: [dispatch.trace_scan(x, t, keep)], weights, x, trace),
+        derivatives(lambda x, t: [reference.trace_scan(x, t, keep)], weights, x, trace),
     )
 
 
-def test_takes_only_what_it_can():
-    x = torch.zeros(4, 6)
-    assert cpu.takes(x)
-    assert not cpu.takes(x.double())
-    assert not cpu.takes(x.T)
-    weight = torch.zeros(4, 6, requires_grad=True)
-    assert not cpu.takes(weight)
-    with torch.no_grad():
-        assert cpu.takes(weight)
+@given(inputs(), st.floats(0.1, 2), st.floats(0.1, 3))
+def test_gate_equals_the_reference(given_inputs, threshold, width):
+    _, error, v, _ = given_inputs
+    close(
+        [cpu.gate(error, v, threshold, width)], [reference.gate(error, v, threshold, width)]
+    )  # fmt: skip
+
+
+@given(
+    st.integers(1, 5), st.integers(0, 3), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99)
+)
+def test_the_outer_retina_equals_the_reference(steps, batch, height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(steps, batch, 2, height, width, generator=generator)
+    state = torch.randn(4, batch, height, width, generator=generator)
+    decays = 0.125, 0.5, 0.25, 0.3
+    close(cpu.bipolar_scan(x, state, *decays), reference.bipolar_scan(x, state, *decays))
+    images, profile = x.flatten(0, 1), torch.randn(3, 5, generator=generator)
+    profile[0, 1:4] = 0
+    mix = torch.randn(3, 2, generator=generator)
+    for kernels in ((profile, mix, False), (profile[:2], mix[:2, :1], True)):
+        close([cpu.separable(images, *kernels)], [reference.separable(images, *kernels)])
+
+
+def test_separable_is_the_convolution_that_it_says():
+    images, profile, mix = torch.randn(3, 2, 7, 9), torch.randn(4, 3), torch.randn(4, 2)
+    kernels = mix[:, :, None, None] * (profile[:, :, None] * profile[:, None, :])[:, None]
+    expected = torch.nn.functional.conv2d(images, kernels, padding=1)
+    close([cpu.separable(images, profile, mix, False)], [expected])
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.75])
+def test_memory_derivatives_are_those_of_the_reference(keep):
+    qkv, memory = (torch.rand(4, 2, 6, 3, 2, 5) < 0.4).float(), torch.rand(2, 2, 5, 5)
+    weights = [torch.randn(4, 2, 2, 5, 5), torch.randn(4, 2, 6, 2, 5)]
+    close(
+        derivatives(lambda *x: dispatch.memory_scan(*x, keep), weights, qkv, memory),
+        derivatives(lambda *x: reference.memory_scan(*x, keep), weights, qkv, memory),
+    )
+    close(dispatch.memory_scan(qkv, memory, keep), reference.memory_scan(qkv, memory, keep))
+
+
+def test_threads_change_nothing():
+    """More columns than a tile, more work than one thread takes, a border inside a tile."""
+    before = torch.get_num_threads()
+    x, state = torch.randn(5, 3, 17, 1031), torch.zeros(3, 17, 1031)
+    assert x.numel() > threads.WORTHWHILE and state.numel() > 3 * loops.TILE
+    bias = torch.randn(1031)
+    found = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(cpu.lif_scan(x, state, state, bias, 1.0, 0.5, 0.75))
+    finally:
+        torch.set_num_threads(before)
+    for one, three in zip(*found, strict=True):
+        assert torch.equal(one, three)
+    assert torch.equal(found[0][2], reference.lif_scan(x, state, state, bias, 1, 0.5, 0.75, 1)[2])
+
+
+def test_an_error_in_a_thread_comes_out():
+    before = torch.get_num_threads()
+
+    def fail(low: int, high: int) -> None:
+        if low:
+            raise ZeroDivisionError(low)
+
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ZeroDivisionError):
+            threads.over(1 << 12, threads.WORTHWHILE, fail)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_is_not_compiled_goes_through_the_reference():
+    x, bias = torch.randn(3, 2, 4), torch.zeros(4)
+    half = [t.to(torch.bfloat16) for t in (x, x[0], x[0], bias)]
+    assert dispatch.compiled_for(x) is cpu and dispatch.compiled_for(*half) is None
+    assert dispatch.compiled_for(x, bias.double()) is None
+    z, _, v = dispatch.lif(*half, 1.0, 0.0, 0.75, 1.0)
+    assert z.dtype is v.dtype is torch.bfloat16
+
+
+def test_a_second_process_compiles_nothing():
+    """What lies on disk is used: no time is measured, the compiler's own count is."""
+    script = """
+import torch
+from neurobip.kernels import cpu, loops
+x = torch.zeros(2, 1, 3)
+cpu.lif_run(x, x[0], x[0], x[0, 0], 1.0, 0.5, 0.75)
+hits = sum(loops.lif_run.stats.cache_hits.values())
+misses = sum(loops.lif_run.stats.cache_misses.values())
+print(hits, misses)
+"""
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[1].stdout.split() == ["1", "0"]

@@ -1,0 +1,103 @@
+"""Local learning by pieces and side by side, against a plain loop over time steps."""
+
+import pytest
+import torch
+
+from neurobip.config import LearnConfig, ModelConfig
+from neurobip.learning.loop import build, build_rule
+from neurobip.learning.third_factor import cross_entropy_error
+
+STEPS, BATCH = 11, 3
+
+
+def settings(**model) -> ModelConfig:
+    shape = {"sensor": (2, 12, 12), "width": 8, "hidden": 12, "heads": 2, "classes": 3}
+    return ModelConfig(**shape, **model)
+
+
+def lesson(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.rand(STEPS, BATCH, 2, 12, 12, generator=generator) < 0.3
+    return 2 * frames.to(torch.uint8), torch.arange(BATCH) % 3
+
+
+def lively(config: ModelConfig, learn: LearnConfig):
+    """A network of which every part fires and has an error."""
+    model = build(config, learn, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+        if ".attention." in name:
+            parameter.data.add_(0.5)
+    return model.double()
+
+
+def weights(rule) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in rule.model.named_parameters()}
+
+
+@torch.no_grad()
+def slowly(rule, frames, labels, every: int) -> None:
+    """The rule as its equation says it: step by step, gradients gathered until weights move."""
+    model, config = rule.model, rule.config
+    rule._begin_batch()
+    gathered, count, state = {}, 0, None
+    for t, frame in enumerate(frames):
+        potentials, state = model.step(frame, state)
+        if t >= config.warmup_steps:
+            error = cross_entropy_error(potentials, labels, model.config.readout_decay)
+            for name, gradient in model.local_gradients(error, state).items():
+                gathered[name] = gathered.get(name, 0) + gradient
+            count += 1
+        if count and ((t + 1) % every == 0 or t + 1 == len(frames)):
+            for name, gradient in gathered.items():
+                rule.plastic[name].grad = gradient / count
+            for group in range(len(rule.optimizers)):
+                rule.update(group)
+            gathered, count = {}, 0
+
+
+@pytest.mark.parametrize("update, every", [("online", 1), (2, 2), (4, 4), ("sequence", STEPS)])
+@pytest.mark.parametrize(
+    "model", [{}, {"attention": "masked", "retina": "none"}, {"top_down": 3}, {"depth": 0}]
+)
+def test_pieces_learn_what_a_loop_over_steps_learns(update, every, model):
+    learn = LearnConfig(update=update, lr=1e-2, warmup_steps=3)
+    rules = [build_rule(lively(settings(**model), learn), learn, 4) for _ in range(2)]
+    before = weights(rules[0])
+    for seed in range(2):
+        frames, labels = lesson(seed)
+        rules[0].learn(frames, labels)
+        slowly(rules[1], frames, labels, every)
+    after, expected = weights(rules[0]), weights(rules[1])
+    for name, weight in after.items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-7, atol=1e-9)
+    moved = [name for name, weight in after.items() if not torch.equal(weight, before[name])]
+    assert len(moved) == len(after)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("update", ["online", 3, "sequence"])
+def test_side_by_side_to_the_same_weights(update, threads):
+    """Bit by bit: each stage does the same work in the same order."""
+    found = []
+    for overlap in (1, threads):
+        learn = LearnConfig(update=update, overlap=overlap)
+        rule = build_rule(lively(settings(), learn), learn, 4)
+        results = [rule.learn(*lesson(seed)) for seed in range(2)]
+        found.append((weights(rule), results))
+    assert found[0][1] == found[1][1]
+    for name, weight in found[0][0].items():
+        assert torch.equal(weight, found[1][0][name])
+
+
+@pytest.mark.parametrize("update", [3, "sequence"])
+def test_what_is_reported_does_not_depend_on_pieces(update):
+    """With a learning rate of nothing, loss and hits are those of the network as it is."""
+    frames, labels = lesson()
+    results = []
+    for form in ("online", update):
+        learn = LearnConfig(update=form, lr=1e-30)
+        results.append(build_rule(lively(settings(), learn), learn, 4).learn(frames, labels))
+    assert results[0].loss == pytest.approx(results[1].loss)
+    assert results[0].correct == results[1].correct and results[0].samples == BATCH

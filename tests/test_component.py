@@ -1,0 +1,152 @@
+"""The three verbs agree in every component: steps, a sequence, a sequence with all its states."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from neurobip.attention import Coincidence, LinearMemory, NoAttention, QueryCount
+from neurobip.component import Component
+from neurobip.config import ModelConfig
+from neurobip.models import BiTFormer
+from neurobip.neurons import ALIF, LI, LIF
+from neurobip.projection import Projection
+from neurobip.retina import Bipolar, Retina
+from neurobip.state import at, stack, tree_map
+from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Separable
+
+
+def model(**settings) -> BiTFormer:
+    config = ModelConfig(
+        sensor=(2, 12, 12), width=8, hidden=12, depth=2, heads=2, classes=3, **settings
+    )
+    network = BiTFormer(config)
+    for parameter in network.parameters():
+        parameter.data.add_(0.4 * torch.randn_like(parameter))
+    return network.double()
+
+
+def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
+    """Each component and the shape of its input without time."""
+    torch.manual_seed(0)
+    trace = {"decay_trace": 0.25}
+    blocks = {
+        f"block, {kind}": (model(attention=kind).blocks[0], (3, 9, 8))
+        for kind in ("linear", "masked", "query-key", "none")
+    }
+    models = {
+        "model": (model(retina="none"), (2, 2, 12, 12)),
+        "model with a retina": (model(), (2, 2, 12, 12)),
+        "model with top-down": (model(top_down=3), (2, 2, 12, 12)),
+    }
+    return {
+        "LIF": (LIF(5), (3, 4, 5)),
+        "LIF with a current": (LIF(5, decay_u=0.5), (3, 4, 5)),
+        "LIF without a bias": (LIF(5, bias=False), (3, 4, 5)),
+        "ALIF": (ALIF((0.1, 0.5)), (3, 2, 4, 4)),
+        "LI": (LI(0.125), (3, 5)),
+        "bipolar": (Bipolar(), (3, 2, 4, 5)),
+        "retina": (Retina().double(), (2, 2, 12, 12)),
+        "linear": (Linear(5, 4, **trace), (3, 4, 5)),
+        "delayed": (Delayed(5, 4, delay=2, **trace), (3, 4, 5)),
+        "conv": (Conv2d(torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
+        "separable": (Separable(torch.rand(3, 5), torch.randn(3, 2)), (3, 2, 7, 8)),
+        "patches": (Patches(2, 4, patch=3, stride=2, padding=1, **trace), (3, 2, 7, 8)),
+        "memory": (LinearMemory(8, 2, decay_shift=2, gain_shift=1, **trace), (3, 5, 24)),
+        "spatial memory": (LinearMemory(8, 2, decay_shift=0, gain_shift=1), (3, 5, 24)),
+        "coincidence": (Coincidence(0.5), (3, 5, 24)),
+        "query count": (QueryCount(8, 2, 0.5), (3, 5, 16)),
+        "no attention": (NoAttention(), (3, 5, 8)),
+        "projection": (Projection(Linear(5, 4, **trace), LIF(4)), (3, 4, 5)),
+        **blocks,
+        **models,
+    }
+
+
+NAMES = list(components())
+
+
+def prepared(name: str, steps: int = 7) -> tuple[Component, torch.Tensor]:
+    part, shape = components()[name]
+    generator = torch.Generator().manual_seed(1)
+    spikes = torch.rand(steps, *shape, generator=generator) < 0.5
+    return part.double(), 2.0 * spikes.double()
+
+
+def assert_close(found, expected) -> None:
+    """States of one form, tensor by tensor."""
+    tree_map(torch.testing.assert_close, found, expected)
+
+
+def step_by_step(part: Component, x_seq: torch.Tensor):
+    outputs, states, state = [], [], None
+    for x in x_seq:
+        z, state = part.step(x, state)
+        outputs.append(z)
+        states.append(state)
+    return torch.stack(outputs), states
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_scan_and_forward_are_steps_in_a_row(name):
+    part, x_seq = prepared(name)
+    expected, states = step_by_step(part, x_seq)
+    assert float(expected.abs().sum()) > 0
+    z, stacked = part.scan(x_seq)
+    torch.testing.assert_close(z, expected)
+    assert_close(stacked, stack(states))
+    z, last = part(x_seq)
+    torch.testing.assert_close(z, expected)
+    assert_close(last, states[-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_a_graph_the_output_is_the_same(name):
+    part, x_seq = prepared(name)
+    with torch.no_grad():
+        expected, _ = part(x_seq)
+    torch.testing.assert_close(part(x_seq.requires_grad_())[0].detach(), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_splitting_a_sequence_changes_nothing(name):
+    part, x_seq = prepared(name)
+    whole, end = part(x_seq)
+    for verb in (part.forward, part.scan):
+        state, pieces = None, []
+        for low, high in pairwise((0, 1, 4, 7)):
+            z, state = verb(x_seq[low:high], state)
+            state = at(state, -1) if verb == part.scan else state
+            pieces.append(z)
+        torch.testing.assert_close(torch.cat(pieces), whole)
+        assert_close(state, end)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("block", "projection"))])
+@torch.no_grad()
+def test_credit_of_a_piece_is_the_sum_over_its_steps(name):
+    part, x_seq = prepared(name)
+    z, stacked = part.scan(x_seq)
+    error = torch.randn_like(z)
+    _, states = step_by_step(part, x_seq)
+    whole = part.credit(error, stacked)
+    single = [part.credit(e, state) for e, state in zip(error, states, strict=True)]
+    torch.testing.assert_close(whole.delta, torch.stack([c.delta for c in single]))
+    torch.testing.assert_close(whole.send(), torch.stack([c.send() for c in single]))
+    assert whole.dw
+    for parameter, gradient in whole.dw.items():
+        torch.testing.assert_close(gradient, sum(c.dw[parameter] for c in single))
+
+
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "linear", "block, linear", "model"])
+def test_no_step_is_refused(name):
+    part, x_seq = prepared(name)
+    with pytest.raises(ValueError, match="holds no time step"):
+        part(x_seq[:0])
+
+
+def test_a_tree_of_something_else_is_refused():
+    with pytest.raises(TypeError, match="list"):
+        tree_map(lambda x: x, {"a": [1]})
