@@ -1,0 +1,64 @@
+"""What every Triton kernel of ours shares: how it is launched, and where its program stands.
+
+A sequence is ``[T, columns]``, a state ``[columns]``. One program takes a block of columns through
+all steps, with their state in registers: a sequence is read once and its result written once.
+"""
+# mypy: disallow-untyped-defs = False
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+BLOCK = 256
+"""Columns of one program."""
+
+
+def over(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: Any) -> None:
+    """Run a kernel over all columns, on the device that holds ``like``.
+
+    A product and a sum stay two roundings, as in the reference: fused into one they would turn some
+    membranes to the other side of their threshold.
+    """
+    if columns:
+        with torch.cuda.device_of(like):
+            kernel[(triton.cdiv(columns, BLOCK),)](
+                *arguments, columns, BLOCK=BLOCK, enable_fp_fusion=False, **constants
+            )
+
+
+def precise(like: Tensor) -> Tensor:
+    """Room for what has to stay in float32, whatever the precision of the input."""
+    return torch.empty(like.shape, dtype=torch.float32, device=like.device)
+
+
+def same(like: Tensor) -> Tensor:
+    """Room for spikes or errors, in the precision of the input and contiguous."""
+    return torch.empty(like.shape, dtype=like.dtype, device=like.device)
+
+
+def own(x: Tensor) -> Tensor:
+    """A copy of a state that may be changed in place."""
+    return x.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+
+
+@triton.jit
+def block(columns, BLOCK: tl.constexpr):
+    """The columns of this program, and which of them there are."""
+    # Sequences have more elements than 32 bits can count.
+    column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    return column, column < columns
+
+
+@triton.jit
+def read(place, there):
+    """Numbers in float32, in which everything is computed."""
+    return tl.load(place, mask=there, other=0).to(tl.float32)
+
+
+@triton.jit
+def write(place, numbers, there):
+    """Numbers in the precision of their destination."""
+    tl.store(place, numbers.to(place.dtype.element_ty), mask=there)

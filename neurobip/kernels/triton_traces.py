@@ -1,0 +1,73 @@
+"""Decaying sums over time and the gate of the local rule, for the GPU; see :mod:`.cuda`.
+
+Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Sums are kept and handed out in
+float32, errors in the precision that they came in.
+"""
+# mypy: disallow-untyped-defs = False
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from neurobip.kernels.triton_launch import block, over, own, precise, read, same, write
+
+
+@triton.jit
+def _trace(
+    x, first, keep, out, steps, start, stride, columns, WHOLE: tl.constexpr, BLOCK: tl.constexpr
+):
+    """From the step at offset ``start`` on, forward or, with a negative stride, back in time."""
+    column, there = block(columns, BLOCK)
+    x_at, out_at = x + column + start, out + column + start
+    trace = read(first + column, there)
+    for _ in range(steps):
+        trace = keep * trace + read(x_at, there)
+        if WHOLE:
+            write(out_at, trace, there)
+        x_at, out_at = x_at + stride, out_at + stride
+    if not WHOLE:
+        write(out + column, trace, there)
+
+
+@triton.jit
+def _gate(error, v, threshold, slope, out, columns, BLOCK: tl.constexpr):
+    column, there = block(columns, BLOCK)
+    distance = tl.abs(read(v + column, there) - threshold)
+    sensitivity = tl.maximum(1.0 - distance * slope, 0.0)
+    write(out + column, read(error + column, there) * sensitivity, there)
+
+
+def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum of every step."""
+    out, columns = precise(x), trace.numel()
+    over(
+        _trace, columns, x, x.contiguous(), trace.contiguous(), keep, out, len(x), 0, columns,
+        WHOLE=True,
+    )  # fmt: skip
+    return out
+
+
+def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+    """The decaying sum of the last step alone."""
+    trace, columns = own(trace), trace.numel()
+    over(_trace, columns, x, x.contiguous(), trace, keep, trace, len(x), 0, columns, WHOLE=False)
+    return trace
+
+
+def trace_back(g: Tensor, keep: float) -> Tensor:
+    """Errors of the sums to those of what was summed: the same sum, from the end."""
+    out, columns = same(g), g[0].numel()
+    nothing = torch.zeros(columns, device=g.device)
+    over(
+        _trace, columns, g, g.contiguous(), nothing, keep, out, len(g), g.numel() - columns,
+        -columns, WHOLE=True,
+    )  # fmt: skip
+    return out
+
+
+def gate(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
+    """Error at the spikes times the sensitivity of the membrane."""
+    out = same(error)
+    over(_gate, out.numel(), out, error.contiguous(), v.contiguous(), threshold, 1 / width, out)
+    return out
