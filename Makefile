@@ -1,11 +1,14 @@
 # make setup   a virtual environment in .venv with everything, Lava included
 # make test    lint, types, tests
 # make fuzz    thousands of random graphs, integers against Lava
+# make bench   ours and the peers side by side, in .venv-bench; ONLY=lif,training for some of it
 # make demo    train, evaluate, check against Lava, write runs/demo/report.html
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.neurobip-setup
+BENCH   := .venv-bench
+BENCHED := $(BENCH)/.neurobip-setup
 SOURCES := neurobip converters datasets tests examples benchmarks
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
              $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
@@ -47,8 +50,20 @@ fuzz: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/neurobip demo
 
-bench: $(STAMP)
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+# The peers live in an environment of their own, with the versions of everything else.
+$(BENCHED): pyproject.toml constraints.txt converters/lava/install.py
+	@test -x $(BENCH)/bin/python || test -n "$(PYTHON)" || { \
+	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or say make PYTHON=...)" >&2; \
+	  exit 1; }
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -c constraints.txt -e .
+	$(BENCH)/bin/python -m pip install -c constraints.txt --no-deps $$($(BENCH)/bin/python -c \
+	  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"])')
+	$(BENCH)/bin/neurobip install-lava
+	touch $@
+
+bench: $(BENCHED)
+	$(BENCH)/bin/python benchmarks/run.py --only "$(ONLY)"
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

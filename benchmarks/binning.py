@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from harness import Claim, Table, keep
 from tonic.transforms import ToFrame
 
 from neurobip.datasets import SaccadeDigits, bin_evenly, bin_events, read_nmnist
@@ -42,7 +43,14 @@ def seconds(work: Binning, events: np.ndarray) -> tuple[float, np.ndarray]:
     return time.perf_counter() - start, frames
 
 
-def compare(name: str, ours: Binning, tonics: Binning, samples: list[np.ndarray], n: int) -> None:
+def compare(
+    name: str, ours: Binning, tonics: Binning, samples: list[np.ndarray], n: int
+) -> tuple[list[str], Claim]:
+    """A row of the table and what was promised of it.
+
+    Raises:
+        SystemExit: the two count differently.
+    """
     ours_s, tonic_s = [], []
     for events in samples:
         # tonic gets the type that its own reader makes, not the one that suits us.
@@ -55,11 +63,11 @@ def compare(name: str, ours: Binning, tonics: Binning, samples: list[np.ndarray]
         ours_s.append(min(first[0] for first, _ in pairs))
         tonic_s.append(min(second[0] for _, second in pairs))
     ratio = np.array(tonic_s) / np.array(ours_s)
-    print(
-        f"{name:<22} {len(samples):>5} {np.median(ours_s) * 1e6:>8.0f} "
-        f"{np.median(tonic_s) * 1e6:>8.0f} {np.median(ratio):>8.1f} "
-        f"{np.percentile(ratio, 5):>6.1f} .. {np.percentile(ratio, 95):.1f}"
-    )
+    cells = [f"{1e6 * np.median(times):.0f}" for times in (ours_s, tonic_s)]
+    spread = f"{np.percentile(ratio, 5):.1f} .. {np.percentile(ratio, 95):.1f}"
+    median = float(np.median(ratio))
+    row = [name, str(len(samples)), *cells, f"{median:.1f}", spread]
+    return row, Claim(f"binning, {name}, tonic over ours", median, 10)
 
 
 def main() -> None:
@@ -75,22 +83,29 @@ def main() -> None:
     window = ToFrame(size, time_window=WINDOW_US, start_time=0, end_time=STEPS * WINDOW_US)
     evenly = ToFrame(size, n_time_bins=STEPS)
     bin_events(samples[0], NMNIST_SENSOR, STEPS, WINDOW_US)  # compiled before the clock starts
-    print(f"{source}, {STEPS} bins, {np.mean([len(e) for e in samples]):.0f} events a recording")
-    print(f"{'form':<22} {'count':>5} {'here µs':>8} {'tonic µs':>8} {'ratio':>8} 5 % .. 95 %")
-    compare(
-        "fixed window",
-        lambda events: bin_events(events, NMNIST_SENSOR, STEPS, WINDOW_US),
-        window,
-        samples,
-        arguments.repeats,
+    size_in_events = np.mean([len(events) for events in samples])
+    found = [
+        compare(
+            "fixed window",
+            lambda events: bin_events(events, NMNIST_SENSOR, STEPS, WINDOW_US),
+            window,
+            samples,
+            arguments.repeats,
+        ),
+        compare(
+            "fixed number of bins",
+            lambda events: bin_evenly(events, NMNIST_SENSOR, STEPS),
+            evenly,
+            samples,
+            arguments.repeats,
+        ),
+    ]
+    table = Table(
+        f"{source}, {STEPS} bins, {size_in_events:.0f} events a recording",
+        ["form", "count", "here µs", "tonic µs", "ratio", "5 % .. 95 %"],
+        [row for row, _ in found],
     )
-    compare(
-        "fixed number of bins",
-        lambda events: bin_evenly(events, NMNIST_SENSOR, STEPS),
-        evenly,
-        samples,
-        arguments.repeats,
-    )
+    keep("binning", [table], [claim for _, claim in found])
 
 
 if __name__ == "__main__":

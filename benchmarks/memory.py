@@ -4,14 +4,18 @@
 
 Each row is a process of its own that trains on one batch; its peak is read from the operating
 system, less what the process holds before training on the batch: the libraries, the compiled
-kernels, the network, the optimiser's moments and the input.
+kernels, the network, the optimiser's moments and the input. Peers train the same network
+(``benchmarks/peers``), if they are installed.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
+from importlib.util import find_spec
+
+from harness import Claim, Table, keep
+from peak import peak_mib
 
 STEPS = (20, 100, 500)
 RULES = {
@@ -19,32 +23,48 @@ RULES = {
     "local, once a batch": {"rule": "local", "update": "sequence"},
     "backpropagation through time": {"rule": "bptt", "deep_supervision": True},
 }
+PEERS = {
+    "SpikingJelly, through time": "spikingjelly",
+    "snnTorch, through time": "snntorch",
+    "Norse, through time": "norse",
+}
 
 
 def measure(rule: str, steps: int, batch: int) -> dict[str, float]:
     """Train on one batch in this process and read the peak."""
     import time
+    from importlib import import_module
 
     import torch
+    from network import frames_of, network
 
-    from neurobip.config import LearnConfig, ModelConfig
-    from neurobip.learning.loop import build, build_rule
+    from neurobip.config import LearnConfig
+    from neurobip.learning.loop import build_rule
 
     torch.set_num_threads(1)
-    learn = LearnConfig(**RULES[rule])
-    model = build(ModelConfig(), learn, seed=0)
-    trainer = build_rule(model, learn, total_batches=10)
-    events = torch.rand(20, batch, 2, 34, 34) < 0.05
-    frames = events.to(torch.uint8).repeat(steps // 20, 1, 1, 1, 1)
-    labels = torch.arange(batch) % 10
+    model = network(activity=None)
+    if rule in RULES:
+        trainer = build_rule(model, LearnConfig(**RULES[rule]), total_batches=10)
+    else:
+        trainer = import_module(f"peers.{PEERS[rule]}_model").trainer(model)
+    events, labels = frames_of(20, batch)
+    frames = events.repeat(-(-steps // 20), 1, 1, 1, 1)[:steps]
     # One sample for three steps: compiles kernels and makes the optimiser's moments.
     trainer.learn(frames[:3, :1], labels[:1])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
-    trainer.learn(frames, labels)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"mib": (peak - before) / 1024, "seconds": seconds}
+    mib = peak_mib(lambda: trainer.learn(frames, labels))
+    return {"mib": mib, "seconds": time.perf_counter() - began}
+
+
+def child(rule: str, steps: int, batch: int) -> dict[str, float] | None:
+    """:func:`measure` in a process of its own; None where the operating system ended it."""
+    command = [sys.executable, __file__, "--batch", str(batch), "--one", rule, str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:  # a signal: there was not enough memory, which is a result
+        return None
+    if done.returncode:
+        raise SystemExit(f"{rule}, T = {steps}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -57,21 +77,26 @@ def main() -> None:
         rule, steps = arguments.one
         print(json.dumps(measure(rule, int(steps), arguments.batch)))
         return
-    print(f"peak memory of training, MiB; seconds a batch of {arguments.batch}")
-    header = "".join(f"{f'T = {steps}':>22}" for steps in STEPS)
-    print(f"{'':30}{header}")
-    for rule in RULES:
-        cells = []
-        for steps in STEPS:
-            command = [sys.executable, __file__, "--batch", str(arguments.batch)]
-            command += ["--one", rule, str(steps)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:  # the operating system ended it: that is a result
-                cells.append(f"{'out of memory':>22}")
-                continue
-            row = json.loads(done.stdout)
-            cells.append(f"{row['mib']:>12.0f}{row['seconds']:>8.1f} s")
-        print(f"{rule:30}{''.join(cells)}", flush=True)
+    rules = [*RULES, *(name for name, package in PEERS.items() if find_spec(package))]
+    title = f"peak memory of training, MiB; seconds a batch of {arguments.batch}"
+    table = Table(title, ["", *(f"T = {steps}" for steps in STEPS)])
+    found: dict[str, dict[int, dict[str, float] | None]] = {}
+    for rule in rules:
+        found[rule] = {steps: child(rule, steps, arguments.batch) for steps in STEPS}
+        cells = [
+            f"{row['mib']:.0f}  {row['seconds']:5.1f} s" if row else "out of memory"
+            for row in found[rule].values()
+        ]
+        table.rows.append([rule, *cells])
+        print(" ".join([rule, *cells]), file=sys.stderr, flush=True)
+    claims = []
+    ours = found["local, online"][100]
+    for peer in PEERS:
+        theirs = found.get(peer, {}).get(100)
+        if ours and theirs:
+            what = f"activation memory at T = 100, {peer} over local online"
+            claims.append(Claim(what, theirs["mib"] / ours["mib"], 50))
+    keep("memory", [table], claims, peaks=found)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harness import Table, keep
 
 from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.launch import simulate
@@ -88,11 +89,12 @@ def main() -> None:
 
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     steps, samples = frames.shape[:2]
-    print(
-        f"{sum(p.size for p in quantized.graph.populations)} neurons, {steps} steps, equal in "
-        f"every population at every step; median of {arguments.repeats}"
+    neurons = sum(p.size for p in quantized.graph.populations)
+    table = Table(
+        f"{neurons} neurons, {steps} steps, equal in every population at every step; median of "
+        f"{arguments.repeats}",
+        ["", "ms a sample", "ratio"],
     )
-    print(f"{'':44}{'ms a sample':>12}{'ratio':>9}")
     rows = {
         f"integer simulator, batch of {samples}": "batch",
         "integer simulator, one sample": "single",
@@ -100,7 +102,9 @@ def main() -> None:
         "Lava, building the network included": "whole",
     }
     for title, name in rows.items():
-        print(f"{title:44}{1000 * medians[name]:>12.1f}{medians[name] / medians['batch']:>9.1f}")
+        times = medians[name] / medians["batch"]
+        table.rows.append([title, f"{1000 * medians[name]:.1f}", f"{times:.1f}"])
+    keep("simulator", [table], seconds=medians)
 
 
 if __name__ == "__main__":
