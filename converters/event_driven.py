@@ -78,10 +78,16 @@ class EventDriven:
     def __init__(self, graph: Graph, *, limit: int | None, dtype: torch.dtype) -> None:
         self.graph = graph
         self._limit, self._dtype = limit, dtype
+        self._number = np.dtype(np.float32 if dtype is torch.float32 else np.float64)
         self._compiled = compiled(graph, limit is not None)
         names = [p.name for p in graph.populations]
         self._all = np.arange(len(names))
         self._outputs = np.array([names.index(name) for name in graph.outputs], dtype=np.int64)
+        laid = [self._compiled.layouts[name] for name in graph.outputs]
+        starts = np.cumsum([0] + [x.size for x in laid])
+        self._order = np.concatenate([at + x.places() for at, x in zip(starts, laid, strict=False)])
+        units = [self.unit(name) for name in graph.outputs]
+        self._units = np.repeat(units, [x.size for x in laid]).astype(self._number)
 
     def counts(self, x: Tensor) -> Tensor:
         """Frames as the input population takes them."""
@@ -129,10 +135,8 @@ class EventDriven:
             ConversionError: as :meth:`forward`.
         """
         record, state = self._run(x_seq, state, self._outputs)
-        names = self.graph.outputs
-        found = Outputs(record, {n: self._compiled.layouts[n] for n in names}, self._dtype)
-        parts = [found[name].flatten(2) * self.unit(name) for name in names]
-        return torch.stack(parts, 1), state
+        read = record.astype(self._number, copy=False)[:, self._order] * self._units
+        return torch.from_numpy(read).view(len(read), len(self._outputs), 1, -1), state
 
     def spikes(self, state: EventState) -> dict[str, int]:
         """Outputs other than 0 of each population since the fresh start."""
@@ -156,7 +160,7 @@ class EventDriven:
         x = x if layouts[first.name].planar else x.movedim(1, -1)
         frames = x.reshape(len(x), -1).numpy().astype(number, copy=False)
         now = fresh(sizes, number) if state is None else copied(state, sizes)
-        width = int(program.populations["size"][read].sum())
+        width = program.populations["size"][read].sum()
         record = np.empty((len(frames), width), number)
         kernel.run(frames, record, read, *program, *now, self._limit)
         return record, now._replace(now=now.now + len(frames))
@@ -204,8 +208,8 @@ class EventDrivenInteger(EventDriven):
     """
 
     def __init__(self, quantized: QuantizedGraph) -> None:
-        super().__init__(quantized.graph, limit=LIMIT, dtype=torch.float32)
         self.quantized = quantized
+        super().__init__(quantized.graph, limit=LIMIT, dtype=torch.float32)
 
     def counts(self, x: Tensor) -> Tensor:
         """Event counts, saturated at the largest that the input population takes.

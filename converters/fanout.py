@@ -11,6 +11,7 @@ How long the segments are depends on how a population lies in memory, its :class
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ class Layout:
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def index(self, channel: Any, row: Any, column: Any) -> Any:
         """Place of a neuron in memory."""

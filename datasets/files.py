@@ -6,6 +6,7 @@ is empty, cut off or garbled ends in a DataError that names it and says what to 
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -24,6 +25,39 @@ _OVERFLOW_US = 2**13
 _NUMBER = r"([-+]?\d+(?:\.\d*)?)"
 _TRACE = re.compile(r"\w+ = Trace\(\['x','y','r'\]\)")
 _FRAME = re.compile(rf"\w+\.frame\(t={_NUMBER}, x={_NUMBER}, y={_NUMBER}, r={_NUMBER}\)")
+
+
+def read_events(path: Path | str, sensor: Sensor) -> np.ndarray:
+    """Events of one recording, in the format that the end of its name says.
+
+    `.bin` is N-MNIST, `.events` DAVIS, `.npy` a structured array of numpy with the integer fields
+    t (in µs), x, y, p.
+
+    Shape: file -> [events] of `EVENT`.
+    Raises: DataError for a file that is missing, damaged or of another format, or holds events
+        that do not fit the sensor.
+    """
+    readers = {".bin": read_nmnist, ".events": read_davis, ".npy": read_npy}
+    if (suffix := Path(path).suffix) not in readers:
+        raise DataError(
+            f"{path}: the name ends in {suffix or 'nothing'}; {', '.join(readers)} fit. "
+            "Save the events in one of them"
+        )
+    return readers[suffix](path, sensor)
+
+
+def read_npy(path: Path | str, sensor: Sensor) -> np.ndarray:
+    """Events of a `.npy` file: a structured array with the integer fields t (in µs), x, y, p.
+
+    Shape: file -> [events] of `EVENT`.
+    Raises: DataError for a file that is missing, empty, damaged, or holds something else.
+    """
+    raw = _bytes(path)
+    try:
+        events = np.load(io.BytesIO(raw), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path}: no array of numpy ({error}). Save it with np.save") from None
+    return validate(events, sensor, str(path))
 
 
 def read_nmnist(path: Path | str, sensor: Sensor = NMNIST_SENSOR) -> np.ndarray:

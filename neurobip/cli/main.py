@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from neurobip.cli import convert, data, demo, evaluate, train, verify
+from neurobip.cli import convert, data, demo, evaluate, stream, train, verify
 from neurobip.errors import NeurobipError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("energy")(evaluate.energy)
+app.command("stream")(stream.stream)
 app.command("convert")(convert.convert)
 app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data")

@@ -1,0 +1,147 @@
+"""``neurobip stream``: a recording through a run's network, in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurobip.cli.evaluate import RunArgument
+from neurobip.cli.output import Output, reporting
+from neurobip.cli.train import JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from neurobip.converters.event_driven import EventDriven
+    from neurobip.models.bitformer import BiTFormer
+
+
+def stream(
+    run: RunArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A recording: .bin as in N-MNIST, .events of a DAVIS, or .npy with t, x, y, p.",
+        ),
+    ],
+    speed: Annotated[
+        float, typer.Option(min=0, help="Pace; 1 is that of the recording, 0 as fast as it goes.")
+    ] = 1.0,
+    integer: Annotated[
+        bool, typer.Option("--integer/--float", help="The network in integers, or as trained.")
+    ] = True,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(min=2, max=8, help="Bits of its learned weights, if not those of the run."),
+    ] = None,
+    reset_every: Annotated[
+        int | None,
+        typer.Option(min=0, show_default="data.steps of the run",
+                     help="Bins to an answer, after which the network starts afresh; 0: never."),
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Times to stream the recording.")] = 1,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Stream a recording through a run's network, one step as soon as a time bin closes.
+
+    Bins begin at time 0 of the recording and are as long as in training; the answer is the class
+    with the largest sum of the last readout's potentials since the network last started afresh.
+    By default that is every data.steps bins, so that answers are those of evaluate. The network is
+    event-driven: in integers it equals the integer network, number by number.
+
+    Latency is from the close of a bin to the answer; an answer is late where the next bin has
+    closed before. Ctrl-C ends with the table of what has been streamed.
+    """
+    with reporting(json) as out:
+        from neurobip.checkpoint import load_run
+        from neurobip.cli.runs import one_thread
+        from neurobip.cli.streaming import Binning, Summary
+        from neurobip.cli.streaming import stream as answers
+        from neurobip.datasets.files import read_events
+        from neurobip.errors import ConfigError, DataError
+
+        if weight_bits is not None and not integer:
+            raise ConfigError("--weight-bits says how to round; leave out --float")
+        if not isfinite(speed):
+            raise ConfigError(f"--speed {speed}: expected a number from 0")
+        one_thread()
+        model, checkpoint = load_run(run)
+        config = checkpoint.config
+        events = read_events(file, config.model.sensor)
+        reset = config.data.steps if reset_every is None else reset_every
+        binning = Binning(config.model.sensor, config.data.window_us, reset)
+        try:
+            binning.bins(events)
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
+        network = ready(model, integer, weight_bits or config.learn.weight_bits, out)
+
+        summary = Summary(binning, speed)
+        document = {"run": str(run), "file": str(file), "integer": integer, "speed": speed}
+        interrupted = True
+        try:
+            for number in range(repeat):
+                for answer in answers(network, events, binning, speed):
+                    summary.time(answer)
+                    if number == 0 and summary.hear(answer):
+                        seconds = (answer.bin + 1) * binning.window_us * 1e-6
+                        out.say(f"{seconds:9.3f} s  answer {answer.label}")
+            interrupted = False
+        finally:
+            document |= {**summary.document(), "interrupted": interrupted}
+            out.emit(document, stream_text(document))
+
+
+def ready(model: BiTFormer, integer: bool, bits: int | None, out: Output) -> EventDriven:
+    """The event-driven network of a model, compiled before the clock starts."""
+    import torch
+
+    from neurobip.converters.event_driven import EventDrivenFloat, EventDrivenInteger
+    from neurobip.converters.lower import to_graph
+    from neurobip.converters.qat import learned_bits
+    from neurobip.converters.quantize import quantize
+
+    graph = to_graph(model)
+    network: EventDriven
+    if integer:
+        network = EventDrivenInteger(quantize(graph, learned_bits(model, bits or 8)))
+    else:
+        network = EventDrivenFloat(graph)
+    out.say("compiling the network; after the first time it is read from disk")
+    network.potentials(torch.zeros(1, 1, *graph.input.shape, dtype=torch.uint8))
+    return network
+
+
+def stream_text(document: Mapping[str, Any]) -> Group:
+    """The summary of a stream as a table."""
+    from rich.console import Group
+
+    from neurobip.cli.tables import table
+
+    factor, rate = document["real_time_factor"], document["events_per_s"]
+    rows = [
+        ("steps", f"{document['steps']} of {document['window_ms']:g} ms"),
+        ("events", document["events"]),
+        ("events a second of computing", f"{rate:,.0f}" if rate else ""),
+        ("recording over computing time", f"{factor:.1f}" if factor else ""),
+        *((f"latency {name}, ms", f"{ms:.3f}") for name, ms in document["latency_ms"].items()),
+        ("late answers", document["late"]),
+    ]
+    answers = [
+        (f"{a['begin_ms'] / 1000:.3f} to {a['end_ms'] / 1000:.3f} s", a["answer"])
+        for a in document["answers"]
+    ]
+    kind = "integers" if document["integer"] else "floating point"
+    ended = ", interrupted" if document["interrupted"] else ""
+    title = f"{document['file']} through {document['run']}, {kind}{ended}"
+    last = f"answers, the last {LAST} of {len(answers)}" if len(answers) > LAST else "answers"
+    return Group(table(title, ("", ""), rows), "", table(last, ("", ""), answers[-LAST:]))
+
+
+LAST = 10
+"""Answers that the table shows."""
