@@ -21,6 +21,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
+from quiet import Others
+
+MEANWHILE = Others()
+"""What other processes do while this script measures."""
+
 RUNS = Path(os.environ.get("NEUROBIP_BENCH", "runs/bench"))
 """Where results are kept."""
 
@@ -176,11 +181,15 @@ def keep(name: str, tables: Sequence[Table], claims: Sequence[Claim] = (), **raw
         print(table.text(), end="\n\n")
     for claim in claims:
         print(spoken(claim))
+    others = MEANWHILE.share()
+    if others is not None:
+        print(f"other work took {100 * others:.0f} % of the machine meanwhile")
     document = {
         "name": name,
         "command": " ".join(["python", *sys.argv]),
         "tables": [asdict(table) for table in tables],
         "claims": [asdict(claim) for claim in claims],
+        "others": others,
         "raw": raw,
     }
     RUNS.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,18 @@
     python benchmarks/inference.py [--repeats 15]
 
 One sample of 20 steps, the network calibrated so that its populations fire at 1, 2, 5 or 20 %; the
-input has as many active pixels. All compute the same answers. ``benchmarks/event_driven.py`` looks
-closer at the cost of a spike.
+input has as many active pixels. All compute the same answers. The floor is that of a dense network:
+its matrix products at the rate of a large one, or current and spike of every neuron written once
+and read once; what follows events may go below it. ``benchmarks/event_driven.py`` looks closer at
+the cost of a spike.
 """
 
 import argparse
 
 import torch
 from harness import Claim, Table, Timing, alternate, keep, ratio, ratio_table, threads
-from machine import cores
-from network import frames_of, network
+from machine import cores, rates
+from network import FORWARD, floor_of, frames_of, network, operations
 from peers import installed
 from torch import Tensor
 
@@ -76,18 +78,21 @@ def main() -> None:
     tables: list[Table] = []
     claims: list[Claim] = []
     raw = {}
+    measured = {count: rates(count) for count in sorted({1, cores()})}
     for activity in arguments.activities:
         events, _ = frames_of(20, 8, activity)
         model = network(events, activity=activity)
         frames = events[:, :1]
-        rates = firing_rates(model, frames)
-        found = float(torch.cat([rate.flatten() for rate in rates.values()]).mean())
+        firing = firing_rates(model, frames).values()
+        found = float(torch.cat([rate.flatten() for rate in firing]).mean())
+        flops = operations(lambda model=model, frames=frames: model(frames))
         best: dict[str, Timing] | None = None
-        for count in sorted({1, cores()}):
+        for count, rate in measured.items():
+            floor = floor_of(rate, model, frames, flops, FORWARD)
             taken = compare(model, frames, arguments.repeats, count)
             on = f"{count} thread{'s' * (count > 1)}"
             title = f"one sample, 20 steps, {100 * found:.1f} % active, {on}"
-            tables.append(ratio_table(title, taken, EVENTS))
+            tables.append(ratio_table(title, taken, EVENTS, floor))
             raw[f"{activity}, {on}"] = taken
             if best is None or taken[DENSE].median < best[DENSE].median:
                 best = taken

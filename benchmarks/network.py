@@ -17,9 +17,9 @@ from neurobip.config import LearnConfig
 from neurobip.learning import calibrate
 from neurobip.learning.loop import build
 
-PASSES = 6
-"""Passes over memory that learning cannot do without: the current, the spike and the error of every
-neuron are each written once and read once."""
+FORWARD, LEARNING = 4, 6
+"""Passes over memory that cannot be done without: the current and the spike of every neuron, and
+where it learns its error, are each written once and read once."""
 
 
 def frames_of(
@@ -74,7 +74,12 @@ def operations(work: Work) -> int:
     return counter.get_total_flops()
 
 
-def training_floor(rate: Rates, model: BiTFormer, frames: Tensor, flops: int) -> float:
-    """Seconds below which no training on these frames can come; see :data:`PASSES`."""
+def floor_of(rate: Rates, model: BiTFormer, frames: Tensor, flops: int, passes: int) -> float:
+    """Seconds below which no dense computation on these frames can come.
+
+    Args:
+        flops: operations in matrix products, see :func:`operations`.
+        passes: see :data:`FORWARD` and :data:`LEARNING`.
+    """
     cells = neurons(model) * frames.shape[0] * frames.shape[1]
-    return floor_seconds(rate, moved=4.0 * PASSES * cells, operations=flops)
+    return floor_seconds(rate, moved=4.0 * passes * cells, operations=flops)

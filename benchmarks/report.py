@@ -48,16 +48,18 @@ def section(name: str, folder: Path) -> tuple[str, list[Claim]]:
     if newest is None:
         return "", []
     claims: list[Claim] = []
-    command = f"python benchmarks/{name}.py"
+    command, company = f"python benchmarks/{name}.py", ""
     if document.exists():
         found: dict[str, Any] = json.loads(document.read_text())
         command = found["command"]
+        if found["others"] is not None:
+            company = f"; other work took {100 * found['others']:.0f} % of the machine meanwhile"
         claims = [Claim(**claim) for claim in found["claims"]]
         body = "\n\n".join(Table(**table).text() for table in found["tables"])
     else:
         body = printed.read_text().strip()
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(_written(newest)))
-    return f"## {SCRIPTS[name]}\n\n`{command}`, {when}\n\n```\n{body}\n```\n", claims
+    return f"## {SCRIPTS[name]}\n\n`{command}`, {when}{company}\n\n```\n{body}\n```\n", claims
 
 
 def _written(path: Path) -> float:

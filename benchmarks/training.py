@@ -14,7 +14,7 @@ import copy
 
 from harness import Claim, Table, Work, alternate, keep, ratio, ratio_table, threads
 from machine import cores, rates
-from network import frames_of, network, operations, training_floor
+from network import LEARNING, floor_of, frames_of, network, operations
 from peers import installed
 from torch import Tensor
 
@@ -73,7 +73,7 @@ def main() -> None:
                 local = ours(model, frames, labels)
                 flops = operations(local["through time"])
                 taken = alternate(local | theirs(model, frames, labels), arguments.repeats)
-            floor = training_floor(rate, model, frames, flops)
+            floor = floor_of(rate, model, frames, flops, LEARNING)
             at = f"batch {batch}, T = {arguments.steps}, {count} thread{'s' * (count > 1)}"
             table = ratio_table(f"training step, {at}", taken, ONLINE, floor)
             table.notes[-1] += f" ({flops / 1e9:.2f} GFLOP in matrix products)"

@@ -89,18 +89,9 @@ class Network(nn.Module):
         self.readouts = nn.ModuleList(
             nn.Linear(tokens * c.width, c.classes, bias=False) for _ in range(c.depth + 1)
         )
-        self._copy(model.state_dict())
-
-    def _copy(self, theirs: dict[str, Tensor]) -> None:
-        """Take the weights of the original by their names there."""
-        mine = dict(self.named_parameters())
-        for name in mine:
-            part, _, kind = name.rpartition(".")
-            if kind == "attention_bias":
-                source = f"{part}.attention.neuron.bias"
-            else:
-                source = f"{part}.{'synapse.weight' if kind == 'weight' else 'neuron.bias'}"
-            mine[name].data.copy_(theirs[source])
+        weights = model.state_dict()
+        for name, parameter in self.named_parameters():
+            parameter.data.copy_(weights[original(name)])
 
     def forward(self, events: Tensor) -> Tensor:
         steps, batch = events.shape[:2]
@@ -112,6 +103,14 @@ class Network(nn.Module):
             stages.append(z)
         currents = [readout(z.flatten(2)) for readout, z in zip(self.readouts, stages, strict=True)]
         return leaky_sum(torch.stack(currents, 1), self.readout_keep)
+
+
+def original(name: str) -> str:
+    """What a parameter of the network is called in :class:`neurobip.BiTFormer`."""
+    part, _, kind = name.rpartition(".")
+    if kind == "attention_bias":
+        return f"{part}.attention.neuron.bias"
+    return f"{part}.{'synapse.weight' if kind == 'weight' else 'neuron.bias'}"
 
 
 class Trainer:

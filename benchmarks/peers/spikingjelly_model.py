@@ -6,9 +6,14 @@ and cheaper than its default. It fires at ``v >= threshold``, we at ``v > thresh
 where a membrane hits the threshold exactly.
 """
 
+import logging
+
 from spikingjelly.activation_based import functional, neuron, surrogate
 
 from peers.network import Network, Trainer
+
+# Its operators look for Triton at every first call, which no CPU build of torch has.
+logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
 
 
 def population(decay_v: float = 0.25) -> neuron.LIFNode:

@@ -16,6 +16,7 @@ def result(folder, name, claims=()):
         "command": f"python benchmarks/{name}.py --repeats 3",
         "tables": [asdict(Table(f"table of {name}", ["", "ms"], [["row", "12"]]))],
         "claims": [asdict(claim) for claim in claims],
+        "others": 0.25,
         "raw": {},
     }
     (folder / f"{name}.json").write_text(json.dumps(document))
@@ -31,6 +32,7 @@ def test_page_holds_what_has_run(tmp_path):
     assert "| small | 9 | ≤ 2 | **missed** |" in text
     assert text.index("table of lif") < text.index("table of training") < text.index("only printed")
     assert "`python benchmarks/lif.py --repeats 3`" in text
+    assert text.count("other work took 25 % of the machine meanwhile") == 2
     assert "Memory of training" not in text
 
 
