@@ -71,20 +71,21 @@ def lif_scan(
 
 
 def lif_back(
-    g: Tensor, v: Tensor, g_u: Tensor, g_v: Tensor, threshold: float, keep_u: float,
-    keep_v: float, width: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Errors of the spikes (g) and of the last state to those of the input and the first state.
+    g: Tensor, x: Tensor, u: Tensor, v: Tensor, bias: Tensor, g_u: Tensor, g_v: Tensor,
+    threshold: float, keep_u: float, keep_v: float, width: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Errors of the spikes (g) and of the last state to those of input, first state and bias.
 
     Shape:
-        g and the membranes v ``[T, ..., N]``; g_u, g_v ``[..., N]``. The error of the first
-        membrane comes as if it had not spiked.
+        g and the input x ``[T, ..., N]``; u, v of the step before, g_u, g_v ``[..., N]``; bias and
+        its error ``[N]``. The error of the first membrane comes as if it had not spiked.
     """
-    g_x, g_u, g_v = _new(g), _own(g_u), _own(g_v)
-    a = _rows(g), _rows(v), _flat(g_u), _flat(g_v)
+    g_x, g_u, g_v, total = _new(g), _own(g_u), _own(g_v), _new(g_v)
+    seen = _rows(g), _rows(x), _flat(u), _flat(v), _flat(bias), _flat(g_u), _flat(g_v)
     numbers = _numbers(g, threshold, 1 / width, keep_u, keep_v)
-    over(g_v.numel(), g.numel(), lambda *part: loops.lif_back(*a, *numbers, _rows(g_x), *part))
-    return g_x, g_u, g_v
+    out = _rows(g_x), _flat(total)
+    over(g_v.numel(), g.numel(), lambda *part: loops.lif_back(*seen, *numbers, *out, *part))
+    return g_x, g_u, g_v, total.reshape(-1, len(bias)).sum(0)
 
 
 def alif_scan(

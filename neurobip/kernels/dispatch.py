@@ -31,7 +31,26 @@ def differentiates(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
+class _LIFAgain(torch.autograd.Function):
+    """The neuron on a CPU, where it is cheaper to compute membranes again than to keep them."""
+
+    @staticmethod
+    def forward(ctx: Any, width: float, *arguments: Any) -> Any:  # type: ignore[override]
+        ctx.constants = *arguments[4:], width
+        ctx.save_for_backward(*arguments[:4])
+        z, u, v = cpu.lif_run(*arguments)
+        return z, u.clone(), v
+
+    @staticmethod
+    def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
+        x, u, v, bias = ctx.saved_tensors
+        g_x, g_u, g_v, g_bias = cpu.lif_back(g_z, x, u, v, bias, g_u, g_v, *ctx.constants)
+        return None, g_x, g_u, g_v * (v <= ctx.constants[0]), g_bias, None, None, None
+
+
 class _LIF(torch.autograd.Function):
+    """The neuron on a GPU: the membranes are kept."""
+
     @staticmethod
     def forward(ctx: Any, kernels: ModuleType, width: float, *arguments: Any) -> Any:  # type: ignore[override]
         u_seq, v_seq, z = kernels.lif_scan(*arguments)
@@ -68,7 +87,11 @@ def lif(
         u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
         return z, u_seq[-1], v_seq[-1]
     if differentiates(x, u, v, bias):
-        z, last_u, last_v = _LIF.apply(kernels, width, x, u, v, bias, threshold, keep_u, keep_v)
+        arguments = x, u, v, bias, threshold, keep_u, keep_v
+        if kernels is cpu:
+            z, last_u, last_v = _LIFAgain.apply(width, *arguments)
+        else:
+            z, last_u, last_v = _LIF.apply(kernels, width, *arguments)
         return z, last_u if keep_u else x[-1], last_v
     return kernels.lif_run(x, u, v, bias, threshold, keep_u, keep_v)
 

@@ -12,6 +12,9 @@ import numpy as np
 TILE = 2048
 """Columns that are taken through time together; their states stay in the first-level cache."""
 
+CACHE = 1 << 16
+"""Numbers that a tile may keep of all its steps; they stay in the second-level cache."""
+
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -81,21 +84,47 @@ def lif_scan(x, u, v, bias, threshold, keep_u, keep_v, u_seq, v_seq, z, low, hig
 
 
 @compiled
-def lif_back(g, v, g_u, g_v, threshold, slope, keep_u, keep_v, g_x, low, high):
-    """The errors g_u and g_v of the last state are carried back in time in place."""
+def lif_back(g, x, u, v, bias, g_u, g_v, threshold, slope, keep_u, keep_v, g_x, total, low, high):
+    """Errors g of the spikes to those of the input.
+
+    The membranes are computed again from x, tile by tile in the cache, where to have stored them
+    would have cost two passes over memory. The errors g_u and g_v of the last state are carried
+    back in place, and ``total`` is the error of each membrane summed over time.
+    """
     zero, one = g.dtype.type(0), g.dtype.type(1)
-    for start in range(low, high, TILE):
-        stop = min(start + TILE, high)
-        du, dv = g_u[start:stop], g_v[start:stop]
-        for t in range(g.shape[0] - 1, -1, -1):
-            gt, vt, xt = g[t, start:stop], v[t, start:stop], g_x[t, start:stop]
+    steps = g.shape[0]
+    tile = max(64, min(TILE, CACHE // steps))
+    membranes = np.empty((steps, tile), g.dtype)
+    for start in range(low, high, tile):
+        stop = min(start + tile, high)
+        b = np.empty(stop - start, g.dtype)
+        repeat(bias, start, b)
+        before, current = v[start:stop], u[start:stop].copy()
+        for t in range(steps):
+            xt, vt = x[t, start:stop], membranes[t, : b.size]
+            if keep_u == 0:
+                for j in range(b.size):
+                    held = zero if before[j] > threshold else before[j]
+                    vt[j] = keep_v * held + xt[j] + b[j]
+            else:
+                for j in range(b.size):
+                    current[j] = keep_u * current[j] + xt[j]
+                    held = zero if before[j] > threshold else before[j]
+                    vt[j] = keep_v * held + current[j] + b[j]
+            before = vt
+        du, dv, all_dv = g_u[start:stop], g_v[start:stop], total[start:stop]
+        all_dv[:] = zero
+        for t in range(steps - 1, -1, -1):
+            gt, vt, xt = g[t, start:stop], membranes[t, : b.size], g_x[t, start:stop]
             # What a later step sends back is lost in the reset; the last state comes before its.
-            ceiling = threshold if t < g.shape[0] - 1 else threshold / zero
+            ceiling = threshold if t < steps - 1 else threshold / zero
             for j in range(dv.size):
                 sensitivity = max(zero, one - abs(vt[j] - threshold) * slope)
                 new = gt[j] * sensitivity + (zero if vt[j] > ceiling else dv[j])
                 dv[j] = keep_v * new
                 xt[j] = new
+            for j in range(dv.size):
+                all_dv[j] += xt[j]
             if keep_u != 0:
                 for j in range(du.size):
                     xt[j] += du[j]

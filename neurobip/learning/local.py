@@ -51,7 +51,9 @@ class LocalRule(Rule):
         super().__init__(model, config, total_batches, rounding)
 
     def groups(self) -> list[list[str]]:
-        """The plastic parameters of each stage."""
+        """The plastic parameters of each stage where stages learn side by side, else all."""
+        if self.config.overlap == 1:
+            return super().groups()
         return [[name for name in self.plastic if stage.owns(name)] for stage in self.stages]
 
     @torch.no_grad()
@@ -123,7 +125,8 @@ class Lesson:
             loss = F.cross_entropy(gain * taught.flatten(0, 1), repeated)
             self.loss += loss * len(taught)
             self.taught += len(taught)
-            self._learn(cross_entropy_error(taught, self.labels, gain), at(states, late))
+            error = cross_entropy_error(taught, self.labels, gain)
+            self._learn(error, at(states, late) if passed else states)
         return z
 
     def _learn(self, error: Tensor, states: dict[str, Any]) -> None:
@@ -132,19 +135,18 @@ class Lesson:
         else:
             dw = self.stage.credit(error, states["part"], states["readout"])
         self._gathered_steps += len(error)
-        if self._gathered:
-            for name, gradient in dw.items():
-                self._gathered[name].add_(gradient)
-        else:
-            # A gradient may stand under two names; what is added to has to be its own.
-            whole = self.done % self.every == 0 or self.done == self.steps
-            self._gathered = dw if whole else {n: g.clone() for n, g in dw.items()}
+        for name, gradient in dw.items():
+            earlier = self._gathered.get(name)
+            self._gathered[name] = gradient if earlier is None else earlier + gradient
         if self.done % self.every == 0 or self.done == self.steps:
             for name, gradient in self._gathered.items():
                 share = gradient / self._gathered_steps if self._gathered_steps > 1 else gradient
                 self.rule.plastic[name].grad = share
-            self.rule.update(self.index)
             self._gathered, self._gathered_steps = {}, 0
+            # Where all stages are one group, the last one moves it: one call costs less than three.
+            groups, last = self.rule.optimizers, self.index == len(self.rule.stages) - 1
+            if len(groups) > 1 or last:
+                self.rule.update(self.index if len(groups) > 1 else 0)
 
 
 def align(model: torch.nn.Module) -> None:
