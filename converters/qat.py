@@ -21,6 +21,7 @@ from neurobip.converters.graph import Graph
 from neurobip.converters.lower import to_graph
 from neurobip.converters.quantize import quantize
 from neurobip.converters.scale import grid
+from neurobip.device import device_of
 from neurobip.errors import ConversionError
 
 
@@ -70,7 +71,8 @@ class RoundedWeights:
         self.grids.copy_(grids)
         # A weight that is in no connection has the last row, which rounds nothing.
         rows = torch.cat([self.grids, torch.tensor([[0.0, torch.inf]])])
-        self._entries = {name: rows[which].movedim(-1, 0) for name, which in self._of.items()}
+        entries = {name: rows[which].movedim(-1, 0) for name, which in self._of.items()}
+        self._entries = {name: e.to(device_of(self.model)) for name, e in entries.items()}
 
     def __call__(self, name: str, weight: Tensor) -> Tensor:
         """A parameter, rounded.

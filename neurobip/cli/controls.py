@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
 from neurobip.atomic import write_atomic
 from neurobip.cli.metrics import add_control, add_logistic
 from neurobip.cli.output import Output
 from neurobip.cli.runs import Data
-from neurobip.cli.training import train_run
+from neurobip.cli.training import CPU, train_run
 from neurobip.config import RunConfig
 from neurobip.errors import NeurobipError
 from neurobip.evaluation.controls import Control, variants
@@ -30,8 +32,16 @@ class Controls:
     process what no helper has begun, and waits. Leaving the context ends helpers that still work.
     """
 
-    def __init__(self, config: RunConfig, folder: Path, out: Output, mode: str = "") -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        out: Output,
+        mode: str = "",
+        device: torch.device = CPU,
+    ) -> None:
         """``mode`` is "resume", "overwrite" or empty, as for the run itself."""
+        self.device = device
         self.configs = variants(config)
         self.folder, self.out, self.mode = folder / "controls", out, mode
         self.waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -82,6 +92,7 @@ class Controls:
                 resume=self.mode == "resume",
                 overwrite=self.mode == "overwrite",
                 title=f"control {name}",
+                device=self.device,
             )
             self.results[name] = Control(done["accuracy"], done["samples"])
         for thread in self.threads:
@@ -109,7 +120,8 @@ class Controls:
         source = self.folder / f"{name}.yaml"
         write_atomic(source, self.configs[name].to_yaml())
         command = [sys.executable, "-m", "neurobip.cli", "train", str(source), "--json"]
-        command += ["--out", str(folder), *([f"--{self.mode}"] if self.mode else [])]
+        command += ["--out", str(folder), "--device", str(self.device)]
+        command += [f"--{self.mode}"] if self.mode else []
         with self.starting:
             if self.closing:
                 raise NeurobipError(f"control {name}: ended early")

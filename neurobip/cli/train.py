@@ -29,6 +29,9 @@ def train(
     controls: Annotated[
         bool, typer.Option("--controls", help="Train the controls too, with the same budget.")
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")
+    ] = "cpu",
     json: JsonOption = False,
 ) -> None:
     """Train a network from a configuration and measure it on the test set."""
@@ -39,6 +42,10 @@ def train(
         if resume and overwrite:
             raise ConfigError("--resume goes on with a run and --overwrite replaces it; choose one")
         settings = load_config(config, set_ or ())
+
+        from neurobip.device import usable
+
+        place = usable(device)
         folder = out or Path("runs") / config.stem
 
         from neurobip.cli.controls import Controls
@@ -50,12 +57,15 @@ def train(
         data = open_data(settings, output)
         if controls:
             mode = "resume" if resume else "overwrite" if overwrite else ""
-            with Controls(settings, folder, output, mode) as beside:
+            with Controls(settings, folder, output, mode, place) as beside:
                 metrics = train_run(
-                    settings, folder, data, output, resume=resume, overwrite=overwrite
-                )
+                    settings, folder, data, output,
+                    resume=resume, overwrite=overwrite, device=place,
+                )  # fmt: skip
                 beside.finish(metrics, data)
             write_metrics(folder, metrics)
         else:
-            metrics = train_run(settings, folder, data, output, resume=resume, overwrite=overwrite)
+            metrics = train_run(
+                settings, folder, data, output, resume=resume, overwrite=overwrite, device=place
+            )
         output.emit({"run": str(folder), **metrics}, accuracy_table(metrics, str(folder)))

@@ -31,6 +31,8 @@ from neurobip.learning.loop import EpochRecord, build, build_rule, fit, prepare
 from neurobip.learning.rule import BatchResult, Rule
 from neurobip.models.bitformer import BiTFormer
 
+CPU = torch.device("cpu")
+
 
 def train_run(
     config: RunConfig,
@@ -41,8 +43,12 @@ def train_run(
     resume: bool = False,
     overwrite: bool = False,
     title: str = "training",
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Train a run to its last epoch in ``folder`` and measure it on the test set.
+
+    A network is drawn, and a checkpoint kept, on the CPU: on every device a run begins with the
+    same weights, and it may go on on another one.
 
     Returns what also stands in the folder's ``metrics.json``.
 
@@ -61,6 +67,7 @@ def train_run(
     if earlier is None:
         for name in (LAST, BEST, METRICS):
             (folder / name).unlink(missing_ok=True)
+        model.to(device)
         prepare(model, config.learn, data.train(config.seed, 0))
         rule = rule_over(model, config, per_epoch)
         save_run(folder, capture(config, 0, model, rule.state_dict()))
@@ -68,6 +75,7 @@ def train_run(
     else:
         # The rule may keep parts of the network as it finds them, so the network comes first.
         restore(model, earlier, str(folder / LAST))
+        model.to(device)
         rule = rule_over(model, config, per_epoch)
         if "batches" not in earlier.rule:
             raise CheckpointError(
@@ -111,7 +119,7 @@ def train_run(
             on_batch=on_batch,
             on_epoch=on_epoch,
         )
-    metrics = measure(folder, data)
+    metrics = measure(folder, data, device)
     if earlier is not None:
         metrics["controls"] = read_metrics(folder).get("controls", {})
     spent = sum(row["seconds"] for row in history[:done])
@@ -140,7 +148,7 @@ def check_finite(record: EpochRecord, model: BiTFormer) -> None:
         raise ConfigError(f"epoch {record.epoch}: {what}; the run diverges, lower learn.lr")
 
 
-def measure(folder: Path, data: Data) -> dict[str, Any]:
+def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, Any]:
     """Test accuracy of the chosen (``best``) and the last epoch, and what explains it."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
@@ -149,7 +157,7 @@ def measure(folder: Path, data: Data) -> dict[str, Any]:
         if rows and rows["best"]["epoch"] == checkpoint.epoch:
             rows["last"] = rows["best"]
             continue
-        result = accuracy(model, data.part("test"))
+        result = accuracy(model.to(device), data.part("test"))
         rows["best" if name == BEST else "last"] = {
             "epoch": checkpoint.epoch,
             "test_accuracy": result.accuracy,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from neurobip.device import beside
 from neurobip.models import BiTFormer
 
 
@@ -28,7 +29,7 @@ class Accuracy(NamedTuple):
 
 @torch.no_grad()
 def accuracy(model: BiTFormer, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
-    """Accuracy of the last readout over all batches.
+    """Accuracy of the last readout over all batches, on the device that the model is on.
 
     Shape:
         data yields ``(frames [T, B, 2, H, W], labels [B])``.
@@ -39,11 +40,10 @@ def accuracy(model: BiTFormer, data: Iterable[tuple[Tensor, Tensor]]) -> Accurac
     classes = model.config.classes
     confusion = torch.zeros(classes, classes, dtype=torch.long)
     loss = 0.0
-    for frames, labels in data:
+    for frames, labels in beside(model, data):
         potentials, _ = model(frames)
-        confusion.index_put_(
-            (labels, model.decide(potentials)), torch.ones(len(labels), dtype=torch.long), True
-        )
+        answers = labels.cpu(), model.decide(potentials).cpu()
+        confusion.index_put_(answers, torch.ones(len(labels), dtype=torch.long), True)
         logits = model.config.readout_decay * potentials[:, -1].mean(0)
         loss += float(cross_entropy(logits, labels, reduction="sum"))
     samples = int(confusion.sum())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neurobip.config import LearnConfig, ModelConfig
+from neurobip.device import beside
 from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.bptt import BackpropThroughTime
 from neurobip.learning.homeostasis import calibrate
@@ -67,7 +68,7 @@ def prepare(
     if not learn.calibrate:
         return {}
     frames: list[Tensor] = []
-    for batch, _ in data:
+    for batch, _ in beside(model, data):
         frames.append(batch)
         if sum(f.shape[1] for f in frames) >= samples:
             break
@@ -84,7 +85,7 @@ def fit(
     on_batch: Callable[[int, BatchResult], None] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> list[EpochRecord]:
-    """Train to the end of the last epoch.
+    """Train to the end of the last epoch, on the device that the model is on.
 
     Args:
         rule: holds the model and the optimiser.
@@ -98,7 +99,7 @@ def fit(
     for epoch in range(start_epoch, epochs):
         began = time.perf_counter()
         losses, correct, samples = 0.0, 0, 0
-        for frames, labels in train(epoch):
+        for frames, labels in beside(rule.model, train(epoch)):
             result = rule.learn(frames, labels)
             losses += result.loss * result.samples
             correct, samples = correct + result.correct, samples + result.samples

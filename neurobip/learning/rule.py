@@ -181,4 +181,4 @@ class Rule:
             if field == PRECISE:
                 self._precise[name].copy_(value)
             elif field:
-                self._moments(name)[field] = value.clone()
+                self._moments(name)[field] = value.to(self.plastic[name].device, copy=True)

@@ -16,6 +16,6 @@ def cross_entropy_error(potentials: Tensor, labels: Tensor, gain: float) -> Tens
         ``gain * potentials`` is a moving average of the input current.
     """
     error = torch.softmax(gain * potentials, -1)
-    rows = torch.arange(len(labels))
+    rows = torch.arange(len(labels), device=labels.device)
     error[:, rows, labels] -= 1
     return error.mul_(gain / len(labels))

@@ -1,0 +1,41 @@
+"""The device that a network computes on, and its samples brought there."""
+
+from collections.abc import Iterable, Iterator
+from textwrap import shorten
+
+import torch
+from torch import Tensor, nn
+
+from neurobip.errors import ConfigError
+
+
+def usable(name: str) -> torch.device:
+    """A device by the name that torch knows it by, such as ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        ConfigError: torch knows no such device, or cannot compute on it here.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each kind of device has an exception of its own
+        reason = shorten(str(error).partition(". ")[0], 90, placeholder=" …")
+        raise ConfigError(
+            f"device {name!r}: torch {torch.__version__} cannot compute there ({reason}); take "
+            "cpu, or a torch that is made for it"
+        ) from None
+    return device
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's parameters are."""
+    return next(model.parameters()).device
+
+
+def beside(
+    model: nn.Module, data: Iterable[tuple[Tensor, Tensor]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches on the network's device, each brought there when its turn comes."""
+    device = device_of(model)
+    for frames, labels in data:
+        yield frames.to(device), labels.to(device)
