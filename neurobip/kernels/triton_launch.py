@@ -3,7 +3,6 @@
 A sequence is ``[T, columns]``, a state ``[columns]``. One program takes a block of columns through
 all steps, with their state in registers: a sequence is read once and its result written once.
 """
-# mypy: disallow-untyped-defs = False
 
 from typing import Any
 

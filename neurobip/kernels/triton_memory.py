@@ -3,7 +3,6 @@
 One program holds the memory of one head of one sample, ``[d, d]``, in registers, and takes the
 tokens by blocks. Products are of float32 throughout: the memory decays, so that it is no integer.
 """
-# mypy: disallow-untyped-defs = False
 
 from typing import Any
 

@@ -3,7 +3,6 @@
 Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Spikes come in the precision of
 the input; currents, membranes and adaptations are computed and handed out in float32.
 """
-# mypy: disallow-untyped-defs = False
 
 import triton
 import triton.language as tl

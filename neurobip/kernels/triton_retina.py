@@ -1,5 +1,4 @@
 """The outer retina, for the GPU; see :mod:`.cuda`."""
-# mypy: disallow-untyped-defs = False
 
 import torch
 import triton

@@ -3,7 +3,6 @@
 Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Sums are kept and handed out in
 float32, errors in the precision that they came in.
 """
-# mypy: disallow-untyped-defs = False
 
 import torch
 import triton
