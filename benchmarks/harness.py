@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import os
 import random
 import sys
 import time
@@ -26,7 +25,7 @@ from quiet import Others
 MEANWHILE = Others()
 """What other processes do while this script measures."""
 
-RUNS = Path(os.environ.get("NEUROBIP_BENCH", "runs/bench"))
+RUNS = Path(__file__).parents[1] / "runs" / "bench"
 """Where results are kept."""
 
 Work = Callable[[], object]
@@ -41,11 +40,14 @@ class Timing(NamedTuple):
     runs: int
 
 
-def alternate(candidates: Mapping[str, Work], repeats: int, warm_ups: int = 2) -> dict[str, Timing]:
+def alternate(
+    candidates: Mapping[str, Work], repeats: int, warm_ups: int = 2, patience: float = 60.0
+) -> dict[str, Timing]:
     """Run candidates in turn, in another order each round, without garbage collection.
 
     The first ``warm_ups`` rounds compile, fill caches and are not counted. The orders are drawn
-    from a fixed seed: nobody always runs behind the one that leaves the caches worst.
+    from a fixed seed: nobody always runs behind the one that leaves the caches worst. After
+    ``patience`` seconds three counted rounds are enough.
 
     Raises:
         ValueError: fewer than one repeat, or no candidate.
@@ -54,10 +56,12 @@ def alternate(candidates: Mapping[str, Work], repeats: int, warm_ups: int = 2) -
         raise ValueError(f"alternate: {repeats} repeats of {len(candidates)} candidates; 1 or more")
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     order, draw = list(candidates), random.Random(0)
-    collecting = gc.isenabled()
+    collecting, started = gc.isenabled(), time.perf_counter()
     gc.disable()
     try:
         for i in range(warm_ups + repeats):
+            if i >= warm_ups + 3 and time.perf_counter() - started > patience:
+                break
             draw.shuffle(order)
             for name in order:
                 began = time.perf_counter()
@@ -170,8 +174,10 @@ def ratio_table(
         if floor is not None:
             row.append(f"{t.median / floor:.1f}")
         table.rows.append(row)
+    runs = min(t.runs for t in timings.values())
+    table.notes.append(f"medians of {runs}")
     if floor is not None:
-        table.notes.append(f"floor {1e3 * floor:.3g} ms")
+        table.notes[0] += f"; floor {1e3 * floor:.3g} ms"
     return table
 
 

@@ -41,6 +41,18 @@ def test_the_clock_sees_the_work_and_no_garbage_collection(monkeypatch):
     assert gc.isenabled() is before
 
 
+@pytest.mark.parametrize(("each", "runs"), [(1.0, 9), (7.0, 7), (1000.0, 3)])
+def test_patience_ends_the_rounds_but_never_before_three(monkeypatch, each, runs):
+    now = [0.0]
+    monkeypatch.setattr("harness.time.perf_counter", lambda: now[0])
+
+    def work():
+        now[0] += each
+
+    found = alternate({"it": work}, 9, warm_ups=2, patience=60.0)
+    assert found["it"] == Timing(each, each, each, runs)
+
+
 def test_collection_is_on_again_after_a_failure():
     def fail():
         raise RuntimeError("no")
