@@ -19,7 +19,7 @@ from report import SCRIPTS, write
 
 HERE = Path(__file__).parent
 QUICK = {"binning": ["--recordings", "60"], "simulator": ["--repeats", "2"]}
-REPEATED = {"lif", "training", "inference", "camera", "scaling", "imports"}
+REPEATED = {"lif", "training", "inference", "event_driven", "camera", "scaling", "imports"}
 
 
 def options(name: str, quick: bool) -> list[str]:
