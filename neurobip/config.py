@@ -172,13 +172,15 @@ class LearnConfig(Section):
     safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``
     says when the weights of the local rule move: at every step (``online``), after a number of
     steps, or once a ``sequence``. With ``overlap`` its stages learn side by side on that many
-    threads, to the same result.
+    threads, to the same result. ``precision`` is that of matrix products, of which half
+    (``bf16``) is for GPUs; membranes, traces and weights are kept in single precision.
     """
 
     rule: Literal["local", "bptt"] = "local"
     locality: Literal["block", "aligned"] = "block"
     update: Literal["online", "sequence"] | Annotated[Count, Field(ge=2)] = "online"
     overlap: Count = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
     deep_supervision: bool = False
     epochs: Index = 8
     lr: Positive = 2e-3

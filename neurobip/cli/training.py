@@ -55,7 +55,13 @@ def train_run(
     Raises:
         CheckpointError: the folder holds a run already and neither ``resume`` nor ``overwrite`` is
             set, or the run to resume has another configuration.
+        ConfigError: half precision on a CPU.
     """
+    if config.learn.precision == "bf16" and device.type == "cpu":
+        raise ConfigError(
+            "learn.precision bf16 needs a GPU (--device cuda): on a CPU it is slower than fp32 and "
+            "rounds membranes too"
+        )
     one_thread()
     began = time.perf_counter()
     earlier = None if overwrite else _earlier(config, folder, resume)

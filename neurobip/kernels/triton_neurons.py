@@ -1,7 +1,8 @@
 """Neurons over time, for the GPU; called by way of :mod:`.cuda`.
 
-Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Spikes come in the precision of
-the input; currents, membranes and adaptations are computed and handed out in float32.
+Signatures and results are those of :mod:`~neurobip.kernels.cpu`, but that the way back is given the
+membranes: here is no cache in which to compute those of a whole sequence again. Spikes come in the
+precision of the input; currents, membranes and adaptations are computed and handed out in float32.
 """
 
 import triton

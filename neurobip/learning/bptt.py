@@ -19,7 +19,7 @@ class BackpropThroughTime(Rule):
         """One pass forward over the batch, one back."""
         model, config = self.model, self.config
         self._begin_batch()
-        potentials, _ = model(frames)
+        potentials, _ = self.in_precision(model)(frames)
         logits = model.config.readout_decay * potentials[config.warmup_steps :]
         taught = logits if config.deep_supervision else logits[:, -1:]
         shape = taught.shape[:-1]

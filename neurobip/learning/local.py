@@ -75,6 +75,7 @@ class LocalRule(Rule):
                 return first.take(x, above=above[None])
 
             stations[0] = hear
+        stations = [self.in_precision(station) for station in stations]
         relay(frames.split(piece), stations, self.config.overlap)
         answer = lessons[-1]
         correct = int((answer.total.argmax(-1) == labels).sum())
@@ -136,6 +137,8 @@ class Lesson:
             dw = self.stage.credit(error, states["part"], states["readout"])
         self._gathered_steps += len(error)
         for name, gradient in dw.items():
+            # In half precision each product may be rounded, but not the sum of many.
+            gradient = gradient.to(self.rule.plastic[name].dtype)
             earlier = self._gathered.get(name)
             self._gathered[name] = gradient if earlier is None else earlier + gradient
         if self.done % self.every == 0 or self.done == self.steps:

@@ -1,14 +1,17 @@
 """What every way of learning offers, and the optimiser that they share."""
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from neurobip.config import LearnConfig
+from neurobip.device import device_of
 from neurobip.models import BiTFormer
+
+Work = Callable[..., Any]
 
 PRECISE = "precise"
 """Under this name a precise weight stands beside its moments in the state of a rule."""
@@ -107,6 +110,18 @@ class Rule:
             frames ``[T, B, 2, H, W]`` event counts, labels ``[B]``.
         """
         raise NotImplementedError
+
+    def in_precision(self, work: Work) -> Work:
+        """Some work, with its matrix products in the precision of the configuration.
+
+        Spikes are exact in bfloat16; weights and errors are rounded as they enter a product. What
+        is summed up over time stays in single precision, see :mod:`neurobip.kernels.cuda`.
+        """
+        if self.config.precision == "fp32":
+            return work
+        # Weights move within the work: a rounded one must not be kept for later products.
+        place = device_of(self.model).type
+        return torch.autocast(place, torch.bfloat16, cache_enabled=False)(work)
 
     def _begin_batch(self) -> None:
         """Set the learning rate of the batch to come."""

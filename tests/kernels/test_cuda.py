@@ -199,24 +199,32 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
+def rule_over_a_lively_network(learn, device):
+    """A small network whose cells fire, and some of them twice."""
     config = ModelConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
+    model = build(config, learn, seed=0).to(device)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.fill_(0.3)
+    return build_rule(model, learn, total_batches=3)
+
+
+def events(device):
     generator = torch.Generator().manual_seed(0)
     frames = torch.poisson(torch.full((4, 2, 2, 12, 12), 0.4), generator=generator)
-    labels = torch.tensor([0, 2])
+    return frames.to(device), torch.tensor([0, 2], device=device)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
 
     def trained(device):
-        model = build(config, RULES[rule], seed=0).to(device)
-        with torch.no_grad():  # cells that fire, and some of them twice
-            for name, parameter in model.named_parameters():
-                if name.endswith("bias"):
-                    parameter.fill_(0.3)
-        teacher = build_rule(model, RULES[rule], total_batches=2)
+        teacher = rule_over_a_lively_network(RULES[rule], device)
         for _ in range(2):  # readouts start silent: what they learn first tells the others
-            result = teacher.learn(frames.to(device), labels.to(device))
+            result = teacher.learn(*events(device))
         # The moments of the optimiser show gradients in their size, the weights hardly.
-        tensors = model.state_dict() | teacher.state_dict()
+        tensors = teacher.model.state_dict() | teacher.state_dict()
         return result, {name: tensor.cpu().clone() for name, tensor in tensors.items()}
 
     expected, tensors = trained("cpu")
@@ -227,6 +235,26 @@ def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
     assert result.correct == expected.correct
     assert result.loss == pytest.approx(expected.loss, rel=1e-5)
     torch.testing.assert_close(ours, tensors, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
+    frames, labels = events(DEVICE)
+    through(cuda, monkeypatch)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        learn = RULES[rule].model_copy(update={"precision": precision, "lr": 0.1})
+        teacher = rule_over_a_lively_network(learn, DEVICE)
+        losses[precision] = [teacher.learn(frames, labels).loss for _ in range(3)]
+        assert all(t.dtype is torch.float32 for t in teacher.state_dict().values() if t.ndim)
+        _, state = teacher.in_precision(teacher.model)(frames)
+        embed = state["embed"].neuron
+        assert embed.z.dtype is (torch.bfloat16 if precision == "bf16" else torch.float32)
+        assert embed.v.dtype is torch.float32
+    # Half precision is at work, and learns as well: were a rounded weight kept, nothing would.
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.005)
+    assert losses["bf16"][-1] < 0.99 * losses["bf16"][0]
 
 
 def test_takes_what_is_on_a_gpu_in_at_most_single_precision():

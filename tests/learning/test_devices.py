@@ -66,3 +66,11 @@ def test_a_device_that_is_not_there(name, tmp_path, capsys):
 
 def test_the_cpu_is_always_there():
     assert usable("cpu") == torch.device("cpu")
+
+
+def test_half_precision_is_refused_on_a_cpu(tmp_path, capsys):
+    config = tmp_path / "run.yaml"
+    config.write_text("data: {samples: 80, steps: 6, window_ms: 50}\nlearn: {precision: bf16}\n")
+    assert run(["train", str(config), "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("neurobip: learn.precision bf16 needs a GPU (--device cuda)")
