@@ -53,7 +53,8 @@ def close(ours, theirs):
 
 def through(kernels, monkeypatch):
     """Let the package's calls be answered by these kernels, wherever the tensors are."""
-    monkeypatch.setattr(dispatch, "compiled_for", lambda *tensors: kernels)
+    answer = lambda *tensors, fit=True: kernels if fit else None  # noqa: E731
+    monkeypatch.setattr(dispatch, "compiled_for", answer)
 
 
 @quick
