@@ -192,7 +192,7 @@ def keep(name: str, tables: Sequence[Table], claims: Sequence[Claim] = (), **raw
         print(f"other work took {100 * others:.0f} % of the machine meanwhile")
     document = {
         "name": name,
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
         "tables": [asdict(table) for table in tables],
         "claims": [asdict(claim) for claim in claims],
         "others": others,

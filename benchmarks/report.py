@@ -52,7 +52,7 @@ def section(name: str, folder: Path) -> tuple[str, list[Claim]]:
     if document.exists():
         found: dict[str, Any] = json.loads(document.read_text())
         command = found["command"]
-        if found["others"] is not None:
+        if found.get("others") is not None:
             company = f"; other work took {100 * found['others']:.0f} % of the machine meanwhile"
         claims = [Claim(**claim) for claim in found["claims"]]
         body = "\n\n".join(Table(**table).text() for table in found["tables"])
