@@ -155,7 +155,7 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
     steps, batch, _, height, width = x.shape
     out = torch.empty(steps, batch, 4, height, width, dtype=x.dtype)
     state = _own(state)
-    arrays = x.contiguous().flatten(3).numpy(), state.flatten(2).numpy()
+    arrays = x.detach().contiguous().flatten(3).numpy(), state.flatten(2).numpy()
     numbers, room = _numbers(x, *constants), out.flatten(3).numpy()
     over(batch, out.numel(), lambda *p: filters.bipolar(*arrays, *numbers, room, *p), align=1)
     return out, state
@@ -164,10 +164,10 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
     """Images ``[F, I, H, W]`` through separable kernels, to ``[F, O, H, W]``."""
     out = torch.empty(len(x), len(profile), *x.shape[2:], dtype=x.dtype)
-    a = x.contiguous().numpy(), profile.numpy(), mix.numpy(), depthwise, out.numpy()
+    x, profile, mix = (t.detach().contiguous() for t in (x, profile, mix))
+    a = x.numpy(), profile.numpy(), mix.numpy(), depthwise, out.numpy()
     over(len(x), out.numel() * profile.shape[1], lambda *p: filters.separable(*a, *p), align=1)
     return out
-
 
 
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,9 @@
 
 Tensors on a CPU go through :mod:`~neurobip.kernels.cpu`, those on a GPU through
 :mod:`~neurobip.kernels.cuda`, all others, and whatever nobody has compiled, through
-:mod:`~neurobip.kernels.reference`, whose contract this is.
+:mod:`~neurobip.kernels.reference`, whose contract this is. Compiled loops do not look where a
+tensor ends: shapes that do not fit, and those that torch would broadcast, are the reference's too.
+So is what ``torch.compile`` traces, which cannot see into them.
 """
 
 from types import ModuleType
@@ -14,8 +16,10 @@ from torch import Tensor
 from neurobip.kernels import cpu, reference
 
 
-def compiled_for(*tensors: Tensor) -> ModuleType | None:
-    """The compiled kernels that take these tensors, if any do."""
+def compiled_for(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
+    """The compiled kernels that take these tensors, if their shapes fit and any do."""
+    if not fit or torch.compiler.is_compiling():
+        return None
     if cpu.takes(*tensors):
         return cpu
     if tensors[0].is_cuda:
@@ -31,6 +35,19 @@ def differentiates(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
+def _refuse_second() -> None:
+    """Called on the way back: what is computed here would be missing in second derivatives.
+
+    Raises:
+        RuntimeError: somebody wants to differentiate the derivatives.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "compiled kernels have first derivatives alone, which create_graph=True asks to "
+            "differentiate; neurobip.kernels.reference has derivatives of any order"
+        )
+
+
 class _LIFAgain(torch.autograd.Function):
     """The neuron on a CPU, where it is cheaper to compute membranes again than to keep them."""
 
@@ -39,10 +56,12 @@ class _LIFAgain(torch.autograd.Function):
         ctx.constants = *arguments[4:], width
         ctx.save_for_backward(*arguments[:4])
         z, u, v = cpu.lif_run(*arguments)
+        # Without a synaptic memory u is a part of the input.
         return z, u.clone(), v
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
+        _refuse_second()
         x, u, v, bias = ctx.saved_tensors
         g_x, g_u, g_v, g_bias = cpu.lif_back(g_z, x, u, v, bias, g_u, g_v, *ctx.constants)
         return None, g_x, g_u, g_v * (v <= ctx.constants[0]), g_bias, None, None, None
@@ -61,6 +80,7 @@ class _LIF(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
+        _refuse_second()
         v_seq, v = ctx.saved_tensors
         threshold, keep_u, keep_v = ctx.constants
         g_x, g_u_first, g_v_first = ctx.kernels.lif_back(
@@ -82,7 +102,8 @@ def lif(
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of every step ``[T, ..., N]``, and u and v of the last one; differentiable."""
-    kernels = compiled_for(x, u, v, bias)
+    fit = x.shape[1:] == u.shape == v.shape and bias.shape == v.shape[-1:]
+    kernels = compiled_for(x, u, v, bias, fit=fit)
     if kernels is None:
         u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
         return z, u_seq[-1], v_seq[-1]
@@ -101,7 +122,8 @@ def lif_scan(
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Currents, membranes before their reset, and spikes, of every step."""
-    kernels = compiled_for(x, u, v, bias)
+    fit = x.shape[1:] == u.shape == v.shape and bias.shape == v.shape[-1:]
+    kernels = compiled_for(x, u, v, bias, fit=fit)
     if kernels is None or differentiates(x, u, v, bias):
         return reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
     return kernels.lif_scan(x, u, v, bias, threshold, keep_u, keep_v)
@@ -119,6 +141,7 @@ class _ALIF(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_v: Tensor, g_a: Tensor) -> Any:  # type: ignore[override]
+        _refuse_second()
         v_seq, a_seq, a, keep_v = ctx.saved_tensors
         threshold, keep_a, jump = ctx.constants
         g_x, g_v, g_a = ctx.kernels.alif_back(
@@ -132,7 +155,7 @@ def alif(
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of every step ``[T, B, C, H, W]``, and v and a of the last one; differentiable."""
-    kernels = compiled_for(x, v, a, keep_v)
+    kernels = compiled_for(x, v, a, keep_v, fit=x.shape[1:] == v.shape == a.shape)
     if kernels is not None and not keep_v.requires_grad:
         if differentiates(x, v, a):
             return _ALIF.apply(kernels, width, x, v, a, threshold, keep_v, keep_a, jump)
@@ -150,13 +173,14 @@ class _Trace(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        _refuse_second()
         g_x = ctx.kernels.trace_back(g, ctx.keep)
         return None, g_x, ctx.keep * g_x[0], None
 
 
 def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum ``keep trace[t-1] + x[t]`` of every step; differentiable."""
-    kernels = compiled_for(x, trace)
+    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape)
     if kernels is None:
         return reference.trace_scan(x, trace, keep)
     if differentiates(x, trace):
@@ -166,7 +190,7 @@ def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
 
 def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of the last step alone."""
-    kernels = compiled_for(x, trace)
+    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape)
     if kernels is None or differentiates(x, trace):
         return reference.trace_scan(x, trace, keep)[-1]
     return kernels.trace_last(x, trace, keep)
@@ -174,7 +198,7 @@ def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
 
 def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
-    kernels = compiled_for(error, v)
+    kernels = compiled_for(error, v, fit=error.shape == v.shape)
     if kernels is None or isinstance(threshold, Tensor) or differentiates(error, v):
         return reference.gate(error, v, threshold, width)
     return kernels.gate(error, v, threshold, width)
@@ -182,7 +206,8 @@ def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> T
 
 def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:
     """The bipolar stage: output of every step ``[T, B, 4, H, W]``, last state ``[4, B, H, W]``."""
-    kernels = compiled_for(x, state)
+    _, batch, signals, *image = x.shape
+    kernels = compiled_for(x, state, fit=signals == 2 and state.shape == (4, batch, *image))
     if kernels is None or differentiates(x, state):
         return reference.bipolar_scan(x, state, *constants)
     return kernels.bipolar_scan(x, state, *constants)
@@ -190,7 +215,10 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
     """Images through separable kernels, ``[F, I, H, W]`` to ``[F, O, H, W]``."""
-    kernels = compiled_for(x, profile, mix)
+    fit = mix.shape == (len(profile), 1 if depthwise else x.shape[1])
+    if depthwise:
+        fit = fit and x.shape[1] == len(profile)
+    kernels = compiled_for(x, profile, mix, fit=fit)
     if kernels is None or differentiates(x, profile, mix):
         return reference.separable(x, profile, mix, depthwise)
     return kernels.separable(x, profile, mix, depthwise)
@@ -198,7 +226,8 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
 
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
     """The memory of every step, and what the queries read from it; differentiable."""
-    kernels = compiled_for(qkv, memory)
+    _, batch, *_, heads, size = qkv.shape
+    kernels = compiled_for(qkv, memory, fit=memory.shape == (batch, heads, size, size))
     if kernels is None:
         return reference.memory_scan(qkv, memory, keep)
     if differentiates(qkv, memory):

@@ -193,6 +193,81 @@ def test_what_is_not_compiled_goes_through_the_reference():
     assert z.dtype is v.dtype is torch.bfloat16
 
 
+def _outcome(function, *arguments):
+    try:
+        found = function(*arguments)
+    except (RuntimeError, IndexError) as error:
+        return type(error)
+    return [found] if isinstance(found, Tensor) else list(found)
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_shapes_that_do_not_fit_end_as_in_the_reference(batch, held, size, wide):
+    """In a broadcast or in torch's error, never beyond the end of a tensor."""
+    x, state, bias = torch.rand(2, batch, size), torch.rand(held, size), torch.rand(wide)
+    image, bipolar = torch.rand(2, batch, size, 4, 4), torch.rand(4, held, 4, 4)
+    v, keep = torch.rand(held, size, 4, 4), torch.rand(size, 1, 1)
+    profile, mix = torch.rand(wide, 3), torch.rand(wide, held)
+    qkv, memory = torch.rand(2, batch, 5, 3, 2, size), torch.rand(held, 2, size, size)
+    constants = 0.8, 0.5, 0.75, 1.0
+    for name, *arguments in (
+        ("lif_scan", x, state, x[0], bias, *constants),
+        ("lif_scan", x, state, state, bias, *constants),
+        ("alif_scan", image, v, v, 0.8, keep, 0.5, 0.3, 1.0),
+        ("trace_scan", x, state, 0.5),
+        ("gate", x[0], state, 0.8, 1.0),
+        ("bipolar_scan", image, bipolar, 0.1, 0.5, 0.2, 0.3),
+        ("separable", image[0], profile, mix, False),
+        ("separable", image[0], profile, mix, True),
+        ("memory_scan", qkv, memory, 0.5),
+    ):
+        expected = _outcome(getattr(reference, name), *arguments)
+        if name == "alif_scan":
+            found = _outcome(dispatch.alif, *arguments)
+            if isinstance(expected, list):
+                expected = [expected[2], expected[0][-1], expected[1][-1]]
+        else:
+            found = _outcome(getattr(dispatch, name), *arguments)
+        assert type(found) is type(expected), name
+        if isinstance(expected, list):
+            close(found, expected)
+
+
+def test_numbers_that_want_a_derivative_run_without_one():
+    x = torch.rand(2, 1, 2, 5, 5, requires_grad=True)
+    constants = torch.zeros(4, 1, 5, 5), 0.1, 0.5, 0.2, 0.3
+    profile, mix = torch.rand(3, 3, requires_grad=True), torch.rand(2, 3).T
+    with torch.no_grad():
+        found = dispatch.bipolar_scan(x, *constants)
+        images = dispatch.separable(x[0], profile, mix, False)
+    close(found, reference.bipolar_scan(x.detach(), *constants))
+    close([images], [reference.separable(x[0], profile, mix, False).detach()])
+    assert not found[0].requires_grad and not images.requires_grad
+
+
+def test_second_derivatives_are_refused_rather_than_left_out():
+    x, state = torch.rand(3, 2, 4, requires_grad=True), torch.zeros(2, 4)
+    image, held = torch.rand(3, 1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2)
+    for out, leaf in (
+        (dispatch.lif(x, state, state, torch.zeros(4), 0.5, 0.5, 0.7, 1.0)[0], x),
+        (dispatch.alif(image, held, held, 0.5, torch.ones(1, 1, 1), 0.5, 0.1, 1.0)[0], image),
+        (dispatch.trace_scan(x, state, 0.5), x),
+    ):
+        with pytest.raises(RuntimeError, match="first derivatives alone"):
+            torch.autograd.grad((out**2).sum(), leaf, create_graph=True)
+        (gradient,) = torch.autograd.grad((out**2).sum(), leaf)
+        assert float(gradient.abs().sum()) > 0
+
+
+def test_torch_compile_traces_the_reference():
+    x, state, bias = torch.rand(3, 2, 4), torch.zeros(2, 4), torch.zeros(4)
+
+    def run(x):
+        return dispatch.lif(x, state, state, bias, 0.8, 0.5, 0.75, 1.0)[0]
+
+    assert torch.equal(torch.compile(run, backend="eager", fullgraph=True)(x), run(x))
+
+
 def test_a_second_process_compiles_nothing():
     """What lies on disk is used: no time is measured, the compiler's own count is."""
     script = """
