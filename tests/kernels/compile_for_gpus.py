@@ -13,8 +13,8 @@ from triton.runtime.jit import JITFunction
 
 from neurobip.kernels import cuda
 
-PRECISION = {75: torch.float32, 90: torch.bfloat16}
-"""What is compiled for which compute capability: the least that Triton knows, and a Hopper."""
+GPUS = {75: (torch.float32, 64), 90: (torch.bfloat16, 20)}
+"""What is compiled for which compute capability: the widest heads for the least of memory."""
 
 launch = JITFunction.run
 
@@ -42,8 +42,8 @@ def compile_only(self, *arguments, warmup, **options):
     print(self.fn.__name__, capability, fused, kernel.metadata.shared)
 
 
-def call_all(kind: torch.dtype) -> None:
-    """Call everything that launches a kernel."""
+def call_all(kind: torch.dtype, width: int) -> None:
+    """Call everything that launches a kernel; ``width`` is that of a head of attention."""
     x, state, bias = torch.zeros(3, 2, 5, dtype=kind), torch.zeros(2, 5), torch.zeros(5)
     for keep_u in (0.0, 0.5):
         cuda.lif_run(x, state, state, bias, 1.0, keep_u, 0.9)
@@ -58,14 +58,13 @@ def call_all(kind: torch.dtype) -> None:
     v, a, z = cuda.alif_scan(image, before, before, 1.0, keep, 0.9, 0.1)
     cuda.alif_back(z, v, a, before, before, before, 1.0, keep, 0.9, 0.1, 1.0)
     cuda.bipolar_scan(image[:, :, :2], torch.zeros(4, 2, 5, 5), 0.1, 0.2, 0.3, 0.4)
-    for width in (4, 64):
-        qkv = torch.zeros(2, 2, 7, 3, 2, width, dtype=kind)
-        memories, answers = cuda.memory_scan(qkv, torch.zeros(2, 2, width, width), 0.9)
-        cuda.memory_credit(qkv, qkv, memories, answers)
+    qkv = torch.zeros(2, 2, 7, 3, 2, width, dtype=kind)
+    memories, answers = cuda.memory_scan(qkv, torch.zeros(2, 2, width, width), 0.9)
+    cuda.memory_credit(qkv, qkv, memories, answers)
 
 
 if __name__ == "__main__":
     JITFunction.run = compile_only
-    for capability, kind in PRECISION.items():
+    for capability, (kind, width) in GPUS.items():
         triton.runtime.driver.set_active(Machine(capability))
-        call_all(kind)
+        call_all(kind, width)

@@ -208,12 +208,12 @@ def rule_over_a_lively_network(learn, device):
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.fill_(0.3)
-    return build_rule(model, learn, total_batches=3)
+    return build_rule(model, learn, total_batches=2)
 
 
 def events(device):
     generator = torch.Generator().manual_seed(0)
-    frames = torch.poisson(torch.full((4, 2, 2, 12, 12), 0.4), generator=generator)
+    frames = torch.poisson(torch.full((3, 2, 2, 12, 12), 0.4), generator=generator)
     return frames.to(device), torch.tensor([0, 2], device=device)
 
 
@@ -238,15 +238,15 @@ def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
     torch.testing.assert_close(ours, tensors, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["online", "bptt"])
 def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
     frames, labels = events(DEVICE)
     through(cuda, monkeypatch)
     losses = {}
     for precision in ("fp32", "bf16"):
-        learn = RULES[rule].model_copy(update={"precision": precision, "lr": 0.1})
+        learn = RULES[rule].model_copy(update={"precision": precision, "lr": 0.3})
         teacher = rule_over_a_lively_network(learn, DEVICE)
-        losses[precision] = [teacher.learn(frames, labels).loss for _ in range(3)]
+        losses[precision] = [teacher.learn(frames, labels).loss for _ in range(2)]
         assert all(t.dtype is torch.float32 for t in teacher.state_dict().values() if t.ndim)
         _, state = teacher.in_precision(teacher.model)(frames)
         embed = state["embed"].neuron
