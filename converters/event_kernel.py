@@ -16,8 +16,8 @@ most 24 bits.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from neurobip.compiled import njit
 from neurobip.converters.formats import CURRENT
 
 INPUT, LIF, GENERAL_LIF, ALIF, LI, BIPOLAR = range(6)
@@ -43,7 +43,7 @@ CONNECTION = np.dtype(
 where the memory of an attention begins, and where its constants."""
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run(
     frames, record, read, populations, connections, first, segments, weights, bias, constants,
     v, extra, memory, lists, values, lengths, work, now, limit,
@@ -97,7 +97,7 @@ def run(
         now += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def hear(p, now, frame, lists, values):  # pragma: no cover, compiled
     """The events of a frame as a list with values; returns its length."""
     at, value = p.list + now % p.depth * p.room, p.value + now % p.depth * p.room
@@ -109,7 +109,7 @@ def hear(p, now, frame, lists, values):  # pragma: no cover, compiled
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def show(p, now, v, lists, values, lengths, out):  # pragma: no cover, compiled
     """The output of a population, neuron by neuron; returns their number."""
     if p.kind == LI:
@@ -125,7 +125,7 @@ def show(p, now, v, lists, values, lengths, out):  # pragma: no cover, compiled
     return p.size
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def deliver(c, source, at, now, first, segments, weights, lists, values, lengths, current):
     """Add the fan-out of every neuron that fired; returns the number of additions."""
     # pragma: no cover, compiled
@@ -151,7 +151,7 @@ def deliver(c, source, at, now, first, segments, weights, lists, values, lengths
     return added
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def attend(
     c, queries, keys, values_of, p, now, constants, memory, lists, values, lengths, current, limit
 ):  # pragma: no cover, compiled
@@ -189,7 +189,7 @@ def attend(
     return added
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit):
     """Every key with every value of the same token and head; returns the number of additions."""
     # pragma: no cover, compiled
@@ -217,7 +217,7 @@ def write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit
     return added
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def listed(p, now, flags, lists):  # pragma: no cover, compiled
     """The flags of a population as a list, eight neurons at a time; returns its length."""
     at, n = p.list + now % p.depth * p.room, 0
@@ -230,19 +230,19 @@ def listed(p, now, flags, lists):  # pragma: no cover, compiled
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def decayed(x, kept, limit):  # pragma: no cover, compiled
     """What a state keeps; in integers ``kept`` 4096ths of it, rounded towards zero."""
     return x * kept if limit is None else np.trunc(x * (kept / 4096))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def saturated(x, limit):  # pragma: no cover, compiled
     """In integers, clipped to the 24 bits of a state."""
     return x if limit is None else min(max(x, -limit), limit)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def wrapped(u, limit):  # pragma: no cover, compiled
     """In integers, a current that leaves its 24 bits comes in again at the other end."""
     if limit is not None:
@@ -253,7 +253,7 @@ def wrapped(u, limit):  # pragma: no cover, compiled
     return u
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def lif(p, bias, constants, current, v, fired, limit):  # pragma: no cover, compiled
     """Lava's stock neuron without synaptic memory, in the precision of the currents."""
     number = v.dtype.type
@@ -280,7 +280,7 @@ def lif(p, bias, constants, current, v, fired, limit):  # pragma: no cover, comp
             held[i] = zero if w > threshold else w
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def general_lif(p, constants, current, v, extra, fired, limit):  # pragma: no cover, compiled
     """Every variant, with constants by neuron, in double precision."""
     n, at = p.size, p.constant
@@ -301,7 +301,7 @@ def general_lif(p, constants, current, v, extra, fired, limit):  # pragma: no co
         v[p.at + i], fired[p.at + i] = w, z
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def alif(p, constants, current, v, extra, fired, limit):  # pragma: no cover, compiled
     """A threshold that rises with every spike."""
     threshold, kept_a, jump = constants[p.constant : p.constant + 3]
@@ -317,7 +317,7 @@ def alif(p, constants, current, v, extra, fired, limit):  # pragma: no cover, co
         held[i], out[i] = (0.0 if z else w), z
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def li(p, constants, current, v, limit):  # pragma: no cover, compiled
     """A readout; returns how many potentials are not 0."""
     scale, n = constants[p.constant], 0
@@ -329,7 +329,7 @@ def li(p, constants, current, v, limit):  # pragma: no cover, compiled
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def bipolar(p, now, constants, current, extra, lists, values, limit):
     """Center and surround to four rectified signals; returns how many are not 0."""
     # pragma: no cover, compiled

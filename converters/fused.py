@@ -7,11 +7,11 @@ holds exactly; products with the 12 bits of a decay are taken in double precisio
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from neurobip.compiled import njit
 from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.neurons import LIF
 
@@ -55,7 +55,7 @@ def flat(x: Tensor) -> np.ndarray:
     return (x.flatten(2) if x.ndim == 4 else x.view(0, 0, 0)).numpy()
 
 
-@numba.njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def lif(a, u, v, u_out, v_out, z, bias, kept_u, kept_v, threshold, remembers, wraps):  # type: ignore[no-untyped-def]
     """Lava's ``PyLifModelBitAcc`` on whole numbers in floating point."""
     batch, channels, places = a.shape

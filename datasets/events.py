@@ -7,8 +7,8 @@ are structured arrays of `EVENT`; what the models see are counts by time bin, po
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from neurobip.compiled import njit
 from neurobip.errors import ConfigError, DataError
 
 #: One event: t in µs, x the column, y the row, p True where the light grew (on).
@@ -144,7 +144,7 @@ def _misfit(
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _first_fault(t, x, y, p, height, width):  # type: ignore[no-untyped-def]
     before = t[0]
     for i in range(t.shape[0]):
@@ -160,7 +160,7 @@ def _first_fault(t, x, y, p, height, width):  # type: ignore[no-untyped-def]
     return -1, _FITS
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _count(t, x, y, p, start, window, frames):  # type: ignore[no-untyped-def]
     steps, _, height, width = frames.shape
     k, low, high = 0, start, start + window

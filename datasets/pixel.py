@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from neurobip.compiled import njit
 from neurobip.datasets.events import make_events
 from neurobip.errors import ConfigError
 
@@ -82,7 +82,7 @@ def background(
     return make_events(*draw)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _respond(movie, frame_us, threshold, refractory, t_out, place_out):  # type: ignore[no-untyped-def]
     frames, height, width = movie.shape
     room, count = t_out.shape[0], 0

@@ -12,8 +12,8 @@ from functools import cache as once
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
+from neurobip.compiled import njit
 from neurobip.datasets.cache import Progress
 from neurobip.datasets.events import NMNIST_SENSOR
 from neurobip.datasets.pixel import Pixel, background, respond, thresholds
@@ -127,7 +127,7 @@ def saccades(rng: np.random.Generator) -> np.ndarray:
     return corners[leg] + share[:, None] * (corners[leg + 1] - corners[leg])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def log_movie(image, path, height, width, black):  # type: ignore[no-untyped-def]
     """What each pixel of the sensor sees of a moving image: log of bilinear light over black.
 

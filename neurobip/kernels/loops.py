@@ -6,8 +6,9 @@ one precision, and no operation is reordered, so that spikes are those of the re
 """
 # mypy: disallow-untyped-defs = False
 
-import numba
 import numpy as np
+
+from neurobip.compiled import njit
 
 TILE = 2048
 """Columns that are taken through time together; their states stay in the first-level cache."""
@@ -15,7 +16,7 @@ TILE = 2048
 CACHE = 1 << 16
 """Numbers that a tile may keep of all its steps; they stay in the second-level cache."""
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit(nogil=True, error_model="numpy")
 
 
 @compiled

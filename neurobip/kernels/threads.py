@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -13,7 +14,8 @@ WORTHWHILE = 1 << 17
 
 
 @lru_cache(maxsize=4)
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """The other threads of a process; a fork has none of its parent's, whatever it inherits."""
     return ThreadPoolExecutor(threads, thread_name_prefix="neurobip")
 
 
@@ -32,7 +34,7 @@ def over(columns: int, elements: int, run: Callable[[int, int], None], align: in
         return
     share = -(-columns // (threads * align)) * align
     ranges = [(low, min(low + share, columns)) for low in range(0, columns, share)]
-    others = [_pool(threads - 1).submit(run, *part) for part in ranges[1:]]
+    others = [_pool(threads - 1, os.getpid()).submit(run, *part) for part in ranges[1:]]
     run(*ranges[0])
     for other in others:
         other.result()

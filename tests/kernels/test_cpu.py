@@ -1,5 +1,7 @@
 """The compiled kernels against the reference: spikes identical, any shape, stride and precision."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -182,6 +184,29 @@ def test_an_error_in_a_thread_comes_out():
             threads.over(1 << 12, threads.WORTHWHILE, fail)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_does_not_wait_for_threads_that_its_parent_had():
+    before, done = torch.get_num_threads(), multiprocessing.get_context("fork").Value("i", 0)
+
+    def count(low: int, high: int) -> None:
+        with done.get_lock():
+            done.value += high - low
+
+    def work() -> None:
+        threads.over(1 << 12, threads.WORTHWHILE, count)
+
+    try:
+        torch.set_num_threads(2)
+        work()
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0 and done.value == 2 << 12
+    finally:
+        torch.set_num_threads(before)
+        child.kill()
 
 
 def test_what_is_not_compiled_goes_through_the_reference():
