@@ -25,12 +25,12 @@ def takes(*tensors: Tensor) -> bool:
 
 def _rows(x: Tensor) -> np.ndarray:
     """A sequence as ``[T, columns]``."""
-    return x.detach().contiguous().view(len(x), x.shape[1:].numel()).numpy()
+    return x.detach().reshape(x.shape[0], x.shape[1:].numel()).numpy()
 
 
 def _flat(x: Tensor) -> np.ndarray:
     """A state or constants as ``[columns]``."""
-    return x.detach().contiguous().view(-1).numpy()
+    return x.detach().reshape(-1).numpy()
 
 
 def _new(like: Tensor) -> Tensor:

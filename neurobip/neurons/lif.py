@@ -80,6 +80,13 @@ class LIF(Neuron):
         bias: Any = self.no_bias if self.bias is None else self.bias
         return bias, self.threshold, 1 - self.decay_u, 1 - self.decay_v, self.width
 
+    def _bias_trace(self, before: LIFState, steps: int) -> Tensor:
+        """The decaying sum of ones over the steps to come, ``[T]``."""
+        keep = 1 - self.decay_v
+        if steps == 1:
+            return (keep * before.bias_trace + 1).unsqueeze(0)
+        return kernels.trace_scan(before.bias_trace.new_ones(steps), before.bias_trace, keep)
+
     def step(self, x: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """One step of the population: a sequence of one."""
         z, states = self.scan(x[None], state)
@@ -89,17 +96,14 @@ class LIF(Neuron):
         """A sequence, with the state of every step."""
         before = self._before(x_seq[0], state)
         u, v, z = kernels.lif_scan(x_seq, before.u, before.v, *self._constants())
-        ones = before.bias_trace.new_ones(len(x_seq))
-        return z, LIFState(u, v, z, kernels.trace_scan(ones, before.bias_trace, 1 - self.decay_v))
+        return z, LIFState(u, v, z, self._bias_trace(before, len(x_seq)))
 
     def forward(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """A sequence, fused over time."""
         self._check_length(x_seq)
         before = self._before(x_seq[0], state)
         z, u, v = kernels.lif(x_seq, before.u, before.v, *self._constants())
-        ones = before.bias_trace.new_ones(len(x_seq))
-        bias_trace = kernels.trace_last(ones, before.bias_trace, 1 - self.decay_v)
-        return z, LIFState(u, v, z[-1], bias_trace)
+        return z, LIFState(u, v, z[-1], self._bias_trace(before, len(x_seq))[-1])
 
     def gate(self, error: Tensor, state: LIFState) -> Tensor:
         """Error times the triangular sensitivity of the membrane before its reset."""
