@@ -28,7 +28,7 @@ from neurobip.converters.qat import RoundedWeights
 from neurobip.errors import CheckpointError, ConfigError
 from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.loop import EpochRecord, build, build_rule, fit, prepare
-from neurobip.learning.rule import BatchResult, Rule
+from neurobip.learning.rule import BatchResult, Rule, check_precision
 from neurobip.models.bitformer import BiTFormer
 
 CPU = torch.device("cpu")
@@ -57,11 +57,7 @@ def train_run(
             set, or the run to resume has another configuration.
         ConfigError: half precision on a CPU.
     """
-    if config.learn.precision == "bf16" and device.type == "cpu":
-        raise ConfigError(
-            "learn.precision bf16 needs a GPU (--device cuda): on a CPU it is slower than fp32 and "
-            "rounds membranes too"
-        )
+    check_precision(config.learn, device)
     one_thread()
     began = time.perf_counter()
     earlier = None if overwrite else _earlier(config, folder, resume)

@@ -4,6 +4,7 @@ A sequence is ``[T, columns]``, a state ``[columns]``. One program takes a block
 all steps, with their state in registers: a sequence is read once and its result written once.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -26,6 +27,13 @@ def over(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: 
             kernel[(triton.cdiv(columns, BLOCK),)](
                 *arguments, columns, BLOCK=BLOCK, enable_fp_fusion=False, **constants
             )
+
+
+def unrounded(like: Tensor) -> AbstractContextManager[Any]:
+    """Torch's products as they are, also where those around them are of half precision."""
+    place = like.device.type
+    on = torch.is_autocast_enabled(place)
+    return torch.autocast(place, enabled=False) if on else nullcontext()
 
 
 def precise(like: Tensor) -> Tensor:

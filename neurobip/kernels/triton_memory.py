@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from neurobip.kernels import reference
-from neurobip.kernels.triton_launch import precise, read, write
+from neurobip.kernels.triton_launch import precise, read, unrounded, write
 
 TOKENS = 16
 """Tokens of one product: with more of them the memory would be pushed out of the registers."""
@@ -113,7 +113,8 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
     """The memory of every step, and what the queries read from it."""
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
-        return reference.memory_scan(qkv.float(), memory.float(), keep)
+        with unrounded(qkv):
+            return reference.memory_scan(qkv.float(), memory.float(), keep)
     memories = precise(memory.expand(steps, *memory.shape))
     answers = precise(qkv[:, :, :, 0])
     _by_head(
@@ -128,7 +129,8 @@ def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
         parts = (part.float() for part in (qkv, trace, memories, delta))
-        return reference.memory_credit(*parts).to(delta.dtype)
+        with unrounded(qkv):
+            return reference.memory_credit(*parts).to(delta.dtype)
     errors = torch.empty(qkv.shape, dtype=delta.dtype, device=delta.device)
     whole = (part.contiguous() for part in (qkv, trace, memories, delta))
     _by_head(_memory_credit, steps * batch * heads, width, *whole, errors, tokens, heads)

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from neurobip.kernels.triton_launch import block, over, own, read, write
+from neurobip.kernels.triton_launch import block, over, own, read, unrounded, write
 
 
 @triton.jit
@@ -59,7 +59,8 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     the taps rather than the image, and they do not round to TF32 as those across channels may.
     """
     channels, taps = profile.shape
-    profile, mix = profile.to(x.dtype), mix.to(x.dtype)
-    mixed = x * mix[:, :, None] if depthwise else torch.einsum("oi,bihw->bohw", mix, x)
-    columns = F.conv2d(mixed, profile[:, None, :, None], padding=(taps // 2, 0), groups=channels)
-    return F.conv2d(columns, profile[:, None, None, :], padding=(0, taps // 2), groups=channels)
+    down, along = profile[:, None, :, None], profile[:, None, None, :]
+    with unrounded(x):
+        mixed = x * mix[:, :, None] if depthwise else torch.einsum("oi,bihw->bohw", mix, x)
+        columns = F.conv2d(mixed, down, padding=(taps // 2, 0), groups=channels)
+        return F.conv2d(columns, along, padding=(0, taps // 2), groups=channels)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neurobip.config import LearnConfig
 from neurobip.device import device_of
+from neurobip.errors import ConfigError
 from neurobip.models import BiTFormer
 
 Work = Callable[..., Any]
@@ -57,6 +58,9 @@ class Rule:
         total_batches: length of the whole training, for the schedule.
         rounding: with it the model holds rounded weights at every step, while the rule keeps and
             moves the precise ones.
+
+    Raises:
+        ConfigError: half precision on a CPU.
     """
 
     warm_up = 30
@@ -72,6 +76,7 @@ class Rule:
         rounding: WeightRounding | None = None,
     ) -> None:
         self.model, self.config, self.total_batches = model, config, max(total_batches, 1)
+        check_precision(config, device_of(model))
         self.batches = 0
         names = dict(model.named_parameters())
         if config.freeze == "features":
@@ -197,3 +202,16 @@ class Rule:
                 self._precise[name].copy_(value)
             elif field:
                 self._moments(name)[field] = value.to(self.plastic[name].device, copy=True)
+
+
+def check_precision(config: LearnConfig, device: torch.device) -> None:
+    """Whether this precision is for this device.
+
+    Raises:
+        ConfigError: half precision on a CPU.
+    """
+    if config.precision == "bf16" and device.type == "cpu":
+        raise ConfigError(
+            "learn.precision bf16 needs a GPU (--device cuda): on a CPU it is slower than fp32 and "
+            "rounds membranes too"
+        )

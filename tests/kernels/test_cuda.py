@@ -238,14 +238,32 @@ def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
     torch.testing.assert_close(ours, tensors, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [5, 65])
+def test_half_precision_of_products_does_not_reach_the_kernels(width):
+    x, profile, mix = draw(0, (3, 2, 6, 6), (3, 5), (3, 2))
+    shape = (2, 2, 300, 3, 2, width)
+    qkv, memory = (draw(1, shape)[0] > 0).float(), draw(2, (2, 2, width, width))[0]
+    delta = draw(3, (2, 2, 300, 2, width))[0]
+
+    def answers():
+        memories, read = cuda.memory_scan(qkv, memory, 0.9)
+        credit = cuda.memory_credit(qkv, qkv, memories, delta)
+        return cuda.separable(x, profile, mix, False), memories, read, credit
+
+    expected = answers()
+    with torch.autocast(DEVICE, torch.bfloat16):
+        identical(answers(), expected)
+
+
 @pytest.mark.parametrize("rule", ["online", "bptt"])
 def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
     frames, labels = events(DEVICE)
     through(cuda, monkeypatch)
     losses = {}
     for precision in ("fp32", "bf16"):
-        learn = RULES[rule].model_copy(update={"precision": precision, "lr": 0.3})
-        teacher = rule_over_a_lively_network(learn, DEVICE)
+        teacher = rule_over_a_lively_network(RULES[rule], DEVICE)
+        # Set late, for a CPU is refused half precision, and here it stands for a GPU.
+        teacher.config = RULES[rule].model_copy(update={"precision": precision, "lr": 0.3})
         losses[precision] = [teacher.learn(frames, labels).loss for _ in range(2)]
         assert all(t.dtype is torch.float32 for t in teacher.state_dict().values() if t.ndim)
         _, state = teacher.in_precision(teacher.model)(frames)
