@@ -28,8 +28,8 @@ def usable(name: str) -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a network's parameters are."""
-    return next(model.parameters()).device
+    """Where a network's parameters are; the CPU if it has none."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def beside(

@@ -8,14 +8,14 @@ import torch
 from neurobip.evaluation import accuracy
 
 
-class Fixed:
+class Fixed(torch.nn.Module):
     """Answers with the number of events in the first pixel."""
 
     class config:
         classes = 4
         readout_decay = 1.0
 
-    def __call__(self, frames):
+    def forward(self, frames):
         answer = frames.sum(0)[:, 0, 0, 0].long()
         return torch.nn.functional.one_hot(answer, 4).float().expand(len(frames), 1, -1, -1), None
 

@@ -1,0 +1,91 @@
+"""Training with the Triton kernels in place: on a GPU if there is one, else in the interpreter."""
+
+import os
+
+import pytest
+import torch
+
+from neurobip.config import LearnConfig, ModelConfig
+from neurobip.kernels import dispatch
+from neurobip.learning.loop import build, build_rule
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    # Triton decides whether to interpret when a kernel is defined, which is on import.
+    os.environ["TRITON_INTERPRET"] = "1"
+
+from neurobip.kernels import cuda  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not cuda.FOUND, reason="Triton is not installed")
+
+
+def through(kernels, monkeypatch):
+    """Let the package's calls be answered by these kernels, wherever the tensors are."""
+    answer = lambda *tensors, fit=True: kernels if fit else None  # noqa: E731
+    monkeypatch.setattr(dispatch, "compiled_for", answer)
+
+
+RULES = {
+    "online": LearnConfig(update="online", warmup_steps=1),
+    "sequence": LearnConfig(update="sequence", warmup_steps=1),
+    "bptt": LearnConfig(rule="bptt", deep_supervision=True, warmup_steps=1),
+}
+
+
+def rule_over_a_lively_network(learn, device):
+    """A small network whose cells fire, and some of them twice."""
+    config = ModelConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
+    model = build(config, learn, seed=0).to(device)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.fill_(0.3)
+    return build_rule(model, learn, total_batches=2)
+
+
+def events(device):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.poisson(torch.full((3, 2, 2, 12, 12), 0.4), generator=generator)
+    return frames.to(device), torch.tensor([0, 2], device=device)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
+
+    def trained(device):
+        teacher = rule_over_a_lively_network(RULES[rule], device)
+        for _ in range(2):  # readouts start silent: what they learn first tells the others
+            result = teacher.learn(*events(device))
+        # The moments of the optimiser show gradients in their size, the weights hardly.
+        tensors = teacher.model.state_dict() | teacher.state_dict()
+        return result, {name: tensor.cpu().clone() for name, tensor in tensors.items()}
+
+    expected, tensors = trained("cpu")
+    moved = [name for name in tensors if name.endswith("exp_avg") and tensors[name].any()]
+    assert any("qkv" in name for name in moved) and any("embed" in name for name in moved)
+    through(cuda, monkeypatch)
+    result, ours = trained(DEVICE)
+    assert result.correct == expected.correct
+    assert result.loss == pytest.approx(expected.loss, rel=1e-5)
+    torch.testing.assert_close(ours, tensors, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["online", "bptt"])
+def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
+    frames, labels = events(DEVICE)
+    through(cuda, monkeypatch)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        teacher = rule_over_a_lively_network(RULES[rule], DEVICE)
+        # Set late, for a CPU is refused half precision, and here it stands for a GPU.
+        teacher.config = RULES[rule].model_copy(update={"precision": precision, "lr": 0.3})
+        losses[precision] = [teacher.learn(frames, labels).loss for _ in range(2)]
+        assert all(t.dtype is torch.float32 for t in teacher.state_dict().values() if t.ndim)
+        _, state = teacher.in_precision(teacher.model)(frames)
+        embed = state["embed"].neuron
+        assert embed.z.dtype is (torch.bfloat16 if precision == "bf16" else torch.float32)
+        assert embed.v.dtype is torch.float32
+    # Half precision is at work, and learns as well: were a rounded weight kept, nothing would.
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.005)
+    assert losses["bf16"][-1] < 0.99 * losses["bf16"][0]
