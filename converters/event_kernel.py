@@ -10,6 +10,9 @@ The equations stand once for both kinds of numbers. ``limit`` tells them apart a
 largest state of a network in integers, None in floating point. Integers are whole numbers in
 floating point, as in :mod:`neurobip.converters.integer`: what is stored in single precision has at
 most 24 bits.
+
+All of it stands in one file, since numba looks at the file of the outermost function alone to see
+whether what it keeps on disk is still what is written here.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -18,29 +21,8 @@ from __future__ import annotations
 import numpy as np
 
 from neurobip.compiled import njit
+from neurobip.converters.event_layout import ALIF, BIPOLAR, INPUT, LI, LIF
 from neurobip.converters.formats import CURRENT
-
-INPUT, LIF, GENERAL_LIF, ALIF, LI, BIPOLAR = range(6)
-"""What a population does with its current; ``LIF`` is the stock neuron, vectorised."""
-
-POPULATION = np.dtype(
-    [(name, np.int64) for name in (
-        "kind", "at", "size", "room", "places", "list", "slot", "depth", "value", "inputs",
-        "inputs_end", "bias", "rows", "columns", "constant", "extra",
-    )]
-)  # fmt: skip
-"""A population: where its currents and membranes begin (``at``), and the ``room`` that they have;
-where its lists of spikes (``list``), their lengths (``slot``) and graded values (``value``, or -1)
-begin, and of how many steps they are kept (``depth``); its connections, constants and further
-states."""
-
-CONNECTION = np.dtype(
-    [(name, np.int64) for name in (
-        "source", "keys", "values", "delay", "first", "memory", "heads", "constant",
-    )]
-)  # fmt: skip
-"""A connection: its sources by number, its delay and its fan-out, or, where ``memory`` is not -1,
-where the memory of an attention begins, and where its constants."""
 
 
 @njit(nogil=True)
@@ -53,8 +35,10 @@ def run(
     Shape:
         frames ``[T, inputs]``; record ``[T, outputs]`` takes the populations numbered in ``read``.
     """
-    current = np.empty_like(v)
-    flags = np.zeros(v.shape[0] // 8, np.uint64)
+    # Every population uses the same room in turn: it stays in the fastest cache.
+    most = populations["room"].max()
+    current = np.empty(most, v.dtype)
+    flags = np.zeros(most // 8, np.uint64)
     fired = flags.view(np.uint8)
     for t in range(frames.shape[0]):
         for i in range(populations.shape[0]):
@@ -62,13 +46,13 @@ def run(
             if p.kind == INPUT:
                 n = hear(p, now, frames[t], lists, values)
             else:
-                current[p.at : p.at + p.size] = 0
+                current[: p.room] = 0
                 for k in range(p.inputs, p.inputs_end):
                     c = connections[k]
                     source = populations[c.source]
                     if c.memory < 0:
                         work[i, 1] += deliver(
-                            c, source, p.at, now, first, segments, weights, lists, values, lengths,
+                            c, source, now, first, segments, weights, lists, values, lengths,
                             current,
                         )  # fmt: skip
                     else:
@@ -126,29 +110,41 @@ def show(p, now, v, lists, values, lengths, out):  # pragma: no cover, compiled
 
 
 @njit(nogil=True)
-def deliver(c, source, at, now, first, segments, weights, lists, values, lengths, current):
+def deliver(c, source, now, first, segments, weights, lists, values, lengths, current):
     """Add the fan-out of every neuron that fired; returns the number of additions."""
     # pragma: no cover, compiled
     slot = (now - c.delay) % source.depth
     heard, graded = source.list + slot * source.room, source.value >= 0
     value = values.dtype.type(1)
+    period, row = np.uint64(c.period), np.uint64(c.length)
     added = 0
     for k in range(lengths[source.slot + slot]):
-        j = c.first + lists[heard + k]
+        j = np.uint64(lists[heard + k])
         if graded:
             value = values[source.value + slot * source.room + k]
-        for s in range(first[j], first[j + 1]):
+        if c.period:
+            place = j // period
+            weight = np.uint64(c.first) + (j - place * period) * row
+            add(current, place * row, weights, weight, row, value, graded)
+            added += c.length
+            continue
+        j += np.uint64(c.first)
+        for s in range(first[j], first[j + np.uint64(1)]):
+            weight, target = np.uint64(segments[s, 0]), np.uint64(segments[s, 1])
+            add(current, target, weights, weight, np.uint64(segments[s, 2]), value, graded)
             added += segments[s, 2]
-            # Unsigned, since the sign of an index would be looked at in every turn of the loop.
-            weight, target = np.uint64(segments[s, 0]), np.uint64(at + segments[s, 1])
-            length = np.uint64(segments[s, 2])
-            if graded:
-                for i in range(length):
-                    current[target + i] += value * weights[weight + i]
-            else:
-                for i in range(length):
-                    current[target + i] += weights[weight + i]
     return added
+
+
+@njit(nogil=True)
+def add(current, target, weights, weight, length, value, graded):  # pragma: no cover, compiled
+    """Add a run of weights. Places are unsigned: no turn of the loop need look at their sign."""
+    if graded:
+        for i in range(length):
+            current[target + i] += value * weights[weight + i]
+    else:
+        for i in range(length):
+            current[target + i] += weights[weight + i]
 
 
 @njit(nogil=True)
@@ -185,7 +181,7 @@ def attend(
             read = sums[i] * gain
             if limit is not None:
                 read = min(np.floor(read), float(CURRENT))
-            current[p.at + place * d + i] += read
+            current[place * d + i] += read
     return added
 
 
@@ -222,10 +218,11 @@ def listed(p, now, flags, lists):  # pragma: no cover, compiled
     """The flags of a population as a list, eight neurons at a time; returns its length."""
     at, n = p.list + now % p.depth * p.room, 0
     byte = flags.view(np.uint8)
-    for word in range(p.at // 8, (p.at + p.room) // 8):
+    byte[p.size : p.room] = 0
+    for word in range(p.room // 8):
         if flags[word]:
             for i in range(8 * word, 8 * word + 8):
-                lists[at + n] = i - p.at
+                lists[at + n] = i
                 n += byte[i]
     return n
 
@@ -262,8 +259,8 @@ def lif(p, bias, constants, current, v, fired, limit):  # pragma: no cover, comp
     end = zero if limit is None else number(limit)
     beyond = end + number(1)
     for r in range(p.rows):
-        begin, stop = p.at + r * p.columns, p.at + (r + 1) * p.columns
-        x, held, out = current[begin:stop], v[begin:stop], fired[begin:stop]
+        begin, stop = r * p.columns, (r + 1) * p.columns
+        x, held, out = current[begin:stop], v[p.at + begin : p.at + stop], fired[begin:stop]
         shift = bias[p.bias : p.bias + p.columns]
         for i in range(p.columns):
             if limit is None:
@@ -290,7 +287,7 @@ def general_lif(p, constants, current, v, extra, fired, limit):  # pragma: no co
     scale = 1.0 if limit is None else 64.0
     for i in range(n):
         kept_u, kept_v, threshold, shift, drive, drop = by_neuron[:, i]
-        u[i] = wrapped(decayed(u[i], kept_u, limit) + current[p.at + i] * scale + drive, limit)
+        u[i] = wrapped(decayed(u[i], kept_u, limit) + current[i] * scale + drive, limit)
         w = saturated(decayed(v[p.at + i], kept_v, limit) + u[i] + shift, limit)
         z = rest[i] == 0 and (w > threshold or (at_threshold and w == threshold))
         if rest[i] > 0:
@@ -298,7 +295,7 @@ def general_lif(p, constants, current, v, extra, fired, limit):  # pragma: no co
         rest[i] = refractory if z else max(rest[i] - 1, 0.0)
         if z:
             w = 0.0 if resets else saturated(w - drop, limit)
-        v[p.at + i], fired[p.at + i] = w, z
+        v[p.at + i], fired[i] = w, z
 
 
 @njit(nogil=True)
@@ -306,8 +303,7 @@ def alif(p, constants, current, v, extra, fired, limit):  # pragma: no cover, co
     """A threshold that rises with every spike."""
     threshold, kept_a, jump = constants[p.constant : p.constant + 3]
     kept_v = constants[p.constant + 3 : p.constant + 3 + p.size]
-    begin, end = p.at, p.at + p.size
-    x, held, out = current[begin:end], v[begin:end], fired[begin:end]
+    x, held, out = current[: p.size], v[p.at : p.at + p.size], fired[: p.size]
     a = extra[p.extra : p.extra + p.size]
     scale = 1.0 if limit is None else 64.0
     for i in range(p.size):
@@ -323,7 +319,7 @@ def li(p, constants, current, v, limit):  # pragma: no cover, compiled
     scale, n = constants[p.constant], 0
     for i in range(p.size):
         kept, shift = constants[p.constant + 1 + i], constants[p.constant + 1 + p.size + i]
-        w = decayed(np.float64(v[p.at + i]), kept, limit) + current[p.at + i] * scale + shift
+        w = decayed(np.float64(v[p.at + i]), kept, limit) + current[i] * scale + shift
         v[p.at + i] = saturated(w, limit)
         n += v[p.at + i] != 0
     return n
@@ -338,7 +334,7 @@ def bipolar(p, now, constants, current, extra, lists, values, limit):
     ]
     scale, places = (1.0 if limit is None else 64.0), p.size // 4
     center, surround, horizontal, lowpass = extra[p.extra : p.extra + p.size].reshape((4, places))
-    x_center, x_surround = current[p.at : p.at + 2 * places].reshape((2, places))
+    x_center, x_surround = current[: 2 * places].reshape((2, places))
     out = np.empty((4, places))
     for i in range(places):
         c = saturated(decayed(center[i], kept_c, limit) + x_center[i] * scale, limit)

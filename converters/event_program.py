@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurobip.converters import event_kernel as kernel
+from neurobip.converters import event_layout as where
 from neurobip.converters.bounds import range_of
-from neurobip.converters.fanout import Fanout, Layout, fanout, layout
+from neurobip.converters.fanout import Fanout, Layout, equal_rows, fanout, layout
 from neurobip.converters.formats import LIMIT, SHIFT
 from neurobip.converters.graph import Graph, Population
 from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, spread
@@ -61,8 +61,8 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
     number = np.dtype(np.float32 if exact else np.float64)
 
     cells = [Cells(p, layouts[p.name], ranges[p.name], whole, exact) for p in graph.populations]
-    rows = np.zeros(len(cells), dtype=kernel.POPULATION)
-    for name in kernel.POPULATION.names or ():
+    rows = np.zeros(len(cells), dtype=where.POPULATION)
+    for name in where.POPULATION.names or ():
         rows[name] = [getattr(c, name, 0) for c in cells]
     rows["depth"] = depths(graph)
     rows["at"] = offsets(rows["room"])
@@ -79,29 +79,34 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
     constants = [n for c in cells for n in c.numbers]
 
     fans: list[Fanout] = []
-    links, sources, segments, memory = [], 0, 0, 0
+    tables: list[np.ndarray] = []
+    links: list[tuple[int, ...]] = []
+    sources = segments = memory = filled = 0
     index = {p.name: i for i, p in enumerate(graph.populations)}
     for i, population in enumerate(graph.populations):
         rows["inputs"][i] = len(links)
+        target = current_layout(population, layouts)
         for c in population.inputs:
             heard = [index[name] for name in c.sources]
             if isinstance(c.synapse, Memory):
                 heads, size = c.synapse.heads, population.shape[0]
-                at = len(constants)
-                links.append((*heard, c.delay, 0, memory, heads, at))
+                links.append((*heard, c.delay, 0, 0, 0, memory, heads, len(constants)))
                 constants += memory_numbers(c.synapse, whole)
                 memory += size * size // heads
+                continue
+            source = layouts[c.sources[0]]
+            if (equal := equal_rows(c.synapse, source, target)) is not None:
+                links.append((*heard, 0, 0, c.delay, filled, equal.period, equal.length, -1, 0, 0))
+                table = equal.weight.reshape(-1)
             else:
-                links.append((heard[0], 0, 0, c.delay, sources, -1, 0, 0))
-                fan = fanout(c.synapse, layouts[c.sources[0]], current_layout(population, layouts))
-                fan = Fanout(
-                    fan.first + segments,
-                    fan.segments + [sum(len(f.weight) for f in fans), 0, 0],
-                    fan.weight * 2.0**c.exponent,
-                )
-                fans.append(fan)
+                fan = fanout(c.synapse, source, target)
+                links.append((*heard, 0, 0, c.delay, sources, 0, 0, -1, 0, 0))
+                fans.append(Fanout(fan.first + segments, fan.segments + [filled, 0, 0], fan.weight))
+                table = fan.weight
                 sources += len(fan.first)
                 segments += len(fan.segments)
+            tables.append(table * 2.0**c.exponent)
+            filled += len(table)
         rows["inputs_end"][i] = len(links)
 
     def joined(parts: list[np.ndarray], kind: Any, shape: tuple[int, ...] = (0,)) -> np.ndarray:
@@ -109,10 +114,10 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
 
     program = Program(
         rows,
-        np.array(links, dtype=kernel.CONNECTION),
-        joined([f.first for f in fans], np.int64),
+        np.array(links, dtype=where.CONNECTION),
+        joined([f.first for f in fans], np.int32),
         joined([f.segments for f in fans], np.int32, (0, 3)),
-        joined([f.weight for f in fans], number),
+        joined(tables, number),
         joined([c.shifts for c in cells], number),
         np.array(constants, dtype=np.float64),
     )
@@ -202,18 +207,18 @@ class Cells:
         neuron = population.neuron
         match neuron:
             case Input():
-                self.kind, self.graded = kernel.INPUT, True
+                self.kind, self.graded = where.INPUT, True
             case LIF() if self.stock(neuron, within, exact):
                 self.stock_lif(neuron)
             case LIF():
                 self.general_lif(neuron)
             case ALIF():
-                self.kind, self.extra = kernel.ALIF, self.size
+                self.kind, self.extra = where.ALIF, self.size
                 decays = [self.kept(neuron.decay_a), self.current(neuron.jump)]
                 self.numbers = [self.current(neuron.threshold), *decays]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
             case LI():
-                self.kind = kernel.LI
+                self.kind = where.LI
                 self.numbers = [2.0**neuron.fraction if whole else 1.0]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
                 self.numbers += list(self.each(0 if neuron.bias is None else neuron.bias))
@@ -231,7 +236,7 @@ class Cells:
 
     def stock_lif(self, neuron: LIF) -> None:
         """A decay and a threshold for all, a bias a channel or a neuron."""
-        self.kind = kernel.LIF
+        self.kind = where.LIF
         self.numbers = [self.kept(neuron.decay_v), self.current(neuron.threshold)]
         bias = np.zeros(1) if neuron.bias is None else np.asarray(neuron.bias)
         channels = self.laid.shape[0]
@@ -244,7 +249,7 @@ class Cells:
 
     def general_lif(self, neuron: LIF) -> None:
         """Everything by neuron."""
-        self.kind, self.extra = kernel.GENERAL_LIF, 2 * self.size
+        self.kind, self.extra = where.GENERAL_LIF, 2 * self.size
         lost = 1 if self.whole else 0  # of the integers, a synaptic current loses one in 4096 more
         by_neuron = (
             self.kept(np.asarray(neuron.decay_u) + lost),
@@ -260,7 +265,7 @@ class Cells:
 
     def bipolar(self, neuron: Bipolar) -> None:
         """Plain numbers; four states a place."""
-        self.kind, self.graded, self.extra = kernel.BIPOLAR, True, self.size
+        self.kind, self.graded, self.extra = where.BIPOLAR, True, self.size
         planar = self.laid.planar
         self.rows, self.columns = (4, self.places) if planar else (self.places, 4)
         follow_h, follow_l, leak = neuron.decay_h, neuron.decay_l, neuron.leak

@@ -77,6 +77,21 @@ class Fanout(NamedTuple):
     weight: np.ndarray
 
 
+class Rows(NamedTuple):
+    """A fan-out of equal rows, which needs no list of segments.
+
+    Neuron ``j`` adds row ``j % period`` of the weights to row ``j // period`` of the currents: a
+    token-wise map has as many rows as channels, a dense one as many as sources.
+
+    Shape:
+        weight ``[period, length]``.
+    """
+
+    period: int
+    length: int
+    weight: np.ndarray
+
+
 def layout(population: Population) -> Layout:
     """The layout in which the fewest segments lead into a population.
 
@@ -118,6 +133,23 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     first = np.zeros(sources + 1, dtype=np.int64)
     first[1:] = np.bincount(source[kept], minlength=sources).cumsum()
     return Fanout(first, segments, table)
+
+
+def equal_rows(synapse: Any, source: Layout, target: Layout) -> Rows | None:
+    """The fan-out through a synapse as equal rows, or None where it has others."""
+    match synapse:
+        case Conv(weight=weight, groups=1, stride=(1, 1), padding=(0, 0)) if weight.shape[2:] == (
+            1,
+            1,
+        ) and not (source.planar or target.planar):
+            outputs, inputs = weight.shape[:2]
+            return Rows(inputs, outputs, weight[:, :, 0, 0].T)
+        case Linear(weight=weight):
+            by_source = weight.T[np.argsort(source.places())]
+            return Rows(source.size, len(weight), by_source)
+        case Identity(weight=weight) if source.planar == target.planar:
+            return Rows(1, 1, np.full((1, 1), weight))
+    return None
 
 
 @singledispatch

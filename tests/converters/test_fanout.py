@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.fanout import Fanout, Layout, fanout, layout
+from neurobip.converters.fanout import Fanout, Layout, Rows, equal_rows, fanout, layout
 from neurobip.converters.graph import Connection, Population
 from neurobip.converters.matrix import matrix
 from neurobip.converters.neurons import LIF
@@ -34,13 +34,23 @@ def dense(found: Fanout, source: Layout, target: Layout) -> np.ndarray:
     return made[np.ix_(target.places(), source.places())]
 
 
+def dense_rows(found: Rows, source: Layout, target: Layout) -> np.ndarray:
+    """The same of equal rows."""
+    made = np.zeros((target.size, source.size))
+    for j in range(source.size):
+        to = j // found.period * found.length
+        made[to : to + found.length, j] = found.weight[j % found.period]
+    return made[np.ix_(target.places(), source.places())]
+
+
 def check(synapse, shape, planes: tuple[bool, bool]) -> Fanout:
     to = synapse.output((shape,))
     source, target = Layout(shape, planes[0]), Layout(to, planes[1])
     found = fanout(synapse, source, target)
-    np.testing.assert_array_equal(
-        dense(found, source, target), matrix(synapse, shape, to).toarray()
-    )
+    wanted = matrix(synapse, shape, to).toarray()
+    np.testing.assert_array_equal(dense(found, source, target), wanted)
+    if (equal := equal_rows(synapse, source, target)) is not None:
+        np.testing.assert_array_equal(dense_rows(equal, source, target), wanted)
     return found
 
 
@@ -99,6 +109,24 @@ def test_a_token_is_one_segment() -> None:
     source = Layout((4, 2, 3), False)
     found = fanout(Conv(np.ones((6, 4, 1, 1))), source, Layout((6, 2, 3), False))
     assert found.segments.tolist() == [[6 * (j % 4), 6 * (j // 4), 6] for j in range(24)]
+
+
+def test_what_has_equal_rows() -> None:
+    tokens, planes = Layout((4, 2, 3), False), Layout((4, 2, 3), True)
+    token_wise, out = Conv(np.arange(24).reshape(6, 4, 1, 1)), Layout((6, 2, 3), False)
+    for synapse, source, target, shape in (
+        (token_wise, tokens, out, (4, 6)),
+        (Linear(np.arange(48).reshape(2, 24)), tokens, Layout((2, 1, 1), False), (24, 2)),
+        (Linear(np.arange(48).reshape(2, 24)), planes, Layout((2, 1, 1), False), (24, 2)),
+        (Identity(3), tokens, tokens, (1, 1)),
+    ):
+        found = equal_rows(synapse, source, target)
+        assert found is not None and (found.period, found.length) == shape == found.weight.shape
+        wanted = matrix(synapse, source.shape, target.shape).toarray()
+        np.testing.assert_array_equal(dense_rows(found, source, target), wanted)
+    assert equal_rows(token_wise, planes, out) is None
+    assert equal_rows(Identity(3), planes, tokens) is None
+    assert equal_rows(Conv(np.ones((6, 4, 1, 1)), stride=(2, 2)), tokens, out) is None
 
 
 def test_zeros_at_the_ends_are_left_out() -> None:
