@@ -1,8 +1,9 @@
 """Items through a row of stations, several stations at work at the same time."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
+from queue import SimpleQueue
+from threading import Event, Semaphore
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ def relay(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -
     comes out does not depend on the number of threads. At most one item waits between two threads.
 
     Raises:
-        Exception: what a station raises; nothing waits for it then.
+        Exception: what a station or the items raise; no more items are taken then.
     """
     threads = min(threads, len(stations))
     if threads <= 1:
@@ -27,43 +28,70 @@ def relay(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -
         return
     borders = [len(stations) * i // threads for i in range(threads + 1)]
     shares = [stations[low:high] for low, high in zip(borders, borders[1:], strict=False)]
-    queues: list[Queue[Any]] = [Queue(1) for _ in shares]
-    inner, grad = torch.get_num_threads(), torch.is_grad_enabled()
+    passages = [Passage() for _ in shares]
+    inner, grad, failed = torch.get_num_threads(), torch.is_grad_enabled(), Event()
 
-    def work(share: Sequence[Station], inbox: Queue[Any], outbox: Queue[Any] | None) -> None:
+    def work(share: Sequence[Station], inbox: Passage, outbox: Passage | None) -> None:
         # Both are settings of a thread in torch.
         torch.set_num_threads(inner)
         torch.set_grad_enabled(grad)
-        failure = None
-        while (item := inbox.get()) is not END:
-            if failure is None:
-                try:
-                    item = _through(share, item)
-                    if outbox is not None:
-                        outbox.put(item)
-                except BaseException as error:
-                    failure = error
-        if outbox is not None:
-            outbox.put(END)
-        if failure is not None:
-            raise failure
+        try:
+            for item in inbox:
+                item = _through(share, item)
+                if outbox is not None:
+                    outbox.put(item)
+        except BaseException:
+            failed.set()
+            for _ in inbox:
+                pass  # who puts items in must not wait for room
+            raise
+        finally:
+            if outbox is not None:
+                outbox.end()
 
     with ThreadPoolExecutor(threads) as pool:
         workers = [
             pool.submit(work, share, inbox, outbox)
-            for share, inbox, outbox in zip(shares, queues, [*queues[1:], None], strict=True)
+            for share, inbox, outbox in zip(shares, passages, [*passages[1:], None], strict=True)
         ]
         try:
             for item in items:
-                queues[0].put(item)
+                if failed.is_set():
+                    break
+                passages[0].put(item)
         finally:
-            queues[0].put(END)
+            passages[0].end()
     for worker in workers:
         worker.result()
 
 
+class Passage:
+    """Between two threads: there is room for one item, and the end never waits for room.
+
+    So an impatient second interrupt cannot come between the first one and the end.
+    """
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[Any] = SimpleQueue()
+        self._room = Semaphore(1)
+
+    def put(self, item: Any) -> None:
+        """Add an item, once there is room."""
+        self._room.acquire()
+        self._items.put(item)
+
+    def end(self) -> None:
+        """No more items will come."""
+        self._items.put(END)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items up to the end."""
+        while (item := self._items.get()) is not END:
+            self._room.release()
+            yield item
+
+
 END = object()
-"""No more items will come."""
 
 
 def _through(stations: Iterable[Station], item: Any) -> Any:

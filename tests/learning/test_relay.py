@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from neurobip.learning.relay import relay
+from neurobip.learning.relay import Passage, relay
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -47,6 +47,40 @@ def test_an_error_ends_it(threads, guilty):
 
     with pytest.raises(ZeroDivisionError, match=f"station {guilty}"):
         relay(range(50), [station(i) for i in range(3)], threads)
+
+
+def test_after_an_error_no_more_items_are_taken():
+    taken = []
+
+    def fail(item):
+        raise ZeroDivisionError
+
+    def items():
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    with pytest.raises(ZeroDivisionError):
+        relay(items(), [lambda i: i, fail], 2)
+    assert len(taken) < 20
+
+
+def test_an_error_of_the_items_comes_out_after_those_before_it():
+    def items():
+        yield from range(4)
+        raise KeyboardInterrupt
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        relay(items(), [lambda i: i, seen.append], 2)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_the_end_does_not_wait_for_room():
+    passage = Passage()
+    passage.put(1)
+    passage.end()
+    assert list(passage) == [1]
 
 
 def test_items_do_not_pile_up():
