@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.state import stack
+from neurobip.state import last, stack
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,25 @@ class Component(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} gives no credit")
 
-    def scan(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+    def scan(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Run a sequence and keep the state of every step, as credit for it needs them.
 
         Shape:
-            x_seq: ``[T, B, ...]``, time first, and so what comes beside it. Returns
-            ``(z_seq [T, B, ...], states)``, whose tensors have time in front as well.
+            x_seq: ``[T, B, ...]``, time first. Returns ``(z_seq [T, B, ...], states)``, whose
+            tensors have time in front as well.
 
         Raises:
             ValueError: the sequence has no time step.
         """
         self._check_length(x_seq)
         outputs, states = [], []
-        for t, x in enumerate(x_seq):
-            z, state = self.step(x, state, **{name: seq[t] for name, seq in beside.items()})
+        for x in x_seq:
+            z, state = self.step(x, state)
             outputs.append(z)
             states.append(state)
         return torch.stack(outputs), stack(states)
 
-    def forward(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+    def forward(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Run a sequence.
 
         Shape:
@@ -83,8 +83,8 @@ class Component(nn.Module):
         """
         self._check_length(x_seq)
         outputs = []
-        for t, x in enumerate(x_seq):
-            z, state = self.step(x, state, **{name: seq[t] for name, seq in beside.items()})
+        for x in x_seq:
+            z, state = self.step(x, state)
             outputs.append(z)
         return torch.stack(outputs), state
 
@@ -111,7 +111,7 @@ class Run:
 
     def kept(self, signal: Tensor) -> Tensor:
         """What of a signal belongs into the state: of a sequence the last step, if no more is."""
-        return signal[-1] if self.verb == "forward" else signal
+        return last(signal) if self.verb == "forward" else signal
 
 
 class Circuit(Component):
@@ -122,8 +122,11 @@ class Circuit(Component):
     begins, and what it does not have to do in order it does at once.
     """
 
-    def wire(self, run: Run, x: Tensor, state: Any, **beside: Tensor) -> tuple[Tensor, Any]:
-        """From input to output by way of the parts, each of which ``run`` runs."""
+    def wire(self, run: Run, x: Tensor, state: Any, *_: Any, **beside: Any) -> tuple[Tensor, Any]:
+        """From input to output by way of the parts, each of which ``run`` runs.
+
+        Subclasses name what they hear beside ``x``, such as the ``skip`` of a projection.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not say how its parts are connected")
 
     def step(self, x: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:

@@ -31,6 +31,15 @@ def stack(states: Sequence[Any]) -> Any:
     return tree_map(lambda *tensors: torch.stack(tensors), *states)
 
 
+def last(states: Any) -> Any:
+    """The last step of states with time in front.
+
+    As a copy: a state is what is left of a sequence, and must neither keep all of it in memory nor
+    change with it.
+    """
+    return tree_map(lambda tensor: tensor[-1].clone(), states)
+
+
 def at(states: Any, step: int | slice) -> Any:
     """One step, or several, of states with time in front."""
     return tree_map(lambda tensor: tensor[step], states)

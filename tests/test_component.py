@@ -124,6 +124,38 @@ def test_splitting_a_sequence_changes_nothing(name):
         assert_close(state, end)
 
 
+def held(state) -> int:
+    """Bytes that a state keeps in memory."""
+    found: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+
+    tree_map(note, state)
+    return sum(found.values())
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "model with top-down"])
+@torch.no_grad()
+def test_a_state_keeps_no_sequence_in_memory(name):
+    part, x_seq = prepared(name)
+    held_of = {steps: held(part(x_seq[:steps].clone())[1]) for steps in (4, 7)}
+    assert held_of[4] == held_of[7]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_a_state_does_not_change_with_the_tensors_of_its_caller(name):
+    part, x_seq = prepared(name)
+    for verb, piece in ((part.forward, x_seq[:4]), (part.step, x_seq[0])):
+        x = piece.clone()
+        z, state = verb(x)
+        expected, _ = part(x_seq[4:], state)
+        x.fill_(3), z.fill_(5)
+        assert torch.equal(part(x_seq[4:], state)[0], expected)
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("block", "projection"))])
 @torch.no_grad()
 def test_credit_of_a_piece_is_the_sum_over_its_steps(name):
@@ -143,8 +175,9 @@ def test_credit_of_a_piece_is_the_sum_over_its_steps(name):
 @pytest.mark.parametrize("name", ["LIF", "ALIF", "linear", "block, linear", "model"])
 def test_no_step_is_refused(name):
     part, x_seq = prepared(name)
-    with pytest.raises(ValueError, match="holds no time step"):
-        part(x_seq[:0])
+    for verb in (part.forward, part.scan):
+        with pytest.raises(ValueError, match="holds no time step"):
+            verb(x_seq[:0])
 
 
 def test_a_tree_of_something_else_is_refused():

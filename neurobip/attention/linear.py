@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from neurobip import kernels
-from neurobip.state import at
+from neurobip.state import at, last
 from neurobip.synapses.synapse import Operations, Synapse
 
 
@@ -67,16 +67,17 @@ class LinearMemory(Synapse):
         current, states = self.scan(x[None], state)
         return current[0], at(states, 0)
 
-    def scan(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, MemoryState]:
+    def scan(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, MemoryState]:
         """A sequence: each step writes its keys and values, then its queries read."""
+        self._check_length(x_seq)
         memories, read = self._read(x_seq, state)
         return read, MemoryState(*self.trace_seq(x_seq, state), memories)
 
-    def forward(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, MemoryState]:
+    def forward(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, MemoryState]:
         """A sequence, of which the state of the last step is kept."""
         self._check_length(x_seq)
         memories, read = self._read(x_seq, state)
-        return read, MemoryState(*self.trace_last(x_seq, state), memories[-1])
+        return read, MemoryState(*self.trace_last(x_seq, state), last(memories))
 
     def _read(self, x_seq: Tensor, state: MemoryState | None) -> tuple[Tensor, Tensor]:
         size = self.width // self.heads
@@ -108,7 +109,7 @@ class LinearMemory(Synapse):
         delta = delta.unflatten(-1, (self.heads, -1)) * 2.0**-self.gain_shift
         shape = state.x.shape
         # Without time in front it is a sequence of one.
-        parts = (self.split(state.x), self.split(state.pre_trace), state.memory, delta)
+        parts = [self.split(state.x), self.split(state.pre_trace), state.memory, delta]
         if len(shape) == 3:
-            parts = tuple(part[None] for part in parts)
+            parts = [part[None] for part in parts]
         return kernels.memory_credit(*parts).view(shape)

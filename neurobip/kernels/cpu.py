@@ -56,7 +56,7 @@ def lif_run(
     z, v, u = _new(x), _own(v), _own(u) if keep_u else u
     a = _rows(x), _flat(u), _flat(v), _flat(bias), *_numbers(x, threshold, keep_u, keep_v), _rows(z)
     over(v.numel(), x.numel(), lambda *part: loops.lif_run(*a, *part))
-    return z, u if keep_u else x[-1], v
+    return z, u if keep_u else x[-1].clone(), v
 
 
 def lif_scan(

@@ -56,8 +56,7 @@ class _LIFAgain(torch.autograd.Function):
         ctx.constants = *arguments[4:], width
         ctx.save_for_backward(*arguments[:4])
         z, u, v = cpu.lif_run(*arguments)
-        # Without a synaptic memory u is a part of the input.
-        return z, u.clone(), v
+        return z, u, v
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
@@ -106,14 +105,14 @@ def lif(
     kernels = compiled_for(x, u, v, bias, fit=fit)
     if kernels is None:
         u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
-        return z, u_seq[-1], v_seq[-1]
+        return z, u_seq[-1].clone(), v_seq[-1].clone()
     if differentiates(x, u, v, bias):
         arguments = x, u, v, bias, threshold, keep_u, keep_v
         if kernels is cpu:
             z, last_u, last_v = _LIFAgain.apply(width, *arguments)
         else:
             z, last_u, last_v = _LIF.apply(kernels, width, *arguments)
-        return z, last_u if keep_u else x[-1], last_v
+        return z, last_u if keep_u else x[-1].clone(), last_v
     return kernels.lif_run(x, u, v, bias, threshold, keep_u, keep_v)
 
 
@@ -162,7 +161,7 @@ def alif(
         v_seq, a_seq, z = kernels.alif_scan(x, v, a, threshold, keep_v, keep_a, jump)
     else:
         v_seq, a_seq, z = reference.alif_scan(x, v, a, threshold, keep_v, keep_a, jump, width)
-    return z, v_seq[-1], a_seq[-1]
+    return z, v_seq[-1].clone(), a_seq[-1].clone()
 
 
 class _Trace(torch.autograd.Function):

@@ -127,18 +127,21 @@ class BiTFormer(Circuit):
         synapse = Linear(tokens * c.width, c.classes, scale=0.0, decay_trace=c.readout_decay)
         return Projection(synapse, LI(c.readout_decay))
 
-    def checked(self, x: Tensor) -> Tensor:
+    def checked(self, x: Tensor, axes: int) -> Tensor:
         """Frames as floating point.
+
+        Args:
+            axes: 4 for those of one step, ``[B, C, H, W]``, 5 for a sequence, time first.
 
         Raises:
             DataError: a shape that is not the sensor's, or counts that are negative, infinite or
                 NaN.
         """
-        if x.ndim < 4 or tuple(x.shape[-3:]) != self.config.sensor:
+        if x.ndim != axes or tuple(x.shape[-3:]) != self.config.sensor:
+            sensor = ", ".join(map(str, self.config.sensor))
             raise DataError(
-                f"BiTFormer: a frame has shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
-                f"{', '.join(map(str, self.config.sensor))}]. Sequences are time first: "
-                "[T, B, C, H, W]"
+                f"BiTFormer: frames have shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
+                f"{sensor}] for a step, and for a sequence, time first, [T, B, {sensor}]"
             )
         if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
             raise DataError(
@@ -167,7 +170,7 @@ class BiTFormer(Circuit):
             "readouts": {str(i): None for i in range(len(self.readouts))},
         }
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
-        z = self.checked(x)
+        z = self.checked(x, 4 if run.verb == "step" else 5)
         if self.retina is not None:
             z, now["retina"] = run(self.retina, z, before["retina"])
         above = self._above(state, len(x)) if self.config.top_down else None
@@ -201,7 +204,7 @@ class BiTFormer(Circuit):
 
     def stages(self) -> list[Stage]:
         """The parts that learn by themselves: embedding and blocks, each with its readout."""
-        parts: list[tuple[str, Component]] = [("embed", self.embed)]
+        parts: list[tuple[str, Circuit]] = [("embed", self.embed)]
         parts += [(f"blocks.{i}", block) for i, block in enumerate(self.blocks)]
         return [
             Stage(

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from neurobip.component import Component
+from neurobip.component import Circuit, Component
 from neurobip.projection import Projection, prefixed
 
 
@@ -19,7 +19,7 @@ class Stage(NamedTuple):
     """
 
     name: str
-    part: Component
+    part: Circuit
     width: int
     readout_name: str
     readout: Projection

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
+from neurobip.state import last
 
 
 class ALIFState(NamedTuple):
@@ -73,7 +74,7 @@ class ALIF(Neuron):
             x_seq, state.v * (1 - state.z.detach()), state.a, self.threshold, 1 - self.decay_v,
             1 - self.decay_a, self.jump, self.width,
         )  # fmt: skip
-        return z, ALIFState(v, z[-1], a)
+        return z, ALIFState(v, last(z), a)
 
     def gate(self, error: Tensor, state: ALIFState) -> Tensor:
         """Error times the sensitivity around the threshold that held at this step."""

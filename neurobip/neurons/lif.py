@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
-from neurobip.state import at
+from neurobip.state import at, last
 
 
 class LIFState(NamedTuple):
@@ -94,6 +94,7 @@ class LIF(Neuron):
 
     def scan(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """A sequence, with the state of every step."""
+        self._check_length(x_seq)
         before = self._before(x_seq[0], state)
         u, v, z = kernels.lif_scan(x_seq, before.u, before.v, *self._constants())
         return z, LIFState(u, v, z, self._bias_trace(before, len(x_seq)))
@@ -103,7 +104,7 @@ class LIF(Neuron):
         self._check_length(x_seq)
         before = self._before(x_seq[0], state)
         z, u, v = kernels.lif(x_seq, before.u, before.v, *self._constants())
-        return z, LIFState(u, v, z[-1], self._bias_trace(before, len(x_seq))[-1])
+        return z, LIFState(u, v, last(z), last(self._bias_trace(before, len(x_seq))))
 
     def gate(self, error: Tensor, state: LIFState) -> Tensor:
         """Error times the triangular sensitivity of the membrane before its reset."""

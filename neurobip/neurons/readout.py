@@ -7,6 +7,7 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
+from neurobip.state import last
 
 
 class LIState(NamedTuple):
@@ -36,9 +37,9 @@ class LI(Neuron):
         self.decay_v = decay_v
 
     def step(self, x: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
-        """One step of the population."""
-        v = x if state is None else torch.add(x, state.v, alpha=1 - self.decay_v)
-        return v, LIState(v)
+        """One step of the population: a sequence of one."""
+        v, state = self.forward(x[None], state)
+        return v[0], state
 
     def scan(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
         """A sequence, with the state of every step."""
@@ -50,7 +51,7 @@ class LI(Neuron):
     def forward(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
         """A sequence, fused over time."""
         v, _ = self.scan(x_seq, state)
-        return v, LIState(v[-1])
+        return v, LIState(last(v))
 
     def gate(self, error: Tensor, state: LIState) -> Tensor:
         """A linear neuron hands the error on as it is."""

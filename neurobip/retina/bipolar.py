@@ -7,6 +7,7 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
+from neurobip.state import last
 
 
 class BipolarState(NamedTuple):
@@ -75,4 +76,5 @@ class Bipolar(Neuron):
         z, held = kernels.bipolar_scan(
             x_seq, held, self.decay_c, self.decay_h, self.decay_l, self.leak
         )
-        return z, BipolarState(*held, z[-1])
+        c, s, h, low = held
+        return z, BipolarState(c, s, h, low, last(z))

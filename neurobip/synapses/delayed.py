@@ -50,7 +50,7 @@ class Delayed(Linear):
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step: ``x`` enters the line, and what has reached its end becomes current."""
         line = (torch.zeros_like(x),) * self.delay if state is None else state.line
-        line = (*line, x)
+        line = (*line, x.clone())  # the caller may use its tensor again while x is on its way
         traced = self.trace(line[0], state)
         return self.current(line[0]), DelayedState(*traced, line[1:])
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from neurobip import kernels
 from neurobip.component import Component
 from neurobip.neurons.neuron import unit_interval
+from neurobip.state import last
 
 
 class SynapseState(NamedTuple):
@@ -60,11 +61,12 @@ class Synapse(Component):
         """One step: the current into the population."""
         return self.current(x), self.trace(x, state)
 
-    def scan(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+    def scan(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """A sequence at once, with the trace of every step."""
+        self._check_length(x_seq)
         return self.current(x_seq), self.trace_seq(x_seq, state)
 
-    def forward(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+    def forward(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """A sequence at once."""
         self._check_length(x_seq)
         return self.current(x_seq), self.trace_last(x_seq, state)
@@ -86,11 +88,11 @@ class Synapse(Component):
 
     def trace_last(self, x_seq: Tensor, state: Any) -> SynapseState:
         """The trace of the last step of a sequence, outside of any graph."""
-        x = x_seq.detach()
+        x, now = x_seq.detach(), last(x_seq)
         if self.decay_trace == 1:
-            return SynapseState(x_seq[-1], x[-1])
+            return SynapseState(now, now.detach())
         before = torch.zeros_like(x[0]) if state is None else state.pre_trace
-        return SynapseState(x_seq[-1], kernels.trace_last(x, before, 1 - self.decay_trace))
+        return SynapseState(now, kernels.trace_last(x, before, 1 - self.decay_trace))
 
     def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the synapse's weights: ``delta`` times the presynaptic trace.
