@@ -24,7 +24,7 @@ from neurobip.errors import ConfigError, DataError
 from neurobip.models.bitformer import BiTFormer
 
 #: Keys of the configuration that say where and how fast, not what: they may differ on resuming.
-FREE = {"root", "cache", "workers"}
+FREE = {"root", "cache", "workers", "overlap"}
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

@@ -1,5 +1,6 @@
 """The local three-factor rule, written out by hand: no graph, no memory of past pieces."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,11 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.config import LearnConfig
+from neurobip.errors import ConfigError, DataError
 from neurobip.learning.relay import relay
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.learning.third_factor import cross_entropy_error
 from neurobip.models import BiTFormer
-from neurobip.state import at
+from neurobip.state import at, last
 from neurobip.synapses import Linear
 
 PIECE = 4
@@ -36,6 +38,9 @@ class LocalRule(Rule):
     Locality: ``block`` sends errors inside a block through its own weights; ``aligned`` through
     feedback matrices that learn beside them (call :func:`align` on the model first).
 
+    Raises:
+        ConfigError: ``overlap`` for a model whose first stage waits for the last one.
+
     Source: DECOLLE (Kaiser et al. 2020) for the readout at every block; e-prop (Bellec et al.
     2020) for the form of the product.
     """
@@ -47,6 +52,11 @@ class LocalRule(Rule):
         total_batches: int,
         rounding: WeightRounding | None = None,
     ) -> None:
+        if model.config.top_down and config.overlap > 1:
+            raise ConfigError(
+                f"overlap {config.overlap} does not go with top_down: the first stage waits for "
+                "the last one at every step; use overlap 1"
+            )
         self.stages = model.stages()
         super().__init__(model, config, total_batches, rounding)
 
@@ -58,21 +68,30 @@ class LocalRule(Rule):
 
     @torch.no_grad()
     def learn(self, frames: Tensor, labels: Tensor) -> BatchResult:
-        """One pass over the batch, learning as the pieces go by."""
-        self._begin_batch()
+        """One pass over the batch, learning as the pieces go by.
+
+        Raises:
+            DataError: the sequence is over before learning begins.
+        """
         update, steps = self.config.update, len(frames)
-        every = {"online": 1, "sequence": steps}.get(update, update)
-        lessons = [Lesson(self, i, labels, steps, int(every)) for i in range(len(self.stages))]
-        stations = [lesson.take for lesson in lessons]
+        if steps <= self.config.warmup_steps:
+            raise DataError(
+                f"a sequence of {steps} steps leaves nothing to learn from after warmup_steps "
+                f"{self.config.warmup_steps}; use longer sequences or fewer warmup_steps"
+            )
+        self._begin_batch()
+        every = {"online": 1, "sequence": steps}[update] if isinstance(update, str) else update
+        lessons = [Lesson(self, i, labels, steps, every) for i in range(len(self.stages))]
+        stations: list[Callable[[Tensor], Tensor]] = [lesson.take for lesson in lessons]
         piece = PIECE if update == "sequence" else every
         if self.model.config.top_down:
             # What comes back from above closes the loop at every step.
             piece, quiet = 1, self.model.quiet(frames.shape[1])
-            first, last = lessons[0], lessons[-1]
+            bottom, top = lessons[0], lessons[-1]
 
             def hear(x: Tensor) -> Tensor:
-                above = quiet if last.spikes is None else last.spikes
-                return first.take(x, above=above[None])
+                above = quiet if top.spikes is None else top.spikes
+                return bottom.take(x, above=above[None])
 
             stations[0] = hear
         stations = [self.in_precision(station) for station in stations]
@@ -111,10 +130,10 @@ class Lesson:
             x_seq ``[t, B, ...]``; spikes ``[t, B, N, D]``.
         """
         gain = self.rule.model.config.readout_decay
-        x = self.rule.model.checked(x_seq) if self.index == 0 else x_seq
+        x = self.rule.model.checked(x_seq, 5) if self.index == 0 else x_seq
         z, potentials, states = self.stage.scan(x, self.state, **beside)
         self.state = {"front": states["front"]}
-        self.state |= {name: at(states[name], -1) for name in ("part", "readout")}
+        self.state |= {name: last(states[name]) for name in ("part", "readout")}
         self.spikes = z[-1]
         self.total = self.total + potentials.sum(0)
         passed = max(0, self.rule.config.warmup_steps - self.done)
@@ -127,14 +146,15 @@ class Lesson:
             self.loss += loss * len(taught)
             self.taught += len(taught)
             error = cross_entropy_error(taught, self.labels, gain)
-            self._learn(error, at(states, late) if passed else states)
+            part, readout = (at(states[name], late) for name in ("part", "readout"))
+            self._learn(error, part, readout)
         return z
 
-    def _learn(self, error: Tensor, states: dict[str, Any]) -> None:
+    def _learn(self, error: Tensor, part: Any, readout: Any) -> None:
         if self.rule.config.freeze == "features":
-            dw = self.stage.readout_credit(error, states["readout"])
+            dw = self.stage.readout_credit(error, readout)
         else:
-            dw = self.stage.credit(error, states["part"], states["readout"])
+            dw = self.stage.credit(error, part, readout)
         self._gathered_steps += len(error)
         for name, gradient in dw.items():
             # In half precision each product may be rounded, but not the sum of many.
@@ -147,9 +167,10 @@ class Lesson:
                 self.rule.plastic[name].grad = share
             self._gathered, self._gathered_steps = {}, 0
             # Where all stages are one group, the last one moves it: one call costs less than three.
-            groups, last = self.rule.optimizers, self.index == len(self.rule.stages) - 1
-            if len(groups) > 1 or last:
-                self.rule.update(self.index if len(groups) > 1 else 0)
+            if len(self.rule.optimizers) > 1:
+                self.rule.update(self.index)
+            elif self.index == len(self.rule.stages) - 1:
+                self.rule.update()
 
 
 def align(model: torch.nn.Module) -> None:

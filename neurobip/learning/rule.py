@@ -172,8 +172,9 @@ class Rule:
 
     def _moments(self, name: str) -> dict[str, Tensor]:
         """What the optimiser remembers of a parameter."""
+        parameter = self.plastic[name]
         group = next(i for i, names in enumerate(self._groups) if name in names)
-        return self.optimizers[group].state[self.plastic[name]]
+        return self.optimizers[group].state[parameter]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs beyond the model, as flat tensors by name."""

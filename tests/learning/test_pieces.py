@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig
+from neurobip.converters.qat import RoundedWeights
+from neurobip.errors import ConfigError, DataError
 from neurobip.learning.loop import build, build_rule
 from neurobip.learning.third_factor import cross_entropy_error
 
@@ -57,7 +59,9 @@ def slowly(rule, frames, labels, every: int) -> None:
             gathered, count = {}, 0
 
 
-@pytest.mark.parametrize("update, every", [("online", 1), (2, 2), (4, 4), ("sequence", STEPS)])
+@pytest.mark.parametrize(
+    "update, every", [("online", 1), (2, 2), (4, 4), (STEPS + 1, STEPS), ("sequence", STEPS)]
+)
 @pytest.mark.parametrize(
     "model", [{}, {"attention": "masked", "retina": "none"}, {"top_down": 3}, {"depth": 0}]
 )
@@ -89,6 +93,69 @@ def test_side_by_side_to_the_same_weights(update, threads):
     assert found[0][1] == found[1][1]
     for name, weight in found[0][0].items():
         assert torch.equal(weight, found[1][0][name])
+
+
+@pytest.mark.parametrize(
+    "learn, model",
+    [
+        ({"freeze": "qk", "weight_decay": 0.3}, {}),
+        ({"freeze": "features"}, {}),
+        ({"locality": "aligned", "weight_decay": 0.3}, {"attention": "query-key"}),
+        ({"weight_bits": 4}, {}),
+        ({"update": 4, "overlap": 9}, {"depth": 1}),
+    ],
+)
+def test_side_by_side_whatever_else_is_asked_for(learn, model):
+    """Also with stages that take turns: a run that changes its mind ends as one that does not."""
+    found = []
+    for order in ((1, 1), (2, 2), (1, 3), (3, 1)):
+        rule = None
+        for seed, overlap in enumerate(order):
+            settled = LearnConfig(**{"update": 3, **learn, "overlap": overlap})
+            earlier, rule = rule, over(lively(settings(**model), settled).float(), settled)
+            if earlier is not None:
+                rule.model.load_state_dict(earlier.model.state_dict())
+                rule.load_state_dict(earlier.state_dict())
+            rule.learn(*lesson(seed))
+        found.append((weights(rule), rule.state_dict()))
+    for name, weight in found[0][0].items():
+        assert all(torch.equal(weight, other[name]) for other, _ in found[1:])
+    for name, value in found[0][1].items():
+        assert all(torch.equal(value, other[name]) for _, other in found[1:])
+
+
+def over(model, learn: LearnConfig):
+    bits = learn.weight_bits
+    return build_rule(model, learn, 4, None if bits is None else RoundedWeights(model, bits))
+
+
+def test_a_loop_through_all_stages_is_not_run_side_by_side():
+    with pytest.raises(ConfigError, match="overlap 2 does not go with top_down"):
+        build_rule(lively(settings(top_down=2), LearnConfig()), LearnConfig(overlap=2), 4)
+
+
+def test_a_sequence_that_ends_before_learning_begins_is_refused():
+    learn = LearnConfig(warmup_steps=STEPS)
+    rule = build_rule(lively(settings(), learn), learn, 4)
+    with pytest.raises(DataError, match="fewer warmup_steps"):
+        rule.learn(*lesson())
+    assert rule.batches == 0
+
+
+def test_frames_without_a_batch_are_refused():
+    rule = build_rule(lively(settings(), LearnConfig()), LearnConfig(), 4)
+    frames, labels = lesson()
+    with pytest.raises(DataError, match="time first"):
+        rule.learn(frames[:, 0], labels[:1])
+
+
+def test_the_state_of_an_unknown_parameter_is_refused():
+    learn = LearnConfig(freeze="features")
+    rule = build_rule(lively(settings(), learn), learn, 4)
+    with pytest.raises(KeyError, match="embed"):
+        rule.load_state_dict(
+            {"batches": torch.tensor(1), "embed.synapse.weight:step": torch.ones(())}
+        )
 
 
 @pytest.mark.parametrize("update", [3, "sequence"])
