@@ -27,7 +27,7 @@ from neurobip.converters.formats import CURRENT
 
 @njit(nogil=True)
 def run(
-    frames, record, read, populations, connections, first, segments, weights, bias, constants,
+    frames, record, read, populations, connections, sources, segments, weights, bias, constants,
     v, extra, memory, lists, values, lengths, work, now, limit,
 ):  # fmt: skip  # pragma: no cover, compiled
     """Run all steps of ``frames``, changing the states in place.
@@ -52,7 +52,7 @@ def run(
                     source = populations[c.source]
                     if c.memory < 0:
                         work[i, 1] += deliver(
-                            c, source, now, first, segments, weights, lists, values, lengths,
+                            c, source, now, sources, segments, weights, lists, values, lengths,
                             current,
                         )  # fmt: skip
                     else:
@@ -110,7 +110,7 @@ def show(p, now, v, lists, values, lengths, out):  # pragma: no cover, compiled
 
 
 @njit(nogil=True)
-def deliver(c, source, now, first, segments, weights, lists, values, lengths, current):
+def deliver(c, source, now, sources, segments, weights, lists, values, lengths, current):
     """Add the fan-out of every neuron that fired; returns the number of additions."""
     # pragma: no cover, compiled
     slot = (now - c.delay) % source.depth
@@ -128,9 +128,10 @@ def deliver(c, source, now, first, segments, weights, lists, values, lengths, cu
             add(current, place * row, weights, weight, row, value, graded)
             added += c.length
             continue
-        j += np.uint64(c.first)
-        for s in range(first[j], first[j + np.uint64(1)]):
-            weight, target = np.uint64(segments[s, 0]), np.uint64(segments[s, 1])
+        at = c.first + lists[heard + k]
+        begin, end, base = sources[at, 0], sources[at, 1], sources[at, 2]
+        for s in range(begin, end):
+            weight, target = np.uint64(segments[s, 0]), np.uint64(base + segments[s, 1])
             add(current, target, weights, weight, np.uint64(segments[s, 2]), value, graded)
             added += segments[s, 2]
     return added
@@ -160,28 +161,30 @@ def attend(
     added = write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit)
     slot = (now - c.delay) % queries.depth
     at, end = queries.list + slot * queries.room, lengths[queries.slot + slot]
+    heard = lists[at : at + end]
     sums = np.empty(d, memory.dtype)
     k = 0
     while k < end:
-        place = lists[at + k] // d
+        place = np.int64(np.uint64(heard[k]) // np.uint64(d))
+        base, rows = place * d, c.memory + place % c.heads * d * d
         sums[:] = 0
-        while k < end and lists[at + k] // d == place:
-            cell = c.memory + (place % c.heads * d + lists[at + k] % d) * d
-            row = memory[cell : cell + d]
+        while k < end and heard[k] < base + d:
+            row = rows + (heard[k] - base) * d
+            cells = memory[row : row + d]
             if queries.value < 0:
                 for i in range(d):
-                    sums[i] += row[i]
+                    sums[i] += cells[i]
             else:
                 value = values[queries.value + slot * queries.room + k]
                 for i in range(d):
-                    sums[i] += value * row[i]
+                    sums[i] += value * cells[i]
             added += d
             k += 1
         for i in range(d):
             read = sums[i] * gain
             if limit is not None:
                 read = min(np.floor(read), float(CURRENT))
-            current[place * d + i] += read
+            current[base + i] += read
     return added
 
 
@@ -192,24 +195,28 @@ def write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit
     slot, slot_v = (now - c.delay) % keys.depth, (now - c.delay) % values_of.depth
     at, end = keys.list + slot * keys.room, lengths[keys.slot + slot]
     at_v, end_v = values_of.list + slot_v * values_of.room, lengths[values_of.slot + slot_v]
-    added, start_v = 0, 0
-    for k in range(end):
-        place = lists[at + k] // d
-        while start_v < end_v and lists[at_v + start_v] // d < place:
-            start_v += 1
-        row = c.memory + (place % c.heads * d + lists[at + k] % d) * d
-        key = one if keys.value < 0 else one * values[keys.value + slot * keys.room + k]
-        m = start_v
-        while m < end_v and lists[at_v + m] // d == place:
-            x = key
-            if values_of.value >= 0:
-                x *= values[values_of.value + slot_v * values_of.room + m]
-            cell = row + lists[at_v + m] % d
-            memory[cell] += x
-            if limit is not None:
-                memory[cell] = min(memory[cell], limit)
+    heard, heard_v = lists[at : at + end], lists[at_v : at_v + end_v]
+    added = k = m = 0
+    while k < end:
+        place = np.int64(np.uint64(heard[k]) // np.uint64(d))
+        base, rows = place * d, c.memory + place % c.heads * d * d
+        while m < end_v and heard_v[m] < base:
             m += 1
-        added += m - start_v
+        begin = m
+        while m < end_v and heard_v[m] < base + d:
+            m += 1
+        while k < end and heard[k] < base + d:
+            key = one if keys.value < 0 else one * values[keys.value + slot * keys.room + k]
+            for n in range(begin, m):
+                x = key
+                if values_of.value >= 0:
+                    x *= values[values_of.value + slot_v * values_of.room + n]
+                cell = rows + (heard[k] - base) * d + heard_v[n] - base
+                memory[cell] += x
+                if limit is not None:
+                    memory[cell] = min(memory[cell], limit)
+            added += m - begin
+            k += 1
     return added
 
 
@@ -334,11 +341,11 @@ def bipolar(p, now, constants, current, extra, lists, values, limit):
     ]
     scale, places = (1.0 if limit is None else 64.0), p.size // 4
     center, surround, horizontal, lowpass = extra[p.extra : p.extra + p.size].reshape((4, places))
-    x_center, x_surround = current[: 2 * places].reshape((2, places))
+    x = current[: 2 * places].reshape((places, 2))
     out = np.empty((4, places))
     for i in range(places):
-        c = saturated(decayed(center[i], kept_c, limit) + x_center[i] * scale, limit)
-        s = saturated(decayed(surround[i], kept_c, limit) + x_surround[i] * scale, limit)
+        c = saturated(decayed(center[i], kept_c, limit) + x[i, 0] * scale, limit)
+        s = saturated(decayed(surround[i], kept_c, limit) + x[i, 1] * scale, limit)
         h = decayed(horizontal[i], kept_h, limit) + decayed(s, follow_h, limit)
         h = saturated(h, limit)
         o = saturated(c - h, limit)

@@ -24,6 +24,6 @@ CONNECTION = np.dtype(
         "constant",
     )]
 )  # fmt: skip
-"""A connection: its sources by number and its delay; where its segments begin (``first``), or, if
+"""A connection: its sources by number and its delay; where its sources begin (``first``), or, if
 there is a ``period``, its rows of that ``length``; where the ``memory`` of an attention begins, or
 -1, and its constants."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurobip.converters import event_layout as where
+from neurobip.converters import event_layout as arrays
 from neurobip.converters.bounds import range_of
 from neurobip.converters.fanout import Fanout, Layout, equal_rows, fanout, layout
 from neurobip.converters.formats import LIMIT, SHIFT
@@ -20,7 +20,7 @@ class Program(NamedTuple):
 
     populations: np.ndarray
     connections: np.ndarray
-    first: np.ndarray
+    sources: np.ndarray
     segments: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
@@ -61,8 +61,8 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
     number = np.dtype(np.float32 if exact else np.float64)
 
     cells = [Cells(p, layouts[p.name], ranges[p.name], whole, exact) for p in graph.populations]
-    rows = np.zeros(len(cells), dtype=where.POPULATION)
-    for name in where.POPULATION.names or ():
+    rows = np.zeros(len(cells), dtype=arrays.POPULATION)
+    for name in arrays.POPULATION.names or ():
         rows[name] = [getattr(c, name, 0) for c in cells]
     rows["depth"] = depths(graph)
     rows["at"] = offsets(rows["room"])
@@ -101,9 +101,10 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
             else:
                 fan = fanout(c.synapse, source, target)
                 links.append((*heard, 0, 0, c.delay, sources, 0, 0, -1, 0, 0))
-                fans.append(Fanout(fan.first + segments, fan.segments + [filled, 0, 0], fan.weight))
+                begins = fan.sources + [segments, segments, 0]
+                fans.append(Fanout(begins, fan.segments + [filled, 0, 0], fan.weight))
                 table = fan.weight
-                sources += len(fan.first)
+                sources += len(fan.sources)
                 segments += len(fan.segments)
             tables.append(table * 2.0**c.exponent)
             filled += len(table)
@@ -114,8 +115,8 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
 
     program = Program(
         rows,
-        np.array(links, dtype=where.CONNECTION),
-        joined([f.first for f in fans], np.int32),
+        np.array(links, dtype=arrays.CONNECTION),
+        joined([f.sources for f in fans], np.int32, (0, 3)),
         joined([f.segments for f in fans], np.int32, (0, 3)),
         joined(tables, number),
         joined([c.shifts for c in cells], number),
@@ -170,7 +171,7 @@ def layouts_of(graph: Graph) -> dict[str, Layout]:
 def current_layout(population: Population, layouts: dict[str, Layout]) -> Layout:
     """The layout of the currents into a population."""
     if isinstance(population.neuron, Bipolar):
-        return Layout((2, *population.shape[1:]), True)
+        return Layout((2, *population.shape[1:]), False)
     return layouts[population.name]
 
 
@@ -207,18 +208,18 @@ class Cells:
         neuron = population.neuron
         match neuron:
             case Input():
-                self.kind, self.graded = where.INPUT, True
+                self.kind, self.graded = arrays.INPUT, True
             case LIF() if self.stock(neuron, within, exact):
                 self.stock_lif(neuron)
             case LIF():
                 self.general_lif(neuron)
             case ALIF():
-                self.kind, self.extra = where.ALIF, self.size
+                self.kind, self.extra = arrays.ALIF, self.size
                 decays = [self.kept(neuron.decay_a), self.current(neuron.jump)]
                 self.numbers = [self.current(neuron.threshold), *decays]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
             case LI():
-                self.kind = where.LI
+                self.kind = arrays.LI
                 self.numbers = [2.0**neuron.fraction if whole else 1.0]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
                 self.numbers += list(self.each(0 if neuron.bias is None else neuron.bias))
@@ -236,7 +237,7 @@ class Cells:
 
     def stock_lif(self, neuron: LIF) -> None:
         """A decay and a threshold for all, a bias a channel or a neuron."""
-        self.kind = where.LIF
+        self.kind = arrays.LIF
         self.numbers = [self.kept(neuron.decay_v), self.current(neuron.threshold)]
         bias = np.zeros(1) if neuron.bias is None else np.asarray(neuron.bias)
         channels = self.laid.shape[0]
@@ -249,7 +250,7 @@ class Cells:
 
     def general_lif(self, neuron: LIF) -> None:
         """Everything by neuron."""
-        self.kind, self.extra = where.GENERAL_LIF, 2 * self.size
+        self.kind, self.extra = arrays.GENERAL_LIF, 2 * self.size
         lost = 1 if self.whole else 0  # of the integers, a synaptic current loses one in 4096 more
         by_neuron = (
             self.kept(np.asarray(neuron.decay_u) + lost),
@@ -265,7 +266,7 @@ class Cells:
 
     def bipolar(self, neuron: Bipolar) -> None:
         """Plain numbers; four states a place."""
-        self.kind, self.graded, self.extra = where.BIPOLAR, True, self.size
+        self.kind, self.graded, self.extra = arrays.BIPOLAR, True, self.size
         planar = self.laid.planar
         self.rows, self.columns = (4, self.places) if planar else (self.places, 4)
         follow_h, follow_l, leak = neuron.decay_h, neuron.decay_l, neuron.leak

@@ -65,14 +65,16 @@ class Layout:
 
 
 class Fanout(NamedTuple):
-    """The segments of all source neurons.
+    """The segments of all source neurons, their targets counted from a base of each neuron.
+
+    Neurons whose segments differ by the base alone share them, as most of a convolution's do.
 
     Shape:
-        first ``[sources + 1]``: the segments of neuron ``i`` are ``first[i]`` to ``first[i + 1]``;
-        segments ``[n, 3]``: weight, target, length; weight: the shared table.
+        sources ``[n, 3]``: first segment, last segment + 1, base; segments ``[m, 3]``: weight,
+        target, length; weight: the shared table.
     """
 
-    first: np.ndarray
+    sources: np.ndarray
     segments: np.ndarray
     weight: np.ndarray
 
@@ -129,10 +131,23 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     kept = np.flatnonzero(before < after)
     kept = kept[np.argsort(source[kept], kind="stable")]
     begin, end = filled[before[kept]], filled[after[kept] - 1] + 1
-    segments = np.stack([begin, target[kept] + begin - weight[kept], end - begin], 1)
-    first = np.zeros(sources + 1, dtype=np.int64)
-    first[1:] = np.bincount(source[kept], minlength=sources).cumsum()
-    return Fanout(first, segments, table)
+    first = np.searchsorted(source[kept], np.arange(sources + 1))
+    target = target[kept] + begin - weight[kept]
+    base = np.zeros(sources, dtype=np.int64)
+    heard = np.flatnonzero(np.diff(first))
+    base[heard] = target[first[heard]]
+    relative = np.stack([begin, target - base[source[kept]], end - begin], 1)
+    found: dict[bytes, int] = {}
+    shared: list[np.ndarray] = [relative[:0]]
+    rows = np.zeros((sources, 3), dtype=np.int64)
+    filled = 0
+    for j, (low, high) in enumerate(zip(first[:-1], first[1:], strict=True)):
+        begin_at = found.setdefault(relative[low:high].tobytes(), filled)
+        if begin_at == filled:
+            shared.append(relative[low:high])
+            filled += high - low
+        rows[j] = begin_at, begin_at + high - low, base[j]
+    return Fanout(rows, np.concatenate(shared), table)
 
 
 def equal_rows(synapse: Any, source: Layout, target: Layout) -> Rows | None:

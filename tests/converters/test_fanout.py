@@ -27,7 +27,9 @@ def dense(found: Fanout, source: Layout, target: Layout) -> np.ndarray:
     """The matrix ``[target, source]`` in (C, H, W) order that segments stand for."""
     made = np.zeros((target.size, source.size))
     for j in range(source.size):
-        for weight, to, length in found.segments[found.first[j] : found.first[j + 1]]:
+        begin, end, base = found.sources[j]
+        for weight, to, length in found.segments[begin:end]:
+            to += base
             assert 0 <= to and to + length <= target.size and length > 0
             assert 0 <= weight and weight + length <= len(found.weight)
             made[to : to + length, j] += found.weight[weight : weight + length]
@@ -108,7 +110,8 @@ def test_the_other_synapses(planes, shape, seed, entries) -> None:
 def test_a_token_is_one_segment() -> None:
     source = Layout((4, 2, 3), False)
     found = fanout(Conv(np.ones((6, 4, 1, 1))), source, Layout((6, 2, 3), False))
-    assert found.segments.tolist() == [[6 * (j % 4), 6 * (j // 4), 6] for j in range(24)]
+    assert found.segments.tolist() == [[6 * j, 0, 6] for j in range(4)], "shared by all tokens"
+    assert found.sources.tolist() == [[j % 4, j % 4 + 1, 6 * (j // 4)] for j in range(24)]
 
 
 def test_what_has_equal_rows() -> None:
@@ -134,7 +137,8 @@ def test_zeros_at_the_ends_are_left_out() -> None:
     kernel[0, 0, 1, 1] = 5
     place = Layout((1, 4, 4), True)
     found = fanout(Conv(kernel, padding=(1, 1)), place, place)
-    assert found.segments.tolist() == [[4, j, 1] for j in range(16)]
+    assert found.segments.tolist() == [[4, 0, 1]]
+    assert found.sources.tolist() == [[0, 1, j] for j in range(16)]
 
 
 def population(*synapses, shape=(6, 3, 3)) -> Population:
