@@ -26,7 +26,8 @@ def relay(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -
         for item in items:
             _through(stations, item)
         return
-    borders = [len(stations) * i // threads for i in range(threads + 1)]
+    # Where they do not divide, the first threads take one more: the first station is the lightest.
+    borders = [-(-len(stations) * i // threads) for i in range(threads + 1)]
     shares = [stations[low:high] for low, high in zip(borders, borders[1:], strict=False)]
     passages = [Passage() for _ in shares]
     inner, grad, failed = torch.get_num_threads(), torch.is_grad_enabled(), Event()
