@@ -141,7 +141,8 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     shared: list[np.ndarray] = [relative[:0]]
     rows = np.zeros((sources, 3), dtype=np.int64)
     filled = 0
-    for j, (low, high) in enumerate(zip(first[:-1], first[1:], strict=True)):
+    ends = first.tolist()
+    for j, (low, high) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
         begin_at = found.setdefault(relative[low:high].tobytes(), filled)
         if begin_at == filled:
             shared.append(relative[low:high])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurobip.cli.evaluate import RunArgument
-from neurobip.cli.output import Output, reporting
+from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def stream(
             binning.bins(events)
         except DataError as error:
             raise DataError(f"{file}: {error}") from None
-        network = ready(model, integer, weight_bits or config.learn.weight_bits, out)
+        network = driven(model, integer, weight_bits or config.learn.weight_bits)
+        out.say("compiling the network; after the first time it is read from disk")
+        next(answers(network, events, binning, 0))
 
         summary = Summary(binning, speed)
         document = {"run": str(run), "file": str(file), "integer": integer, "speed": speed}
@@ -97,24 +99,17 @@ def stream(
             out.emit(document, stream_text(document))
 
 
-def ready(model: BiTFormer, integer: bool, bits: int | None, out: Output) -> EventDriven:
-    """The event-driven network of a model, compiled before the clock starts."""
-    import torch
-
+def driven(model: BiTFormer, integer: bool, bits: int | None) -> EventDriven:
+    """The event-driven network of a model."""
     from neurobip.converters.event_driven import EventDrivenFloat, EventDrivenInteger
     from neurobip.converters.lower import to_graph
     from neurobip.converters.qat import learned_bits
     from neurobip.converters.quantize import quantize
 
     graph = to_graph(model)
-    network: EventDriven
     if integer:
-        network = EventDrivenInteger(quantize(graph, learned_bits(model, bits or 8)))
-    else:
-        network = EventDrivenFloat(graph)
-    out.say("compiling the network; after the first time it is read from disk")
-    network.potentials(torch.zeros(1, 1, *graph.input.shape, dtype=torch.uint8))
-    return network
+        return EventDrivenInteger(quantize(graph, learned_bits(model, bits or 8)))
+    return EventDrivenFloat(graph)
 
 
 def stream_text(document: Mapping[str, Any]) -> Group:

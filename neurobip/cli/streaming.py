@@ -91,7 +91,8 @@ def stream(
     """
     state: EventState | None = None
     window = binning.window_us
-    total = bins = binning.bins(events)
+    total = torch.zeros(())
+    bins = binning.bins(events)
     ends = np.searchsorted(events["t"], np.arange(1, bins + 1) * window)
     start = clock()
     for k in range(bins):
