@@ -140,13 +140,13 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     found: dict[bytes, int] = {}
     shared: list[np.ndarray] = [relative[:0]]
     rows = np.zeros((sources, 3), dtype=np.int64)
-    filled = 0
+    used = 0
     ends = first.tolist()
     for j, (low, high) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
-        begin_at = found.setdefault(relative[low:high].tobytes(), filled)
-        if begin_at == filled:
+        begin_at = found.setdefault(relative[low:high].tobytes(), used)
+        if begin_at == used:
             shared.append(relative[low:high])
-            filled += high - low
+            used += high - low
         rows[j] = begin_at, begin_at + high - low, base[j]
     return Fanout(rows, np.concatenate(shared), table)
 
