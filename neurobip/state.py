@@ -34,10 +34,9 @@ def stack(states: Sequence[Any]) -> Any:
 def last(states: Any) -> Any:
     """The last step of states with time in front.
 
-    As a copy: a state is what is left of a sequence, and must neither keep all of it in memory nor
-    change with it.
+    As a copy, so that what is left of a sequence does not keep all of it in memory.
     """
-    return tree_map(lambda tensor: tensor[-1].clone(), states)
+    return tree_map(lambda tensor: tensor[0] if len(tensor) == 1 else tensor[-1].clone(), states)
 
 
 def at(states: Any, step: int | slice) -> Any:

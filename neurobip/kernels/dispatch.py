@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from neurobip.kernels import cpu, reference
+from neurobip.state import last
 
 
 def compiled_for(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
@@ -55,8 +56,7 @@ class _LIFAgain(torch.autograd.Function):
     def forward(ctx: Any, width: float, *arguments: Any) -> Any:  # type: ignore[override]
         ctx.constants = *arguments[4:], width
         ctx.save_for_backward(*arguments[:4])
-        z, u, v = cpu.lif_run(*arguments)
-        return z, u, v
+        return cpu.lif_run(*arguments)
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
@@ -105,14 +105,14 @@ def lif(
     kernels = compiled_for(x, u, v, bias, fit=fit)
     if kernels is None:
         u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
-        return z, u_seq[-1].clone(), v_seq[-1].clone()
+        return z, last(u_seq), last(v_seq)
     if differentiates(x, u, v, bias):
         arguments = x, u, v, bias, threshold, keep_u, keep_v
         if kernels is cpu:
             z, last_u, last_v = _LIFAgain.apply(width, *arguments)
         else:
             z, last_u, last_v = _LIF.apply(kernels, width, *arguments)
-        return z, last_u if keep_u else x[-1].clone(), last_v
+        return z, last_u if keep_u else last(x), last_v
     return kernels.lif_run(x, u, v, bias, threshold, keep_u, keep_v)
 
 
@@ -161,7 +161,7 @@ def alif(
         v_seq, a_seq, z = kernels.alif_scan(x, v, a, threshold, keep_v, keep_a, jump)
     else:
         v_seq, a_seq, z = reference.alif_scan(x, v, a, threshold, keep_v, keep_a, jump, width)
-    return z, v_seq[-1].clone(), a_seq[-1].clone()
+    return z, last(v_seq), last(a_seq)
 
 
 class _Trace(torch.autograd.Function):

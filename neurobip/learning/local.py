@@ -13,7 +13,7 @@ from neurobip.learning.relay import relay
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.learning.third_factor import cross_entropy_error
 from neurobip.models import BiTFormer
-from neurobip.state import at, last
+from neurobip.state import at
 from neurobip.synapses import Linear
 
 PIECE = 4
@@ -132,8 +132,9 @@ class Lesson:
         gain = self.rule.model.config.readout_decay
         x = self.rule.model.checked(x_seq, 5) if self.index == 0 else x_seq
         z, potentials, states = self.stage.scan(x, self.state, **beside)
+        # Views, which keep one piece in memory until the next one is done; copies take time.
         self.state = {"front": states["front"]}
-        self.state |= {name: last(states[name]) for name in ("part", "readout")}
+        self.state |= {name: at(states[name], -1) for name in ("part", "readout")}
         self.spikes = z[-1]
         self.total = self.total + potentials.sum(0)
         passed = max(0, self.rule.config.warmup_steps - self.done)
@@ -146,7 +147,9 @@ class Lesson:
             self.loss += loss * len(taught)
             self.taught += len(taught)
             error = cross_entropy_error(taught, self.labels, gain)
-            part, readout = (at(states[name], late) for name in ("part", "readout"))
+            part, readout = states["part"], states["readout"]
+            if passed:
+                part, readout = at(part, late), at(readout, late)
             self._learn(error, part, readout)
         return z
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
-from neurobip.state import last
 
 
 class ALIFState(NamedTuple):
@@ -74,7 +73,8 @@ class ALIF(Neuron):
             x_seq, state.v * (1 - state.z.detach()), state.a, self.threshold, 1 - self.decay_v,
             1 - self.decay_a, self.jump, self.width,
         )  # fmt: skip
-        return z, ALIFState(v, last(z), a)
+        # The next step reads z again, whatever becomes of the output.
+        return z, ALIFState(v, z[-1].clone(), a)
 
     def gate(self, error: Tensor, state: ALIFState) -> Tensor:
         """Error times the sensitivity around the threshold that held at this step."""

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
-from neurobip.state import last
 
 
 class LIState(NamedTuple):
@@ -51,7 +50,8 @@ class LI(Neuron):
     def forward(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
         """A sequence, fused over time."""
         v, _ = self.scan(x_seq, state)
-        return v, LIState(last(v))
+        # The membrane goes on as it is, whatever becomes of the output.
+        return v, LIState(v[-1].clone())
 
     def gate(self, error: Tensor, state: LIState) -> Tensor:
         """A linear neuron hands the error on as it is."""
