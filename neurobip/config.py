@@ -43,6 +43,14 @@ NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_
 Decay = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
 
 
+def _pace(value: Any) -> Any:
+    # One sentence instead of pydantic's one for each side of a union.
+    steps = isinstance(value, int) and not isinstance(value, bool) and value >= 2
+    if not steps and value not in ("online", "sequence"):
+        raise ValueError("expected online (at every step), sequence, or a number of steps from 2")
+    return value
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values do not change."""
 
@@ -178,7 +186,7 @@ class LearnConfig(Section):
 
     rule: Literal["local", "bptt"] = "local"
     locality: Literal["block", "aligned"] = "block"
-    update: Literal["online", "sequence"] | Annotated[Count, Field(ge=2)] = "online"
+    update: Annotated[Literal["online", "sequence"] | int, BeforeValidator(_pace)] = "online"
     overlap: Count = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     deep_supervision: bool = False

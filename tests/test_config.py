@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,23 @@ def test_every_misfit_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         make_config({"learn": {"lr": 0, "epochs": -1}})
     assert "learn.lr" in str(caught.value) and "learn.epochs" in str(caught.value)
+
+
+@pytest.mark.parametrize("pace", [0, 1, -3, True, 2.5, "3", "often", [2], None])
+def test_when_weights_move_is_refused_in_one_sentence(pace) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config({"learn": {"update": pace}})
+    assert str(caught.value) == (
+        f"configuration: learn.update: got {pace!r}, expected online (at every step), sequence, "
+        "or a number of steps from 2"
+    )
+
+
+@pytest.mark.parametrize("pace", ["online", "sequence", 2, 500])
+def test_when_weights_move_comes_back_from_yaml(pace) -> None:
+    config = make_config({"learn": {"update": pace}})
+    assert config.learn.update == pace
+    assert make_config(yaml.safe_load(config.to_yaml())) == config
 
 
 def test_fingerprint_follows_the_architecture() -> None:
