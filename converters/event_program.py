@@ -118,7 +118,7 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
         np.array(links, dtype=arrays.CONNECTION),
         joined([f.sources for f in fans], np.int32, (0, 3)),
         joined([f.segments for f in fans], np.int32, (0, 3)),
-        joined(tables, number),
+        narrowed(joined(tables, np.float64)),
         joined([c.shifts for c in cells], number),
         np.array(constants, dtype=np.float64),
     )
@@ -128,6 +128,12 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
         int(values[~past].sum()),
     )  # fmt: skip
     return Compiled(program, layouts, sizes, number)
+
+
+def narrowed(weights: np.ndarray) -> np.ndarray:
+    """The weights in single precision if that is all that they have: half as much to read."""
+    single = weights.astype(np.float32)
+    return single if np.array_equal(single, weights) else weights
 
 
 def offsets(sizes: Any) -> np.ndarray:
