@@ -16,7 +16,7 @@ from harness import Claim, Table, Work, alternate, keep, ratio, ratio_table, thr
 from machine import cores, rates
 from network import LEARNING, floor_of, frames_of, network, operations
 from peers import installed
-from torch import Tensor
+from torch import Tensor, get_num_threads
 
 from neurobip import BiTFormer
 from neurobip.config import LearnConfig
@@ -27,6 +27,7 @@ RULES: dict[str, dict[str, object]] = {
     "local, an update every 5 steps": {"update": 5},
     "local, an update a batch": {"update": "sequence"},
     "local, every 5 steps, stages on 2 threads": {"update": 5, "overlap": 2},
+    "local, every step, stages on 2 threads": {"update": "online", "overlap": 2},
     "through time": {"rule": "bptt", "deep_supervision": True},
 }
 ONLINE, CHUNKED, *_ = RULES
@@ -37,6 +38,8 @@ def ours(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
     """A training step by every rule, each on a network of its own."""
     chosen: dict[str, Work] = {}
     for name, settings in RULES.items():
+        if settings.get("overlap", 1) > get_num_threads():  # type: ignore[operator]
+            continue
         learn = LearnConfig(lr=STILL, **settings)  # type: ignore[arg-type]
         rule = build_rule(copy.deepcopy(model), learn, total_batches=10**6)
         chosen[name] = lambda rule=rule: rule.learn(frames, labels)

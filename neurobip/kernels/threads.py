@@ -12,6 +12,9 @@ import torch
 WORTHWHILE = 1 << 17
 """Elements below which handing work to another thread costs more than it saves."""
 
+SHARES = 4
+"""Ranges for each thread: the more, the less one waits for another; each costs a call."""
+
 
 @lru_cache(maxsize=4)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
@@ -32,9 +35,16 @@ def over(columns: int, elements: int, run: Callable[[int, int], None], align: in
     if threads == 1 or elements < WORTHWHILE or columns < 2 * align:
         run(0, columns)
         return
-    share = -(-columns // (threads * align)) * align
-    ranges = [(low, min(low + share, columns)) for low in range(0, columns, share)]
-    others = [_pool(threads - 1, os.getpid()).submit(run, *part) for part in ranges[1:]]
-    run(*ranges[0])
+    share = -(-columns // (threads * SHARES * align)) * align
+    # One iterator for all, from which each thread takes the next range: torch's own threads spin
+    # for a while after their work, and who has to share a core with one of them does less.
+    ranges = iter([(low, min(low + share, columns)) for low in range(0, columns, share)])
+
+    def work() -> None:
+        for part in ranges:
+            run(*part)
+
+    others = [_pool(threads - 1, os.getpid()).submit(work) for _ in range(threads - 1)]
+    work()
     for other in others:
         other.result()

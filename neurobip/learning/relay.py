@@ -31,6 +31,7 @@ def relay(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -
     shares = [stations[low:high] for low, high in zip(borders, borders[1:], strict=False)]
     passages = [Passage() for _ in shares]
     inner, grad, failed = torch.get_num_threads(), torch.is_grad_enabled(), Event()
+    inner = max(1, inner // threads)  # those of torch are shared out too
 
     def work(share: Sequence[Station], inbox: Passage, outbox: Passage | None) -> None:
         # Both are settings of a thread in torch.
