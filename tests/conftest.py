@@ -10,6 +10,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+# Triton settles whether it interprets kernels when it is first imported, by whichever test that is.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # The tensors of the tests are small: threads would wait for each other longer than they work.
 torch.set_num_threads(1)
 

@@ -4,21 +4,14 @@ Spikes are identical, and so is whatever is added in the same order; sums of pro
 device adds in its own order, agree to 1e-5 of their size.
 """
 
-import os
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.kernels import dispatch, reference
+from neurobip.kernels import cuda, dispatch, reference
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    # Triton decides whether to interpret when a kernel is defined, which is on import.
-    os.environ["TRITON_INTERPRET"] = "1"
-
-from neurobip.kernels import cuda  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not cuda.FOUND, reason="Triton is not installed")
 

@@ -1,20 +1,13 @@
 """Training with the Triton kernels in place: on a GPU if there is one, else in the interpreter."""
 
-import os
-
 import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.kernels import dispatch
+from neurobip.kernels import cuda, dispatch
 from neurobip.learning.loop import build, build_rule
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    # Triton decides whether to interpret when a kernel is defined, which is on import.
-    os.environ["TRITON_INTERPRET"] = "1"
-
-from neurobip.kernels import cuda  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not cuda.FOUND, reason="Triton is not installed")
 
