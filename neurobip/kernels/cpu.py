@@ -1,7 +1,8 @@
 """The hot loops for the CPU: compiled once, kept on disk, run over torch's number of threads.
 
 The contract of :mod:`~neurobip.kernels.reference` without its derivatives; ``*_back`` are the
-adjoints. Spikes are those of the reference: the same operations in the same order.
+adjoints. Spikes are those of the reference: the same operations in the same order. Linear attention
+needs no loop of its own, see :mod:`~neurobip.kernels.dispatch`.
 """
 
 from typing import Any
@@ -10,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurobip.kernels import filters, loops, reference
-from neurobip.kernels.reference import by_head
+from neurobip.kernels import filters, loops
 from neurobip.kernels.threads import over
 
 
@@ -168,16 +168,3 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     a = x.numpy(), profile.numpy(), mix.numpy(), depthwise, out.numpy()
     over(len(x), out.numel() * profile.shape[1], lambda *p: filters.separable(*a, *p), align=1)
     return out
-
-
-def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
-    """The memory of every step, and what the queries read from it.
-
-    As products of matrices, which at a few spikes in a hundred beat loops that look for spikes.
-    """
-    q, k, v = by_head(qkv)
-    memories = trace_scan(k.transpose(-2, -1) @ v, memory, keep)
-    return memories, (q @ memories).transpose(-3, -2)
-
-
-memory_credit = reference.memory_credit

@@ -153,6 +153,17 @@ def test_memory_derivatives_are_those_of_the_reference(keep):
     close(dispatch.memory_scan(qkv, memory, keep), reference.memory_scan(qkv, memory, keep))
 
 
+def test_memory_under_autocast_is_that_of_rounded_products():
+    """Whole numbers below 256 have all their bits in half precision."""
+    qkv, memory = (torch.rand(4, 2, 6, 3, 2, 5) < 0.4).float(), torch.zeros(2, 2, 5, 5)
+    expected = dispatch.memory_scan(qkv, memory, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = dispatch.memory_scan(qkv, memory, 1.0)
+    assert float(expected[1].max()) > 2
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a.float(), b)
+
+
 def test_threads_change_nothing():
     """More columns than a tile, more work than one thread takes, a border inside a tile."""
     before = torch.get_num_threads()
