@@ -17,6 +17,11 @@ from neurobip.kernels import cpu, reference
 from neurobip.state import last
 
 
+def plain(*constants: Any) -> bool:
+    """Whether constants are numbers; one that learns is a tensor, which the reference takes."""
+    return not any(isinstance(constant, Tensor) for constant in constants)
+
+
 def compiled_for(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
     """The compiled kernels that take these tensors, if their shapes fit and any do."""
     if not fit or torch.compiler.is_compiling():
@@ -154,7 +159,8 @@ def alif(
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of every step ``[T, B, C, H, W]``, and v and a of the last one; differentiable."""
-    kernels = compiled_for(x, v, a, keep_v, fit=x.shape[1:] == v.shape == a.shape)
+    fit = x.shape[1:] == v.shape == a.shape and plain(threshold, keep_a, jump)
+    kernels = compiled_for(x, v, a, keep_v, fit=fit)
     if kernels is not None and not keep_v.requires_grad:
         if differentiates(x, v, a):
             return _ALIF.apply(kernels, width, x, v, a, threshold, keep_v, keep_a, jump)
@@ -179,7 +185,7 @@ class _Trace(torch.autograd.Function):
 
 def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum ``keep trace[t-1] + x[t]`` of every step; differentiable."""
-    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape)
+    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape and plain(keep))
     if kernels is None:
         return reference.trace_scan(x, trace, keep)
     if differentiates(x, trace):
@@ -206,7 +212,8 @@ def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> T
 def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:
     """The bipolar stage: output of every step ``[T, B, 4, H, W]``, last state ``[4, B, H, W]``."""
     _, batch, signals, *image = x.shape
-    kernels = compiled_for(x, state, fit=signals == 2 and state.shape == (4, batch, *image))
+    fit = signals == 2 and state.shape == (4, batch, *image) and plain(*constants)
+    kernels = compiled_for(x, state, fit=fit)
     if kernels is None or differentiates(x, state):
         return reference.bipolar_scan(x, state, *constants)
     return kernels.bipolar_scan(x, state, *constants)

@@ -20,7 +20,7 @@ from neurobip.errors import DataError
 from neurobip.models.stage import Stage
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
-from neurobip.retina import Retina
+from neurobip.retina import event_camera
 from neurobip.synapses import Delayed, Linear, Patches
 
 PIECE = 8
@@ -53,7 +53,7 @@ class BiTFormer(Circuit):
         super().__init__()
         self.config = config
         channels, height, width = config.sensor
-        self.retina = Retina() if config.retina == "event" else None
+        self.retina = event_camera() if config.retina == "event" else None
         patches = Patches(
             channels if self.retina is None else self.retina.channels,
             config.width,

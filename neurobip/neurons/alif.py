@@ -1,11 +1,12 @@
 """The integrate-and-fire neuron whose threshold rises with every spike."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from neurobip import kernels
+from neurobip.constants import Constants, Positive, Share
 from neurobip.neurons.neuron import Neuron, unit_interval
 
 
@@ -40,6 +41,12 @@ class ALIF(Neuron):
     spiking neurons", eq. 2, with reset to zero.
     """
 
+    constants: ClassVar[Constants] = {
+        "decay_v": Share,
+        "threshold": Positive,
+        "decay_a": Share,
+        "jump": Positive,
+    }
     decay_v: Tensor
 
     def __init__(
@@ -56,7 +63,7 @@ class ALIF(Neuron):
             "ALIF", decay_a=decay_a, **{f"decay_v[{i}]": d for i, d in enumerate(decay_v)}
         )
         self.threshold, self.decay_a, self.jump, self.width = threshold, decay_a, jump, width
-        self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1))
+        self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1), persistent=False)
 
     def step(self, x: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
         """One step of the population: a sequence of one."""

@@ -1,16 +1,64 @@
-"""The retina: from camera events to the spikes of ganglion cells."""
+"""The retina: from light or camera events to the spikes of ganglion cells."""
 
-from neurobip.retina.bipolar import Bipolar, BipolarState
-from neurobip.retina.ganglion import CELL_TYPES, ganglion
-from neurobip.retina.horizontal import center_surround, gaussian
+from neurobip.constants import constants, fix, free
+from neurobip.retina.amacrine import ContrastGain, Starburst, WideField
+from neurobip.retina.bipolar import SIGNALS, Bipolar, BipolarState
+from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
+from neurobip.retina.ganglion import Dendrites, ganglion
+from neurobip.retina.horizontal import CenterSurround, gaussian
+from neurobip.retina.kinetics import Kinetics
+from neurobip.retina.mosaic import Mosaic, lay
+from neurobip.retina.photoreceptor import Photoreceptor, cones
+from neurobip.retina.presets import (
+    EVENT_CAMERA,
+    MOUSE,
+    MOUSE_ANATOMY,
+    PRIMATE,
+    PRIMATE_ANATOMY,
+    SMALL_BISTRATIFIED,
+    Anatomy,
+    event_camera,
+    grow,
+    mouse,
+    primate_periphery,
+)
 from neurobip.retina.retina import Retina
+from neurobip.retina.scale import Scale, time_constant
 
 __all__ = [
-    "CELL_TYPES",
+    "EVENT_CAMERA",
+    "MOUSE",
+    "MOUSE_ANATOMY",
+    "PRIMATE",
+    "PRIMATE_ANATOMY",
+    "SIGNALS",
+    "SMALL_BISTRATIFIED",
+    "Anatomy",
     "Bipolar",
     "BipolarState",
+    "CellType",
+    "CenterSurround",
+    "ContrastGain",
+    "Dendrites",
+    "Kinetics",
+    "Mosaic",
+    "Photoreceptor",
     "Retina",
-    "center_surround",
+    "Scale",
+    "Starburst",
+    "WideField",
+    "cones",
+    "constants",
+    "direction_selective",
+    "event_camera",
+    "fix",
+    "free",
     "ganglion",
     "gaussian",
+    "grow",
+    "lay",
+    "mouse",
+    "orientation_selective",
+    "primate_periphery",
+    "time_constant",
 ]

@@ -1,20 +1,24 @@
 """Bipolar cells: light on and light off, sustained and transient."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from neurobip import kernels
+from neurobip.constants import Constants, Share
 from neurobip.neurons.neuron import Neuron, unit_interval
 from neurobip.state import last
 
+SIGNALS = ("sustained on", "sustained off", "transient on", "transient off")
+"""Output channels of the bipolar stage for one pair of center and surround, in order."""
+
 
 class BipolarState(NamedTuple):
-    """Four scalars a pixel, however long the recording.
+    """Four scalars a pixel and pair, however long the recording.
 
     Attributes:
-        c: what the center still holds of the events. s: the same of the surround.
+        c: what the center still holds of what came in. s: the same of the surround.
         h: the horizontal cell, which follows the surround with a delay.
         l: the low-pass of the difference, which the transient cell subtracts.
         z: the output of this step, graded.
@@ -38,16 +42,22 @@ class Bipolar(Neuron):
         sustained = o - leak l                    transient = o - l
         output = [sustained]+, [-sustained]+, [transient]+, [-transient]+
 
+    Events are changes, which ``decay_c < 1`` adds up to the contrast that they came from; what
+    photoreceptors send is contrast already, and goes through at ``decay_c = 1``. So both enter the
+    retina here.
+
     Shape:
-        x: ``[B, 2, H, W]`` (center, surround); output ``[B, 4, H, W]``, graded and not negative:
-        sustained on, sustained off, transient on, transient off.
+        x: ``[B, 2 P, H, W]``, P pairs of center and surround; output ``[B, 4 P, H, W]``, graded and
+        not negative, for each pair in the order of :data:`SIGNALS`.
 
     Units:
         decays are shares lost per time step.
 
-    Source: Wohrer & Kornprobst 2009 (delayed surround, high-pass of the bipolar stage); the
-    events of a camera pixel replace the photoreceptor, being a high-passed log intensity already.
+    Source: Wohrer & Kornprobst 2009 (delayed surround; high-pass of the bipolar stage). The events
+    of a camera pixel replace the photoreceptor, being a high-passed log intensity already.
     """
+
+    constants: ClassVar[Constants] = dict.fromkeys(("decay_c", "decay_h", "decay_l", "leak"), Share)
 
     def __init__(
         self,
@@ -71,10 +81,14 @@ class Bipolar(Neuron):
     ) -> tuple[Tensor, BipolarState]:
         """A sequence, fused over time."""
         self._check_length(x_seq)
-        one = x_seq[0, :, 0]
+        steps, batch, channels, *image = x_seq.shape
+        # The pairs do not meet: to the kernel they are samples of a batch.
+        pairs = x_seq.reshape(steps, batch * (channels // 2), 2, *image)
+        one = pairs[0, :, 0]
         held = one.new_zeros(4, *one.shape) if state is None else torch.stack(state[:4])
         z, held = kernels.bipolar_scan(
-            x_seq, held, self.decay_c, self.decay_h, self.decay_l, self.leak
+            pairs, held, self.decay_c, self.decay_h, self.decay_l, self.leak
         )
         c, s, h, low = held
+        z = z.view(steps, batch, 2 * channels, *image)
         return z, BipolarState(c, s, h, low, last(z))

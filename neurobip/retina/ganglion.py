@@ -1,43 +1,196 @@
 """Ganglion cells: the spikes that leave the retina."""
 
-import torch
+import math
+from collections.abc import Sequence
+from typing import ClassVar
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neurobip import kernels
+from neurobip.constants import Constants, Positive
+from neurobip.errors import ConfigError
 from neurobip.neurons import ALIF
 from neurobip.projection import Projection
-from neurobip.retina.horizontal import gaussian
-from neurobip.synapses import Separable
+from neurobip.retina.cell_types import CellType
+from neurobip.retina.horizontal import gaussian, taps
+from neurobip.retina.mosaic import Mosaic
+from neurobip.retina.scale import Scale
+from neurobip.synapses.synapse import Synapse, SynapseState, as_images
 
-CELL_TYPES = ("sustained on", "sustained off", "transient on", "transient off")
-"""The channels of the retina's output, in order."""
+DENDRITES = 2.0
+"""A dendritic field ends at this many standard deviations."""
+
+POINT = 1 / 3
+"""A field of a smaller standard deviation, in pixels, is one pixel."""
+
+
+class Dendrites(Synapse):
+    """The synapses of all types of ganglion cells, a convolution over the graded signals.
+
+    Types whose fields are all round, and none of which is inhibited, are pooled by separable
+    kernels; any other field makes one general convolution of all.
+
+    Args:
+        cell_types: in the order of the output channels.
+        signals: names of the input channels.
+        scale: turns µm into pixels.
+        mosaics: where cells stand, by type; without them, everywhere.
+
+    Shape:
+        ``[B, S, H, W]`` graded signals to currents ``[B, K, H, W]``; with mosaics H and W are
+        theirs, and 0 is where no cell is.
+
+    Raises:
+        ConfigError: a type hears a signal that this retina does not have.
+    """
+
+    constants: ClassVar[Constants] = dict.fromkeys(
+        ("hears", "inhibited", "field", "inhibition", "shift"), Positive
+    )
+    hears: Tensor
+    inhibited: Tensor
+    field: Tensor
+    inhibition: Tensor
+    shift: Tensor
+    direction: Tensor
+    orientation: Tensor
+    elongation: Tensor
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        cell_types: Sequence[CellType],
+        signals: Sequence[str],
+        scale: Scale,
+        mosaics: Sequence[Mosaic] | None = None,
+    ) -> None:
+        super().__init__()
+        if not cell_types:
+            raise ConfigError("a retina without a cell type tells nothing; give at least one")
+        for cell in cell_types:
+            for signal in (*cell.hears, *cell.inhibited):
+                if signal not in signals:
+                    raise ConfigError(
+                        f"cell type {cell.name!r} hears {signal!r}; this retina has "
+                        f"{', '.join(signals)}"
+                    )
+        values = {
+            "hears": [[cell.hears.get(s, 0.0) for s in signals] for cell in cell_types],
+            "inhibited": [[cell.inhibited.get(s, 0.0) for s in signals] for cell in cell_types],
+            "field": [scale.pixels(cell.field) for cell in cell_types],
+            "inhibition": [scale.pixels(cell.inhibition or cell.field) for cell in cell_types],
+            "shift": [scale.pixels(cell.shift) for cell in cell_types],
+            "direction": [math.radians(cell.direction or 0.0) for cell in cell_types],
+            "orientation": [math.radians(cell.orientation) for cell in cell_types],
+            "elongation": [cell.elongation for cell in cell_types],
+        }
+        for name, value in values.items():
+            self.register_buffer(name, torch.tensor(value), persistent=False)
+        mask = None
+        if mosaics is not None:
+            mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
+        self.register_buffer("mask", mask, persistent=False)
+        self.round = all(cell.round for cell in cell_types)
+        # A type that hears the one signal at its own place needs no mixing.
+        own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
+        self.own = self.round and len(cell_types) == len(signals) and all(own)
+        farthest = [
+            max(f * e, s / DENDRITES + i if any(cell.inhibited.values()) else 0.0)
+            for f, e, s, i, cell in zip(
+                values["field"], values["elongation"], values["shift"], values["inhibition"],
+                cell_types, strict=True,
+            )
+        ]  # fmt: skip
+        self.size = taps(max(farthest), DENDRITES)
+        self.groups = len(cell_types) if self.own else 1
+
+    def profile(self) -> Tensor:
+        """Profiles of round fields, ``[K, size]``."""
+        fields = self.field.clamp(min=POINT)[:, None]
+        point = (torch.arange(self.size, device=fields.device) == self.size // 2).to(fields)
+        return torch.where(self.field[:, None] < POINT, point, gaussian(fields, self.size))
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernels of the convolution, ``[K, S / groups, size, size]``."""
+        if self.round:
+            profile = self.profile()
+            hears = self.hears.diagonal()[:, None] if self.own else self.hears
+            return hears[:, :, None, None] * (profile[:, :, None] * profile[:, None, :])[:, None]
+        excited = self._fields(self.field, self.elongation, 0 * self.shift)
+        inhibited = self._fields(self.inhibition, torch.ones_like(self.elongation), self.shift)
+        return (
+            self.hears[:, :, None, None] * excited[:, None]
+            - self.inhibited[:, :, None, None] * inhibited[:, None]
+        )
+
+    def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
+        """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
+        sigma = sigma.clamp(min=POINT)[:, None, None]
+        offset = torch.arange(self.size, device=sigma.device).to(sigma) - self.size // 2
+        y, x = torch.meshgrid(-offset, offset, indexing="ij")
+        x = x - (shift * self.direction.cos())[:, None, None]
+        y = y - (shift * self.direction.sin())[:, None, None]
+        cos, sin = (f(self.orientation)[:, None, None] for f in (torch.cos, torch.sin))
+        along = (x * cos + y * sin) / (sigma * elongation[:, None, None])
+        across = (y * cos - x * sin) / sigma
+        fields = torch.exp(-(along**2 + across**2) / 2)
+        return fields / fields.sum((1, 2), keepdim=True)
+
+    def current(self, x: Tensor) -> Tensor:
+        """The current into every cell."""
+        images = as_images(x)
+        if self.round:
+            hears = self.hears.diagonal()[:, None] if self.own else self.hears
+            out = kernels.separable(images, self.profile(), hears.contiguous(), self.own)
+        else:
+            out = F.conv2d(images, self.weight.to(images), padding=self.size // 2)
+        if self.mask is not None:
+            out = out * self.mask
+        return out.view(*x.shape[:-3], *out.shape[1:])
+
+    def reach(self, x: Tensor) -> Tensor:
+        """A pixel meets the weights that are not zero, where the kernel fits and a cell is."""
+        there = (self.weight != 0).to(x.dtype)
+        met = F.conv2d(as_images(x), there, padding=self.size // 2, groups=self.groups)
+        return met.sum() if self.mask is None else (met * self.mask).sum()
+
+    def send(self, delta: Tensor, state: SynapseState) -> Tensor:
+        """Error at the signals, through the transposed convolution."""
+        if self.mask is not None:
+            delta = delta * self.mask
+        back = F.conv_transpose2d(
+            as_images(delta), self.weight, padding=self.size // 2, groups=self.groups
+        )
+        return back.view(state.x.shape)
 
 
 def ganglion(
+    cell_types: Sequence[CellType],
+    signals: Sequence[str],
+    scale: Scale,
     *,
-    gain_sustained: float,
-    gain_transient: float,
-    sigma_transient: float,
-    size: int,
+    mosaics: Sequence[Mosaic] | None = None,
     decay_a: float,
     jump: float,
 ) -> Projection:
-    """The four ganglion populations and their synapses from the bipolar cells.
+    """The ganglion populations and their synapses from the signals of the inner retina.
 
-    A sustained (midget-like) cell hears the one bipolar cell at its place and integrates over
-    about eight steps. A transient (parasol-like) cell pools the rectified signals around it,
-    which makes it respond to texture of either phase, and integrates over two.
+    The neurons are LIF with an adaptive threshold, see :class:`~neurobip.neurons.ALIF`: a cell is
+    the less excitable the more it has fired, which at steps of milliseconds is what a refractory
+    time can still be told from.
 
     Shape:
-        ``[B, 4, H, W]`` graded bipolar signals to ``[B, 4, H, W]`` spikes, see
-        :data:`CELL_TYPES`.
+        ``[B, S, H, W]`` graded signals to ``[B, K, H, W]`` spikes, one channel a type.
 
-    Units:
-        sigma in pixels; gains in thresholds per unit of bipolar signal.
+    Raises:
+        ConfigError: the step is longer than the membrane's time constant, or a type hears a signal
+            that is not there.
     """
-    point = torch.zeros(size)
-    point[size // 2] = 1
-    pool = gaussian(sigma_transient, size)
-    gains = [gain_sustained, gain_sustained, gain_transient, gain_transient]
+    decays = tuple(scale.decay(cell.tau, f"membrane of {cell.name!r}") for cell in cell_types)
     return Projection(
-        Separable(torch.stack([point, point, pool, pool]), torch.tensor(gains)[:, None], groups=4),
-        ALIF((0.125, 0.125, 0.5, 0.5), decay_a=decay_a, jump=jump),
+        Dendrites(cell_types, signals, scale, mosaics),
+        ALIF(decays, decay_a=decay_a, jump=jump),
     )

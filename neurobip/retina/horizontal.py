@@ -1,16 +1,26 @@
-"""Center and surround: the spatial weights of the outer retina."""
+"""Horizontal cells: center and surround, the spatial weights of the outer retina."""
+
+import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from neurobip.synapses import Separable
+from neurobip import kernels
+from neurobip.constants import Constants, Positive
+from neurobip.errors import ConfigError
+from neurobip.synapses.synapse import Synapse, as_images
+
+REACH = 3.0
+"""Standard deviations that a kernel reaches out to."""
 
 
-def gaussian(sigma: float, size: int) -> Tensor:
+def gaussian(sigma: float | Tensor, size: int) -> Tensor:
     """The profile of a Gaussian that sums to 1.
 
     Shape:
-        ``[size]``, size odd.
+        ``[size]``, size odd. A tensor of sigmas ``[K, 1]`` gives ``[K, size]``.
 
     Units:
         sigma in pixels.
@@ -18,28 +28,107 @@ def gaussian(sigma: float, size: int) -> Tensor:
     Raises:
         ValueError: an even size, or a sigma that is not positive.
     """
-    if size % 2 == 0 or sigma <= 0:
+    if size % 2 == 0 or (not isinstance(sigma, Tensor) and sigma <= 0):
         raise ValueError(f"gaussian: size {size} has to be odd and sigma {sigma} positive")
     offset = torch.arange(size) - size // 2
+    if isinstance(sigma, Tensor):
+        offset = offset.to(sigma)
     profile = torch.exp(-(offset**2) / (2 * sigma**2))
-    return profile / profile.sum()
+    return profile / profile.sum(-1, keepdim=True)
 
 
-def center_surround(
-    *, contrast: float, sigma_center: float, sigma_surround: float, size: int
-) -> Separable:
-    """Fixed synapse from event polarities to the center and the surround of a bipolar cell.
+def taps(sigma: float, reach: float = REACH) -> int:
+    """An odd number of taps that a Gaussian of ``sigma`` pixels fills, up to ``reach`` sigmas."""
+    return 2 * max(1, math.ceil(reach * sigma)) + 1
 
-    An event says that log intensity rose (on) or fell (off) by ``contrast``; the two polarities
-    enter with opposite signs. The center is what a cone gives to the bipolar cell, the surround
-    what the horizontal cells gather around it. Both kernels have the same sum, so that their
-    difference is silent on a uniform field.
+
+class CenterSurround(Synapse):
+    """What reaches the center of a bipolar cell, and what horizontal cells gather around it.
+
+    ::
+
+        center = G(sigma_center) * sum_i mix_i x_i
+        surround = strength G(sigma_surround) * sum_i mix_i x_i
+
+    Both Gaussians have sum 1, so that at ``strength = 1`` a uniform field leaves no difference. For
+    colour a second pair compares S cones with L and M cones over one and the same center.
+
+    Args:
+        inputs: ``events`` (off, on), whose polarities enter with opposite signs, or ``light`` (one
+            image), or ``cones`` (L, M, S).
+        contrast: change of log intensity that one event stands for.
+        size: taps of the kernels.
 
     Shape:
-        ``[B, 2, H, W]`` event counts (off, on) to ``[B, 2, H, W]`` currents (center, surround).
+        ``[B, 2 | 1 | 3, H, W]`` to currents ``[B, 2, H, W]`` (center, surround), with cones
+        ``[B, 4, H, W]`` (the same of light, and of blue against yellow).
 
-    Source: Wohrer & Kornprobst 2009, "Virtual Retina", the outer plexiform layer as a difference
-    of Gaussians.
+    Units:
+        sigmas in pixels.
+
+    Raises:
+        ConfigError: other inputs.
+
+    Source: Wohrer & Kornprobst 2009, "Virtual Retina", the outer plexiform layer as a
+    difference of Gaussians; Dacey & Lee 1994 for the coextensive blue-yellow field.
     """
-    profile = torch.stack([gaussian(sigma_center, size), gaussian(sigma_surround, size)])
-    return Separable(profile, torch.tensor([[-contrast, contrast]] * 2))
+
+    constants: ClassVar[Constants] = {
+        "sigma_center": Positive,
+        "sigma_surround": Positive,
+        "strength": Positive,
+    }
+    mix: Tensor
+
+    def __init__(
+        self,
+        inputs: str,
+        *,
+        sigma_center: float,
+        sigma_surround: float,
+        strength: float = 1.0,
+        contrast: float = 0.35,
+        size: int | None = None,
+    ) -> None:
+        super().__init__()
+        light = [0.5, 0.5, 0.0]
+        rows = {
+            "events": [[-contrast, contrast]] * 2,
+            "light": [[1.0]] * 2,
+            "cones": [light, light, [0.0, 0.0, 1.0], light],
+        }
+        if inputs not in rows:
+            raise ConfigError(f"CenterSurround: inputs {inputs!r}; {', '.join(rows)} fit")
+        self.sigma_center, self.sigma_surround = sigma_center, sigma_surround
+        self.strength = strength
+        self.size = size or taps(max(sigma_center, sigma_surround))
+        self.register_buffer("mix", torch.tensor(rows[inputs]), persistent=False)
+
+    def profile(self) -> Tensor:
+        """The profile of each output channel, ``[O, size]``."""
+        center = gaussian(self.sigma_center, self.size).to(self.mix)
+        surround = gaussian(self.sigma_surround, self.size).to(self.mix)
+        return torch.stack([center, surround, center, center][: len(self.mix)])
+
+    def shares(self) -> Tensor:
+        """How much of each input channel an output channel takes, ``[O, I]``."""
+        one = self.mix.new_ones(())
+        each = torch.stack([one, one * self.strength, one, one][: len(self.mix)])
+        return each[:, None] * self.mix
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernels of the same convolution, ``[O, I, size, size]``."""
+        profile = self.profile()
+        fields = profile[:, :, None] * profile[:, None, :]
+        return self.shares()[:, :, None, None] * fields[:, None]
+
+    def current(self, x: Tensor) -> Tensor:
+        """Center and surround of every image."""
+        images = kernels.separable(as_images(x), self.profile(), self.shares(), False)
+        return images.view(*x.shape[:-3], *images.shape[1:])
+
+    def reach(self, x: Tensor) -> Tensor:
+        """A pixel meets the weights at the places where the kernel fits."""
+        taps = (self.weight != 0).to(x.dtype)
+        return F.conv2d(as_images(x), taps, padding=self.size // 2).sum()

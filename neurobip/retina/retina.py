@@ -1,68 +1,137 @@
-"""The whole retina: events in, spikes of four kinds of ganglion cells out."""
+"""The whole retina: images or events in, spikes of ganglion cells out."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Run
+from neurobip.component import Circuit, Component, Run
+from neurobip.errors import DataError
 from neurobip.projection import Projection
-from neurobip.retina.bipolar import Bipolar
-from neurobip.retina.ganglion import ganglion
-from neurobip.retina.horizontal import center_surround
+from neurobip.retina.cell_types import CellType
+from neurobip.retina.mosaic import Mosaic
 
 
 class Retina(Circuit):
-    """Two projections: events to bipolar cells, bipolar cells to ganglion cells.
+    """From light or events to the spikes of every type of ganglion cell.
 
-    The weights are fixed by anatomy, nothing in here learns. State is twelve numbers a pixel:
-    four of the bipolar stage, membrane and adaptation of four ganglion cells.
+    ::
+
+        images -> photoreceptor \\
+                                 > bipolar (center, surround) -> amacrine -> ganglion -> spikes
+        events ----------------/
+
+    Nothing here learns unless it is freed (:func:`~neurobip.retina.free`); the state is a constant
+    number of scalars a pixel. :mod:`~neurobip.retina.presets` builds whole retinas.
 
     Args:
-        contrast: change of log intensity that one event stands for.
-        sigma_center, sigma_surround: size of the receptive field, in pixels.
-        gain_sustained, gain_transient: drive of a ganglion cell, in thresholds.
-        decay_a, jump: adaptation of the ganglion threshold, see
-            :class:`~neurobip.neurons.ALIF`.
+        bipolar: center and surround onto bipolar cells; it takes events, or what the
+            photoreceptors make of images.
+        ganglion: the populations of :attr:`cell_types`.
+        cell_types: one a channel of the output.
+        photoreceptor: what turns images into contrast; without one the input is events.
+        amacrine: what stands between bipolar and ganglion cells, in order.
+        mosaics: where the cells of each type stand; without them, at every pixel.
 
     Shape:
-        x: ``[B, 2, H, W]`` event counts (off, on) of one time bin; spikes ``[B, 4, H, W]`` in
-        the order of :data:`~neurobip.retina.CELL_TYPES`.
-    """
+        x: ``[B, C, H, W]`` of one time step: event counts (off, on), or luminance of one channel or
+        of three kinds of cones; spikes ``[B, K, H, W]``, one channel a cell type.
 
-    channels = 4
+    Raises:
+        DataError: another number of channels, or a single pixel, which has no surround.
+    """
 
     def __init__(
         self,
+        bipolar: Projection,
+        ganglion: Projection,
+        cell_types: Sequence[CellType],
         *,
-        contrast: float = 0.35,
-        sigma_center: float = 0.6,
-        sigma_surround: float = 2.0,
-        gain_sustained: float = 4.0,
-        gain_transient: float = 8.0,
-        sigma_transient: float = 1.0,
-        decay_a: float = 0.125,
-        jump: float = 0.25,
+        photoreceptor: Component | None = None,
+        amacrine: Sequence[Component] = (),
+        mosaics: Sequence[Mosaic] | None = None,
     ) -> None:
         super().__init__()
-        self.bipolar = Projection(
-            center_surround(
-                contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround, size=9
-            ),
-            Bipolar(),
-        )
-        self.ganglion = ganglion(
-            gain_sustained=gain_sustained,
-            gain_transient=gain_transient,
-            sigma_transient=sigma_transient,
-            size=5,
-            decay_a=decay_a,
-            jump=jump,
-        )
+        self.photoreceptor = photoreceptor
+        self.bipolar = bipolar
+        self.amacrine = torch.nn.ModuleList(amacrine)
+        self.ganglion = ganglion
+        self.cell_types, self.mosaics = tuple(cell_types), mosaics
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the cell types, in the order of the output channels."""
+        return tuple(cell.name for cell in self.cell_types)
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return len(self.cell_types)
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        return self.bipolar.synapse.mix.shape[1]  # type: ignore[union-attr, index, return-value]
+
+    def index(self, cell_type: str) -> int:
+        """The output channel of a type.
+
+        Raises:
+            DataError: there is none of that name.
+        """
+        if cell_type not in self.names:
+            raise DataError(f"no cell type {cell_type!r}; there are {', '.join(self.names)}")
+        return self.names.index(cell_type)
 
     def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """From the events of a time bin to the ganglion spikes of that bin."""
-        before = state or dict.fromkeys(("bipolar", "ganglion"))
-        now = {}
-        graded, now["bipolar"] = run(self.bipolar, x, before["bipolar"])
-        z, now["ganglion"] = run(self.ganglion, graded, before["ganglion"])
+        """From the input of a step to the ganglion spikes of that step."""
+        signals, now = self._signals(run, x, state)
+        z, now["ganglion"] = run(
+            self.ganglion, signals, None if state is None else state["ganglion"]
+        )
         return z, now
+
+    def currents(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What drives the ganglion cells, before their membranes; differentiable.
+
+        Shape:
+            x_seq ``[T, B, C, H, W]``; returns currents ``[T, B, K, H, W]`` in thresholds, and the
+            state of all that comes before the ganglion cells.
+        """
+        signals, now = self._signals(Run("forward"), x_seq, state)
+        return self.ganglion.synapse.current(signals), now  # type: ignore[union-attr, operator]
+
+    def _signals(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
+        """The graded signals of the inner retina."""
+        self._check(x, 4 if run.verb == "step" else 5)
+        before = state or {}
+        now: dict[str, Any] = {}
+        if self.photoreceptor is not None:
+            x, now["photoreceptor"] = run(self.photoreceptor, x, before.get("photoreceptor"))
+        x, now["bipolar"] = run(self.bipolar, x, before.get("bipolar"))
+        if len(self.amacrine):
+            inner, now["amacrine"] = before.get("amacrine") or {}, {}
+            for name, part in self.amacrine.named_children():
+                x, now["amacrine"][name] = run(part, x, inner.get(name))
+        return x, now
+
+    def _check(self, x: Tensor, axes: int) -> None:
+        kind = "event counts (off, on)" if self.photoreceptor is None else "luminance"
+        shape = f"[B, {self.inputs}, H, W]" if axes == 4 else f"[T, B, {self.inputs}, H, W]"
+        if x.ndim != axes or x.shape[-3] != self.inputs:
+            raise DataError(
+                f"Retina: input of shape {tuple(x.shape)}; this retina takes {kind} {shape}"
+            )
+        if x.shape[-2] * x.shape[-1] < 2:
+            raise DataError(
+                f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; a single pixel has no "
+                "surround. Give at least two pixels"
+            )
+        if self.mosaics is not None:
+            first = self.mosaics[0]
+            if tuple(x.shape[-2:]) != (first.height, first.width):
+                raise DataError(
+                    f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; its cells stand on "
+                    f"{first.height} x {first.width}"
+                )

@@ -1,0 +1,199 @@
+"""Amacrine cells: contrast gain control, wide-field inhibition, and the delay behind direction.
+
+Each takes the graded signals of the bipolar cells, one channel a signal, and hands them on.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip import kernels
+from neurobip.component import Component
+from neurobip.constants import Constants, Positive, Share
+from neurobip.neurons.neuron import unit_interval
+from neurobip.retina.bipolar import SIGNALS
+from neurobip.retina.horizontal import gaussian, taps
+from neurobip.retina.photoreceptor import low_pass
+from neurobip.state import last
+
+
+class ContrastGainState(NamedTuple):
+    """The membranes ``[B, S, H, W]``, and the conductance ``[B, 1, H, W]`` of all signals."""
+
+    v: Tensor
+    g: Tensor
+
+
+class ContrastGain(Component):
+    """Contrast gain control: what excites a cell opens leaks in its neighbours and itself.
+
+    ::
+
+        g <- g + decay_g (G(sigma) * sum_s V_s^2 - g)
+        G = leak + strength g
+        V_s <- e^-G V_s + (1 - e^-G) leak / G  x_s
+
+    The membrane equation ``dV/dt = I - g V`` with its exact solution over a step. At low contrast
+    the gain is 1 and the time constant 1 / leak; as contrast rises the leak does, so that the
+    gain falls and the response comes earlier.
+
+    Shape:
+        ``[B, S, H, W]`` to the same.
+
+    Units:
+        leak in conductance times a time step; strength per squared signal; sigma in pixels.
+
+    Source: Wohrer & Kornprobst 2009 (contrast gain control by a shunting conductance);
+    Shapley & Victor 1978 for the effect.
+    """
+
+    constants: ClassVar[Constants] = {
+        "leak": Positive,
+        "strength": Positive,
+        "decay_g": Share,
+        "sigma": Positive,
+    }
+
+    def __init__(self, *, leak: float, strength: float, decay_g: float, sigma: float) -> None:
+        super().__init__()
+        unit_interval("ContrastGain", decay_g=decay_g)
+        self.leak, self.strength, self.decay_g, self.sigma = leak, strength, decay_g, sigma
+        self.size = taps(sigma)
+
+    def step(
+        self, x: Tensor, state: ContrastGainState | None = None
+    ) -> tuple[Tensor, ContrastGainState]:
+        """One step: the conductance is that of the membranes one step ago."""
+        if state is None:
+            state = ContrastGainState(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
+        pooled = spread((state.v**2).sum(1, keepdim=True), self.sigma, self.size)
+        g = state.g + self.decay_g * (pooled - state.g)
+        total = self.leak + self.strength * g
+        keep = torch.exp(-total)
+        v = keep * state.v + (1 - keep) * self.leak / total * x
+        return v.clone(), ContrastGainState(v, g)
+
+
+class WideFieldState(NamedTuple):
+    """The amacrine cells ``[B, 1, H, W]``."""
+
+    w: Tensor
+
+
+class WideField(Component):
+    """Transient inhibition from far away: what moves everywhere at once is not told.
+
+    ::
+
+        w <- w + decay (G(sigma) * sum_s transient_s - w)
+        transient_s <- [transient_s - strength w]+
+
+    Shape:
+        ``[B, S, H, W]`` to the same; of each four signals the last two are transient.
+
+    Units:
+        sigma in pixels; decay is a share lost per step.
+
+    Source: Ölveczky, Baccus & Meister 2003, "Segregation of object and background motion in the
+    retina".
+    """
+
+    constants: ClassVar[Constants] = {"strength": Positive, "decay": Share, "sigma": Positive}
+
+    def __init__(self, *, strength: float, decay: float, sigma: float) -> None:
+        super().__init__()
+        unit_interval("WideField", decay=decay)
+        self.strength, self.decay, self.sigma, self.size = strength, decay, sigma, taps(sigma)
+
+    def step(self, x: Tensor, state: WideFieldState | None = None) -> tuple[Tensor, WideFieldState]:
+        """One step: a sequence of one."""
+        z, state = self.forward(x[None], state)
+        return z[0], state
+
+    def forward(
+        self, x_seq: Tensor, state: WideFieldState | None = None
+    ) -> tuple[Tensor, WideFieldState]:
+        """A sequence at once."""
+        self._check_length(x_seq)
+        excited = transient(x_seq).sum(2, keepdim=True)
+        wide = spread(excited.flatten(0, 1), self.sigma, self.size).view_as(excited)
+        before = torch.zeros_like(wide[0]) if state is None else state.w
+        w = low_pass(wide, before, self.decay)
+        inhibited = (transient(x_seq) - self.strength * w).clamp(min=0)
+        return with_transient(x_seq, inhibited), WideFieldState(last(w))
+
+
+class StarburstState(NamedTuple):
+    """The starburst cells ``[B, 2, H, W]``, on and off, at the end of this step."""
+
+    tau: Tensor
+
+
+class Starburst(Component):
+    """Two more signals: what the transient cells said before, slowly forgotten.
+
+    ::
+
+        starburst[t] = tau[t-1]                  tau <- tau + decay (transient - tau)
+
+    Direction selective cells are inhibited by it from one side, see
+    :func:`~neurobip.retina.cell_types.direction_selective`.
+
+    Shape:
+        ``[B, S, H, W]`` to ``[B, S + 2, H, W]``: behind the rest, "starburst on" and "starburst
+        off".
+
+    Units:
+        decay is a share lost per step.
+
+    Source: Barlow & Levick 1965, "The mechanism of directionally selective units in rabbit's
+    retina"; Euler, Detwiler & Denk 2002 for the starburst amacrine cell.
+    """
+
+    constants: ClassVar[Constants] = {"decay": Share}
+
+    def __init__(self, *, decay: float) -> None:
+        super().__init__()
+        unit_interval("Starburst", decay=decay)
+        self.decay = decay
+
+    def step(self, x: Tensor, state: StarburstState | None = None) -> tuple[Tensor, StarburstState]:
+        """One step: a sequence of one."""
+        z, state = self.forward(x[None], state)
+        return z[0], state
+
+    def forward(
+        self, x_seq: Tensor, state: StarburstState | None = None
+    ) -> tuple[Tensor, StarburstState]:
+        """A sequence at once."""
+        self._check_length(x_seq)
+        excited = x_seq[:, :, 2:4]
+        before = torch.zeros_like(excited[0]) if state is None else state.tau
+        tau = low_pass(excited, before, self.decay)
+        delayed = torch.cat([before[None], tau[:-1]])
+        return torch.cat([x_seq, delayed], 2), StarburstState(last(tau))
+
+
+STARBURST = ("starburst on", "starburst off")
+"""The signals that :class:`Starburst` adds."""
+
+
+def spread(images: Tensor, sigma: float | Tensor, size: int) -> Tensor:
+    """Every channel of some images through one and the same Gaussian."""
+    channels = images.shape[1]
+    profile = gaussian(sigma, size).to(images).expand(channels, -1).contiguous()
+    return kernels.separable(images, profile, images.new_ones(channels, 1), True)
+
+
+def transient(signals: Tensor) -> Tensor:
+    """The transient ones among the signals of bipolar cells, ``[T, B, S / 2, H, W]``."""
+    groups = signals.unflatten(2, (-1, len(SIGNALS)))
+    return groups[:, :, :, 2:].flatten(2, 3)
+
+
+def with_transient(signals: Tensor, new: Tensor) -> Tensor:
+    """The signals with other transient ones."""
+    groups = signals.unflatten(2, (-1, len(SIGNALS)))
+    pairs = new.unflatten(2, (-1, 2))
+    return torch.cat([groups[:, :, :, :2], pairs], 3).flatten(2, 3)

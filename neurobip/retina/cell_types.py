@@ -1,0 +1,144 @@
+"""Ganglion cell types as data: what a cell hears, from where, and how fast it is."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from neurobip.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CellType:
+    """One type of ganglion cell.
+
+    ::
+
+        current = sum_s hears_s G(field) * signal_s - sum_s inhibited_s G(inhibition) * signal_s
+
+    over the graded signals s of the inner retina. They are rectified before they are pooled, so
+    that a large cell hears texture of either phase.
+
+    Args:
+        name: how it is called in tables and plots.
+        hears: weight of each signal that excites it, in thresholds per unit of contrast.
+        inhibited: weight of each signal that inhibits it.
+        field: standard deviation of its dendritic field.
+        elongation: how many times longer than wide the field is.
+        orientation: of an elongated field's long axis; 0 is horizontal, 90 vertical.
+        inhibition: standard deviation of the field of what inhibits it, if not that of ``field``.
+        shift: distance of that field from the cell.
+        direction: towards which it is shifted; 0 is to the right, 90 up.
+        tau: time constant of the membrane.
+        spacing: distance between neighbours of the type; None is a cell at every pixel.
+
+    Units:
+        µm on the retina, degrees, seconds; see :class:`~neurobip.retina.scale.Scale`.
+
+    Raises:
+        ConfigError: a size or time constant that is not positive, or a negative weight.
+    """
+
+    name: str
+    hears: Mapping[str, float]
+    field: float
+    tau: float
+    spacing: float | None = None
+    inhibited: Mapping[str, float] = field(default_factory=dict)
+    elongation: float = 1.0
+    orientation: float = 0.0
+    inhibition: float | None = None
+    shift: float = 0.0
+    direction: float | None = None
+
+    def __post_init__(self) -> None:
+        where = f"cell type {self.name!r}"
+        if not self.hears:
+            raise ConfigError(f"{where}: hears nothing; name a signal, such as 'sustained on'")
+        for signal, weight in (*self.hears.items(), *self.inhibited.items()):
+            if not 0 <= weight < math.inf:
+                raise ConfigError(
+                    f"{where}: weight {weight} of {signal!r}; expected 0 or more. What inhibits "
+                    "goes into 'inhibited'"
+                )
+        sizes = {
+            "field": self.field,
+            "tau": self.tau,
+            "elongation": self.elongation,
+            "inhibition": self.inhibition,
+            "spacing": self.spacing,
+        }
+        for name, size in sizes.items():
+            if size is not None and not 0 < size < math.inf:
+                raise ConfigError(f"{where}: {name} = {size}; expected a number above 0")
+        if not 0 <= self.shift < math.inf or (self.shift and self.direction is None):
+            raise ConfigError(f"{where}: shift = {self.shift} needs a direction and is 0 or more")
+
+    @property
+    def round(self) -> bool:
+        """Whether one isotropic field is all that it has."""
+        return self.elongation == 1 and not any(self.inhibited.values())
+
+
+def direction_selective(
+    name: str,
+    direction: float,
+    *,
+    hears: Mapping[str, float],
+    field: float,
+    tau: float,
+    shift: float,
+    veto: float,
+    spacing: float | None = None,
+) -> CellType:
+    """A cell that is silenced by what lay on its preferred side a moment ago.
+
+    Motion in the null direction comes from there, so that inhibition is there before it.
+
+    Args:
+        direction: the preferred one, in degrees.
+        shift: how far off the inhibition is gathered, in µm.
+        veto: strength of inhibition beside that of excitation.
+
+    Source: Barlow & Levick 1965; Euler, Detwiler & Denk 2002.
+    """
+    inhibited = {f"starburst {s.split()[-1]}": veto * w for s, w in hears.items()}
+    return CellType(
+        name, hears, field, tau, spacing, inhibited=inhibited, shift=shift, direction=direction
+    )
+
+
+def orientation_selective(
+    name: str,
+    orientation: float,
+    *,
+    hears: Mapping[str, float],
+    field: float,
+    tau: float,
+    elongation: float = 4.0,
+    inhibition: float = 1.0,
+    spacing: float | None = None,
+) -> CellType:
+    """A cell with a long field, inhibited by the same signals all around.
+
+    Args:
+        orientation: of the long axis, in degrees; 0 is horizontal.
+        field: standard deviation across the long axis, in µm.
+        inhibition: strength of inhibition beside that of excitation.
+
+    Source: Nath & Schwartz 2016, "Cardinal orientation selectivity is represented by two distinct
+    ganglion cell types in mouse retina".
+    """
+    return CellType(
+        name, hears, field, tau, spacing,
+        inhibited={s: inhibition * w for s, w in hears.items()},
+        elongation=elongation, orientation=orientation, inhibition=field * elongation,
+    )  # fmt: skip
+
+
+def opposite(cell: CellType) -> dict[str, float]:
+    """What a cell of the other polarity would hear: on for off and off for on."""
+    swap = {"on": "off", "off": "on"}
+    return {
+        " ".join(swap.get(word, word) for word in signal.split()): weight
+        for signal, weight in cell.hears.items()
+    }

@@ -1,0 +1,322 @@
+"""Whole retinas: the least that an event camera needs, primate periphery, mouse.
+
+Sizes are in µm on the retina and times in seconds; ``degrees_per_pixel`` and ``dt`` turn them into
+pixels and steps (:class:`~neurobip.retina.scale.Scale`). A type of your own is one more entry::
+
+    wide = CellType("wide on-off", {"transient on": 2.0, "transient off": 2.0}, field=150, tau=0.02)
+    retina = mouse(cell_types=(*MOUSE, wide))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from neurobip.component import Component
+from neurobip.errors import ConfigError
+from neurobip.projection import Projection
+from neurobip.retina.amacrine import STARBURST, ContrastGain, Starburst, WideField
+from neurobip.retina.bipolar import SIGNALS, Bipolar
+from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
+from neurobip.retina.ganglion import ganglion
+from neurobip.retina.horizontal import CenterSurround
+from neurobip.retina.mosaic import Mosaic, lay
+from neurobip.retina.photoreceptor import Adaptation, Photoreceptor
+from neurobip.retina.retina import Retina
+from neurobip.retina.scale import Scale, time_constant
+
+Inputs = Literal["light", "cones", "events"]
+
+BLUE = tuple(f"blue {signal}" for signal in SIGNALS)
+"""Signals of the second pair of center and surround: S cones against L and M cones."""
+
+ONE = Scale(1.0, 1.0, 1.0)
+"""Sizes in pixels and times in steps."""
+
+EVENT_CAMERA = (
+    CellType("sustained on", {"sustained on": 4.0}, field=0.1, tau=time_constant(0.125)),
+    CellType("sustained off", {"sustained off": 4.0}, field=0.1, tau=time_constant(0.125)),
+    CellType("transient on", {"transient on": 8.0}, field=1.0, tau=time_constant(0.5)),
+    CellType("transient off", {"transient off": 8.0}, field=1.0, tau=time_constant(0.5)),
+)
+"""Four types, in pixels and steps: a midget-like point, and a parasol-like pool of texture."""
+
+
+def event_camera(
+    cell_types: Sequence[CellType] = EVENT_CAMERA,
+    *,
+    contrast: float = 0.35,
+    sigma_center: float = 0.6,
+    sigma_surround: float = 2.0,
+    decay_a: float = 0.125,
+    jump: float = 0.25,
+) -> Retina:
+    """The least retina for events: no gain control, every constant a power of two or a weight.
+
+    It is the front end of a BiTFormer, and converts to integers and Lava. Its constants are shares
+    per step and pixels, whatever the length of a step: it was tuned at bins of 15 ms.
+
+    Args:
+        contrast: change of log intensity that one event stands for.
+        sigma_center, sigma_surround: of the receptive field, in pixels.
+        decay_a, jump: adaptation of the ganglion threshold, see :class:`~neurobip.neurons.ALIF`.
+
+    Shape:
+        ``[B, 2, H, W]`` event counts (off, on) to spikes ``[B, K, H, W]``.
+    """
+    outer = CenterSurround(
+        "events", contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround,
+        size=9,
+    )  # fmt: skip
+    cells = ganglion(cell_types, SIGNALS, ONE, decay_a=decay_a, jump=jump)
+    return Retina(Projection(outer, Bipolar()), cells, cell_types)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What the types of one retina have in common.
+
+    Args:
+        um_per_degree: retinal distance of a degree of visual angle.
+        sigma_center, sigma_surround: fields of a bipolar cell and of the horizontal cells.
+        strength: of the surround, 1 is that of the center.
+        tau_m: adaptation of photoreceptors to the light; tau_p: each of their two stages.
+        dark, exponent, adaptation: see :class:`~neurobip.retina.photoreceptor.Photoreceptor`.
+        tau_h: delay of the horizontal cells; tau_l: high-pass of the transient bipolar cells;
+            leak: its share in the sustained ones; tau_c: how long events are held.
+        tau_v, gain, tau_g, sigma_g: time constant of the inner retina at low contrast, strength of
+            contrast gain control, its own time constant, and how far it reaches.
+        wide, tau_w, sigma_w: strength of wide-field inhibition, its delay and reach.
+        tau_s: memory of the starburst cells.
+        tau_a, jump: adaptation of the ganglion threshold.
+
+    Units:
+        µm, seconds; gain in 1 / s per squared contrast; jump in thresholds.
+    """
+
+    um_per_degree: float
+    sigma_center: float
+    sigma_surround: float
+    strength: float
+    tau_m: float
+    tau_p: float
+    tau_h: float
+    tau_l: float
+    leak: float
+    tau_v: float
+    gain: float
+    tau_g: float
+    sigma_g: float
+    wide: float
+    tau_w: float
+    sigma_w: float
+    tau_s: float
+    tau_a: float
+    jump: float
+    tau_c: float = 0.1
+    dark: float = 0.02
+    exponent: float = 1.0
+    adaptation: Adaptation = "naka-rushton"
+
+
+PRIMATE_ANATOMY = Anatomy(
+    um_per_degree=223.0,  # Perry & Cowey 1985
+    sigma_center=15.0,  # with the midget's field 0.08 degrees, Croner & Kaplan 1995 at 30 to 40
+    sigma_surround=100.0,  # 0.45 degrees, the same
+    strength=0.8,
+    tau_m=1.0,
+    tau_p=0.01,  # Wohrer & Kornprobst 2009
+    tau_h=0.01,
+    tau_l=0.05,
+    leak=0.3,
+    tau_v=0.02,
+    gain=3000.0,
+    tau_g=0.01,
+    sigma_g=45.0,  # 0.2 degrees, Wohrer & Kornprobst 2009
+    wide=0.3,
+    tau_w=0.02,
+    sigma_w=200.0,
+    tau_s=0.08,
+    tau_a=0.1,
+    jump=0.25,
+)
+
+PRIMATE = (
+    CellType("midget on", {"sustained on": 5.0}, field=10, tau=0.02, spacing=36),
+    CellType("midget off", {"sustained off": 5.0}, field=10, tau=0.02, spacing=36),
+    CellType("parasol on", {"transient on": 14.0}, field=35, tau=0.008, spacing=76),
+    CellType("parasol off", {"transient off": 14.0}, field=35, tau=0.008, spacing=76),
+)
+"""Macaque periphery. Neighbours are two standard deviations of the whole field apart (Gauthier et
+al. 2009, "Uniform signal redundancy of parasol and midget ganglion cells in primate retina")."""
+
+SMALL_BISTRATIFIED = CellType(
+    "small bistratified", {"blue sustained on": 5.0}, field=35, tau=0.02, spacing=76
+)
+"""Blue on, yellow off (Dacey & Lee 1994); it needs cones as input."""
+
+MOUSE_ANATOMY = Anatomy(
+    um_per_degree=31.0,  # Remtulla & Hallett 1985
+    sigma_center=25.0,  # bipolar cells, Franke et al. 2017
+    sigma_surround=110.0,
+    strength=0.8,
+    tau_m=1.5,
+    tau_p=0.015,
+    tau_h=0.02,
+    tau_l=0.08,
+    leak=0.3,
+    tau_v=0.03,
+    gain=2000.0,
+    tau_g=0.02,
+    sigma_g=60.0,
+    wide=0.3,
+    tau_w=0.03,
+    sigma_w=300.0,
+    tau_s=0.1,
+    tau_a=0.15,
+    jump=0.25,
+)
+
+_BOTH = {"transient on": 9.0, "transient off": 9.0}
+MOUSE = (
+    CellType("sustained on alpha", {"sustained on": 4.0}, field=70, tau=0.03, spacing=150),
+    CellType("sustained off alpha", {"sustained off": 4.0}, field=70, tau=0.03, spacing=150),
+    CellType("transient off alpha", {"transient off": 12.0}, field=70, tau=0.015, spacing=150),
+    CellType("local edge", _BOTH, field=25, tau=0.02, spacing=70),
+    *(
+        direction_selective(
+            f"direction {name}", angle, hears=_BOTH, field=40, tau=0.015, shift=70, veto=2.5,
+            spacing=95,
+        )
+        for name, angle in (("right", 0), ("up", 90), ("left", 180), ("down", 270))
+    ),
+    *(
+        orientation_selective(
+            f"orientation {name}", angle, hears={"sustained on": 8.0}, field=25, tau=0.03,
+            spacing=120,
+        )
+        for name, angle in (("horizontal", 0), ("vertical", 90))
+    ),
+)  # fmt: skip
+"""Ten of some forty types (Baden et al. 2016): alpha cells, an on-off local edge detector, the four
+on-off direction selective cells and two orientation selective ones."""
+
+
+def primate_periphery(
+    cell_types: Sequence[CellType] | None = None,
+    *,
+    inputs: Inputs = "light",
+    degrees_per_pixel: float = 0.1,
+    dt: float = 0.005,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Retina:
+    """Midget and parasol cells, on and off; with cones the small bistratified cell too.
+
+    Args:
+        cell_types: other types than these.
+        inputs: ``light``, images of luminance; ``cones``, of L, M and S cones; or ``events``.
+        degrees_per_pixel, dt: the scale, see :class:`~neurobip.retina.scale.Scale`.
+        size: height and width of the image, on which mosaics are laid; without it there is a cell
+            of every type at every pixel.
+        seed: of the mosaics' jitter.
+
+    Shape:
+        ``[B, 1 | 3 | 2, H, W]`` to spikes ``[B, K, H, W]``.
+
+    Raises:
+        ConfigError: a time step that is longer than a time constant, by the filter's name.
+    """
+    if cell_types is None:
+        cell_types = (*PRIMATE, SMALL_BISTRATIFIED) if inputs == "cones" else PRIMATE
+    return grow(PRIMATE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)
+
+
+def mouse(
+    cell_types: Sequence[CellType] = MOUSE,
+    *,
+    inputs: Inputs = "light",
+    degrees_per_pixel: float = 1.0,
+    dt: float = 0.01,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Retina:
+    """Ten types of the mouse, with direction and orientation selective ones.
+
+    Arguments, shapes and errors as :func:`primate_periphery`.
+    """
+    return grow(MOUSE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)
+
+
+def grow(
+    a: Anatomy,
+    cell_types: Sequence[CellType],
+    inputs: Inputs,
+    degrees_per_pixel: float,
+    dt: float,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Retina:
+    """A retina from its anatomy and its types; arguments as :func:`primate_periphery`.
+
+    Raises:
+        ConfigError: other inputs, a time step that is longer than a time constant, or a type that
+            hears what this retina does not say.
+    """
+    if inputs not in get_args(Inputs):
+        raise ConfigError(f"inputs {inputs!r}; {', '.join(get_args(Inputs))} fit")
+    scale = Scale(degrees_per_pixel, a.um_per_degree, dt)
+    outer = CenterSurround(
+        inputs,
+        sigma_center=scale.pixels(a.sigma_center),
+        sigma_surround=scale.pixels(a.sigma_surround),
+        strength=a.strength,
+    )
+    photoreceptor = None
+    if inputs != "events":
+        photoreceptor = Photoreceptor(
+            decay_m=scale.decay(a.tau_m, "light adaptation of the photoreceptors"),
+            decay_p=scale.decay(a.tau_p, "low-pass of the photoreceptors"),
+            dark=a.dark,
+            exponent=a.exponent,
+            adaptation=a.adaptation,
+        )
+    bipolar = Bipolar(
+        decay_c=scale.decay(a.tau_c, "leak of the events") if inputs == "events" else 1.0,
+        decay_h=scale.decay(a.tau_h, "horizontal cells"),
+        decay_l=scale.decay(a.tau_l, "high-pass of the bipolar cells"),
+        leak=a.leak,
+    )
+    signals = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
+    amacrine: list[Component] = [
+        ContrastGain(
+            leak=dt / a.tau_v,
+            strength=a.gain * dt,
+            decay_g=scale.decay(a.tau_g, "contrast gain control"),
+            sigma=scale.pixels(a.sigma_g),
+        ),
+        WideField(
+            strength=a.wide,
+            decay=scale.decay(a.tau_w, "wide-field inhibition"),
+            sigma=scale.pixels(a.sigma_w),
+        ),
+    ]
+    if any(set(STARBURST) & set(cell.inhibited) for cell in cell_types):
+        amacrine.append(Starburst(decay=scale.decay(a.tau_s, "starburst cells")))
+        signals = (*signals, *STARBURST)
+    mosaics = None if size is None else _mosaics(cell_types, scale, size, seed)
+    cells = ganglion(
+        cell_types, signals, scale, mosaics=mosaics, jump=a.jump,
+        decay_a=scale.decay(a.tau_a, "adaptation of the ganglion cells"),
+    )  # fmt: skip
+    return Retina(
+        Projection(outer, bipolar), cells, cell_types,
+        photoreceptor=photoreceptor, amacrine=amacrine, mosaics=mosaics,
+    )  # fmt: skip
+
+
+def _mosaics(
+    cell_types: Sequence[CellType], scale: Scale, size: tuple[int, int], seed: int
+) -> list[Mosaic]:
+    """One mosaic a type, each with a jitter of its own."""
+    spacings = [scale.pixels(cell.spacing) if cell.spacing else 1.0 for cell in cell_types]
+    return [lay(*size, spacing, seed=seed + i) for i, spacing in enumerate(spacings)]
