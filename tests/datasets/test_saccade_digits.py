@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurobip.datasets import NMNIST, Pixel, SaccadeDigits, bin_events, validate
-from neurobip.datasets.saccade_digits import CORNERS, digits, log_movie, saccades
+from neurobip.datasets import NMNIST, EventCamera, SaccadeDigits, bin_events, validate
+from neurobip.datasets.saccade_digits import CORNERS, digits, saccades, screen
 from neurobip.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def test_path_visits_the_corners(some):
 def test_whole_pixels_move_the_image_and_half_pixels_average_it():
     image = np.random.default_rng(0).random((28, 28)).astype(np.float32)
     path = np.array([[0.0, 0.0], [2.0, -1.0], [0.5, 0.0], [-20.0, 0.0]])
-    light = np.exp(log_movie(image, path, 34, 34, 0.1)) - 0.1
+    light = screen(image, path, 34, 34, 0.1) * 1.1 - 0.1
     placed = np.zeros((34, 34))
     placed[3:31, 3:31] = image
     np.testing.assert_allclose(light[0], placed, atol=1e-6)
@@ -48,7 +48,7 @@ def test_whole_pixels_move_the_image_and_half_pixels_average_it():
 
 def test_all_light_that_is_on_the_sensor_is_seen():
     image = digits()[0][1234]
-    light = np.exp(log_movie(image, saccades(np.random.default_rng(0)), 34, 34, 0.1)) - 0.1
+    light = screen(image, saccades(np.random.default_rng(0)), 34, 34, 0.1) * 1.1 - 0.1
     np.testing.assert_allclose(light.sum((1, 2)), image.sum(), rtol=1e-5)
 
 
@@ -61,9 +61,9 @@ def test_a_sample_is_the_same_whatever_else_is_asked(some):
         assert other.labels[i] == some.labels[j]
 
 
-def test_seeds_and_pixels_make_other_events(some):
+def test_seeds_and_cameras_make_other_events(some):
     name = some.names[0]
-    for other in (SaccadeDigits(1, seed=1), SaccadeDigits(1, pixel=Pixel(threshold=0.5))):
+    for other in (SaccadeDigits(1, seed=1), SaccadeDigits(1, camera=EventCamera(0.5, 0.5))):
         i = some.names.index(other.names[0])
         assert not np.array_equal(other.events(0), some.events(i)), name
 
@@ -111,7 +111,22 @@ def test_statistics_of_the_real_recordings(real_nmnist):
 def test_events_of_the_first_digits_are_known():
     # If these change, frames made before are stale: raise FRAMES_VERSION in recordings.py.
     counts = [len(SaccadeDigits(5).events(i)) for i in range(5)]
-    assert np.abs(np.array(counts) - [2198, 4526, 3835, 3160, 3585]).max() <= 2, counts
+    assert np.abs(np.array(counts) - [2206, 4502, 3864, 3089, 3571]).max() <= 2, counts
+
+
+def test_a_digit_has_the_sensors_pattern_and_noise_of_its_own():
+    # Thresholds that no light reaches leave the noise alone.
+    noisy = EventCamera(mismatch=0.5, leak_hz=0.0, shot_hz=20.0, threshold_on=9, threshold_off=9)
+    one, other = (SaccadeDigits(2, camera=noisy).events(i) for i in (0, 1))
+    assert len(one) > 1000 and not np.array_equal(one, other)
+    # A pixel's noise is the more the smaller its thresholds: the pattern shows in both.
+    places = (e["y"].astype(int) * 34 + e["x"] for e in (one, other))
+    assert np.corrcoef(*(np.bincount(place, minlength=34 * 34) for place in places))[0, 1] > 0.2
+
+
+def test_a_camera_of_another_clock_is_refused():
+    with pytest.raises(ConfigError, match="frame_us=500.0; 1000 fits"):
+        SaccadeDigits(1, camera=EventCamera(frame_us=500.0))
 
 
 @pytest.mark.parametrize("samples", [0, -1, 5001])
