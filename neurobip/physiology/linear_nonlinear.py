@@ -1,0 +1,261 @@
+"""The linear–nonlinear model of one cell, the baseline that every other model stands beside."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neurobip.errors import DataError
+from neurobip.physiology.sta import (
+    check_lags,
+    counts_like,
+    flat,
+    spike_triggered_average,
+    whiten,
+)
+
+EPS = 1e-6
+"""The least rate whose logarithm is taken, in spikes a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearNonlinear:
+    """A filter over space and time, and the rate as a function of what comes out of it.
+
+    ::
+
+        drive[t] = sum_l filter[l] · (frame[t - l] - mean)
+        rate     = gain softplus(drive + offset), or the curve through (knots, values)
+
+    Attributes:
+        filter: lag 0 is the present frame. mean: the frame that is subtracted.
+        gain, offset: of the softplus.
+        knots, values: a curve, constant beyond its ends, where it described the cell better.
+        rank, penalty: what was chosen on the validation part.
+        loss: Poisson negative log likelihood there, a step, without the constant of the counts.
+
+    Shape:
+        filter ``[lags, C, H, W]``, mean ``[C, H, W]``, knots and values ``[bins]``.
+
+    Units:
+        filter per unit of luminance; gain and values in spikes a step.
+    """
+
+    filter: Tensor
+    mean: Tensor
+    gain: float
+    offset: float
+    knots: Tensor | None
+    values: Tensor | None
+    rank: int
+    penalty: float
+    loss: float
+
+    def drive(self, frames: Tensor) -> Tensor:
+        """What comes out of the filter, ``[T]``; before the first frame lies the mean."""
+        movie = flat(frames)
+        if frames.shape[2:] != self.filter.shape[1:]:
+            raise DataError(
+                f"frames of shape {tuple(frames.shape)} for a filter {tuple(self.filter.shape)}"
+            )
+        movie = movie - self.mean.flatten().to(movie)
+        return filtered(movie @ self.filter.flatten(1).T.to(movie), torch.eye(len(self.filter)))
+
+    def rate(self, frames: Tensor) -> Tensor:
+        """Expected spikes of every step, ``[T]``, to frames ``[T, 1, C, H, W]``."""
+        drive = self.drive(frames)
+        if self.knots is None or self.values is None:
+            return self.gain * F.softplus(drive + self.offset)
+        return interpolate(drive, self.knots, self.values)
+
+
+def fit_linear_nonlinear(
+    frames: Tensor,
+    counts: Tensor,
+    lags: int,
+    *,
+    ranks: Sequence[int] = (1, 2, 3),
+    penalties: Sequence[float] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001),
+    validation: float = 0.2,
+    bins: int = 20,
+    iterations: int = 60,
+) -> LinearNonlinear:
+    """Fit by maximum Poisson likelihood, with everything else chosen on held-back data.
+
+    The filter is a sum of ``rank`` products of space and time. It starts from the whitened
+    spike-triggered average, and L-BFGS raises the likelihood less ``penalty`` times how rough it is
+    (squared differences of neighbours in space and time) and how far it lies from its middle, both
+    as shares of its sum of squares, so that its size is free. Rank and penalty are those with the best likelihood on the last part of the recording. Then that filter is
+    fitted again to all of it; a curve of ``bins`` points takes the softplus' place if it did
+    better on that part. The first ``lags - 1`` steps, whose past is not known, do not count.
+
+    Args:
+        counts: spikes of every step, or their mean over repeats.
+        validation: share of the recording, at its end, on which rank and penalty are chosen.
+
+    Shape:
+        frames ``[T, 1, C, H, W]``, counts ``[T]``.
+
+    Units:
+        counts in spikes a step; penalties in log likelihood a step.
+
+    Raises:
+        DataError: shapes that do not fit, no spike, or frames that never change.
+
+    Source: Chichilnisky 2001 for the model; Paninski 2004, "Maximum likelihood estimation of
+    cascade point-process neural encoding models"; Park & Pillow 2011, "Receptive field inference
+    with localized priors", for smoothness and place.
+    """
+    movie = flat(frames)
+    counts = counts_like(counts, movie, ("T",))
+    check_lags(lags, movie)
+    split = len(movie) - round(validation * len(movie))
+    if not lags < split < len(movie):
+        raise DataError(
+            f"{len(movie)} frames, of which {len(movie) - split} to validate and {lags} lags; "
+            "use a longer recording, or fewer lags"
+        )
+    if not bool(counts[lags - 1 : split].any()):
+        raise DataError("the cell has no spike in the training part; there is nothing to fit")
+    mean = movie[:split].mean(0)
+    scale = float((movie[:split] - mean).square().mean().sqrt())
+    start = whiten(
+        spike_triggered_average(frames[:split], counts[:split, None], lags), frames[:split]
+    )
+    x = (movie - mean) / scale
+    image = frames.shape[2:]
+    used, held = slice(lags - 1, split), slice(split, None)
+
+    best: _Filter | None = None
+    for rank in ranks:
+        fit = _Filter(start[0], min(rank, lags, x.shape[1]), image)
+        fit.match(x[:split], counts[:split])
+        for penalty in sorted(penalties, reverse=True):
+            fit.ascend(x[:split], counts[:split], used, penalty, iterations)
+            loss = nll(fit.rate(x)[held], counts[held])
+            if loss > fit.loss:  # from here on weaker penalties fit noise
+                break
+            fit.loss = loss
+            if best is None or loss < best.loss:
+                best = fit.copy(penalty, loss)
+    if best is None:
+        raise DataError("no rank or no penalty to choose from; give at least one of each")
+    knots, values = curve(best.drive(x)[used], counts[used], bins)
+    curved = nll(interpolate(best.drive(x)[held], knots, values), counts[held])
+    final = best.copy(best.penalty, best.loss)
+    final.ascend(x, counts, slice(lags - 1, None), best.penalty, iterations)
+    knots, values = curve(final.drive(x)[lags - 1 :], counts[lags - 1 :], bins)
+    better = curved < best.loss
+    return LinearNonlinear(
+        (final.kernel() / scale).view(lags, *image), mean.view(image),
+        math.exp(final.gain.item()), final.offset.item(),
+        knots if better else None, values if better else None,
+        final.rank, best.penalty, min(curved, best.loss),
+    )  # fmt: skip
+
+
+class _Filter:
+    """A filter of some rank while it is being fitted."""
+
+    def __init__(self, start: Tensor, rank: int, image: torch.Size) -> None:
+        u, s, v = torch.linalg.svd(start.flatten(1), full_matrices=False)
+        root = s[:rank].sqrt()
+        self.rank, self.image, self.penalty, self.loss = rank, image, math.inf, math.inf
+        self.time = (u[:, :rank] * root).T.contiguous()
+        self.space = (v[:rank] * root[:, None]).contiguous()
+        self.gain, self.offset = start.new_zeros(()), start.new_zeros(())
+        self.far = distance(start.flatten(1).square().sum(0).view(image))
+
+    def match(self, x: Tensor, counts: Tensor) -> None:
+        """Start with a drive of standard deviation 1 and the mean rate of the cell."""
+        self.time = self.time / self.drive(x).std().clamp(min=1e-9)
+        self.gain = (counts.mean() / F.softplus(self.drive(x)).mean()).log()
+
+    def copy(self, penalty: float, loss: float) -> "_Filter":
+        """The same, remembered with how well it did."""
+        other = object.__new__(_Filter)
+        other.__dict__.update(self.__dict__)
+        other.penalty, other.loss = penalty, loss
+        return other
+
+    def kernel(self) -> Tensor:
+        return self.time.T @ self.space
+
+    def drive(self, x: Tensor) -> Tensor:
+        return filtered(x @ self.space.T, self.time)
+
+    def rate(self, x: Tensor) -> Tensor:
+        return self.gain.exp() * F.softplus(self.drive(x) + self.offset)
+
+    def irregularity(self) -> Tensor:
+        """How rough and how spread out the filter is, whatever its size."""
+        kernel = self.kernel().view(-1, *self.image)
+        rough = (kernel.square() * self.far).sum()
+        for axis in (0, 2, 3):
+            rough = rough + kernel.diff(dim=axis).square().sum()
+        return rough / kernel.square().sum()
+
+    def ascend(self, x: Tensor, counts: Tensor, used: slice, penalty: float, steps: int) -> None:
+        """Raise the penalised likelihood by L-BFGS."""
+        names = ("time", "space", "gain", "offset")
+        leaves = [getattr(self, name).detach().clone().requires_grad_() for name in names]
+        for name, leaf in zip(names, leaves, strict=True):
+            setattr(self, name, leaf)
+        optimizer = torch.optim.LBFGS(leaves, max_iter=steps, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            rate = self.rate(x)[used]
+            loss = F.poisson_nll_loss(rate, counts[used], log_input=False, eps=EPS)
+            loss = loss + penalty * self.irregularity()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        for name, leaf in zip(names, leaves, strict=True):
+            setattr(self, name, leaf.detach())
+
+
+def filtered(rows: Tensor, time: Tensor) -> Tensor:
+    """``sum_r sum_l time[r, l] rows[t - l, r]``: rows ``[T, R]``, time ``[R, lags]``, ``[T]``."""
+    lags = time.shape[1]
+    padded = F.pad(rows.T[None], (lags - 1, 0))
+    return F.conv1d(padded, time.to(rows).flip(1)[None])[0, 0]
+
+
+def distance(power: Tensor) -> Tensor:
+    """Squared distance of every pixel from the strongest, in quarters of the image's longer side.
+
+    Shape:
+        power ``[C, H, W]``; ``[H, W]``.
+    """
+    smooth = F.avg_pool2d(power.sum(0)[None], 3, stride=1, padding=1)[0]
+    height, width = smooth.shape
+    row, column = divmod(int(smooth.argmax()), width)
+    rows = (torch.arange(height).to(power) - row)[:, None]
+    return (rows**2 + (torch.arange(width).to(power) - column) ** 2) * (4 / max(height, width)) ** 2
+
+
+def nll(rate: Tensor, counts: Tensor) -> float:
+    """Poisson negative log likelihood a step, without the term of the counts alone."""
+    return float(F.poisson_nll_loss(rate, counts, log_input=False, eps=EPS))
+
+
+def curve(drive: Tensor, counts: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Mean drive and mean count of equally many steps a bin, in order of drive."""
+    order = drive.argsort()
+    parts = torch.tensor_split(order, max(2, min(bins, len(order) // 2)))
+    knots = torch.stack([drive[part].mean() for part in parts])
+    return knots, torch.stack([counts[part].mean() for part in parts])
+
+
+def interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """A curve through points, linear between them and constant beyond."""
+    knots, values = knots.to(x), values.to(x)
+    right = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
+    low, high = knots[right - 1], knots[right]
+    share = ((x - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    return torch.lerp(values[right - 1], values[right], share)
