@@ -88,9 +88,10 @@ def fit_linear_nonlinear(
     The filter is a sum of ``rank`` products of space and time. It starts from the whitened
     spike-triggered average, and L-BFGS raises the likelihood less ``penalty`` times how rough it is
     (squared differences of neighbours in space and time) and how far it lies from its middle, both
-    as shares of its sum of squares, so that its size is free. Rank and penalty are those with the best likelihood on the last part of the recording. Then that filter is
-    fitted again to all of it; a curve of ``bins`` points takes the softplus' place if it did
-    better on that part. The first ``lags - 1`` steps, whose past is not known, do not count.
+    as shares of its sum of squares, so that its size is free. Rank and penalty are those with the
+    best likelihood on the last part of the recording. Then that filter is fitted again to all of
+    it; a curve of ``bins`` points takes the softplus' place if it did better on that part. The
+    first ``lags - 1`` steps, whose past is not known, do not count.
 
     Args:
         counts: spikes of every step, or their mean over repeats.
