@@ -41,7 +41,7 @@ def spike_triggered_average(frames: Tensor, spikes: Tensor, lags: int) -> Tensor
     return sta.view(spikes.shape[1], lags, *frames.shape[2:])
 
 
-def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.01) -> Tensor:
+def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
     """The average without what the stimulus' own correlations add to it.
 
     The covariance of the stimulus is taken as a product of one over space and one over lags. In

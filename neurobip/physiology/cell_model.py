@@ -1,0 +1,207 @@
+"""One ganglion cell of the retina model with a graded output, every constant of it differentiable.
+
+The retina gives the current into the cell; its rate is a soft threshold of that::
+
+    current = membrane low-pass of the current at (row, column)
+    rate    = slope · softness · softplus((current - threshold) / softness)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neurobip.constants import fix, free
+from neurobip.errors import ConfigError
+from neurobip.retina.cell_types import CellType
+from neurobip.retina.photoreceptor import PhotoreceptorState, low_pass, luminance
+from neurobip.retina.presets import Anatomy, grow
+from neurobip.retina.scale import Scale, time_constant
+
+PARTS = {
+    "tau_m": ("photoreceptor.decay_m", "ms"),
+    "tau_p": ("photoreceptor.decay_p", "ms"),
+    "sigma_center": ("bipolar.synapse.sigma_center", "µm"),
+    "sigma_surround": ("bipolar.synapse.sigma_surround", "µm"),
+    "strength": ("bipolar.synapse.strength", ""),
+    "tau_h": ("bipolar.neuron.decay_h", "ms"),
+    "tau_l": ("bipolar.neuron.decay_l", "ms"),
+    "leak": ("bipolar.neuron.leak", ""),
+    "tau_v": ("amacrine.0.leak", "ms"),
+    "gain": ("amacrine.0.strength", "1/s"),
+    "tau_g": ("amacrine.0.decay_g", "ms"),
+    "sigma_g": ("amacrine.0.sigma", "µm"),
+    "wide": ("amacrine.1.strength", ""),
+    "tau_w": ("amacrine.1.decay", "ms"),
+    "sigma_w": ("amacrine.1.sigma", "µm"),
+    "field": ("ganglion.synapse.field", "µm"),
+}
+"""Constants that can be fitted: their names in :class:`~neurobip.retina.Anatomy` (``field``: in
+:class:`~neurobip.retina.CellType`), where the retina holds them, and their units."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number of the model with its unit; the standard error is 0 where it was not fitted."""
+
+    value: float
+    unit: str
+    error: float = 0.0
+
+
+class CellModel(nn.Module):
+    """A cell of one type at one place of an image.
+
+    Args:
+        anatomy, cell: what to start from.
+        degrees_per_pixel, dt: the scale.
+        inputs: ``light`` or ``cones``.
+        names: which of :data:`PARTS` are fitted.
+        place: row and column of the cell, in pixels; fitted too.
+
+    Raises:
+        ConfigError: an unknown name, or a dt that is longer than a time constant.
+    """
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        cell: CellType,
+        degrees_per_pixel: float,
+        dt: float,
+        *,
+        inputs: Any = "light",
+        names: Iterable[str] = (),
+        place: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        super().__init__()
+        self.anatomy, self.cell = anatomy, cell
+        self.scale = Scale(degrees_per_pixel, anatomy.um_per_degree, dt)
+        self.retina = grow(anatomy, (cell,), inputs, degrees_per_pixel, dt)
+        self.membrane = self.scale.decay(cell.tau, f"membrane of {cell.name!r}")
+        self.names = tuple(names)
+        for name in self.names:
+            if name not in PARTS:
+                raise ConfigError(f"no constant {name!r} to fit; there are {', '.join(PARTS)}")
+            free(self.retina, PARTS[name][0])
+        self.place = nn.Parameter(torch.tensor(place))
+        # Logarithms of slope (Hz per threshold) and softness, and the threshold between them.
+        self.output = nn.Parameter(torch.tensor([3.0, 0.5, -1.5]))
+
+    def current(self, frames: Tensor, state: Any = None) -> Tensor:
+        """The current into the cell after its membrane.
+
+        Shape:
+            frames ``[T, B, C, H, W]``; currents ``[T, B]``.
+        """
+        currents, _ = self.retina.currents(frames, state)
+        height, width = currents.shape[-2:]
+        # Between pixels, linearly: the place has a derivative.
+        rows = (1 - (torch.arange(height) - self.place[0]).abs()).clamp(min=0)
+        columns = (1 - (torch.arange(width) - self.place[1]).abs()).clamp(min=0)
+        there = currents[:, :, 0] @ columns @ rows
+        return low_pass(there, torch.zeros_like(there[0]), self.membrane)
+
+    def rate(self, current: Tensor) -> Tensor:
+        """Expected spikes a step at a current."""
+        slope, softness = self.output[0].exp(), self.output[2].exp()
+        soft = softness * F.softplus((current - self.output[1]) / softness)
+        return self.scale.dt * slope * soft
+
+    def forward(self, frames: Tensor, state: Any = None) -> Tensor:
+        """Expected spikes of every step ``[T, B]`` to frames ``[T, B, C, H, W]``."""
+        return self.rate(self.current(frames, state))
+
+    def adapted(self, light: Tensor) -> dict[str, PhotoreceptorState]:
+        """The state of an eye that is adapted to some light ``[B, C, H, W]``, or ``[B, C, 1, 1]``.
+
+        Before it the luminance is thought to have been constant.
+        """
+        return {"photoreceptor": PhotoreceptorState(light, 0 * light, 0 * light)}
+
+    def adaptation(self, frames: Tensor, first: Tensor) -> Tensor:
+        """The light that the eye is adapted to at every step, starting from ``first``."""
+        decay = float(self.retina.photoreceptor.decay_m)  # type: ignore[union-attr, arg-type]
+        with torch.no_grad():
+            return low_pass(luminance(frames), first, decay)
+
+    def vector(self) -> Tensor:
+        """All that is fitted, as one vector of unbounded numbers."""
+        return nn.utils.parameters_to_vector(self.parameters()).detach()
+
+    def load(self, vector: Tensor) -> None:
+        """Take over a vector of :meth:`vector`."""
+        with torch.no_grad():
+            nn.utils.vector_to_parameters(vector, self.parameters())
+
+    def gradient(self) -> Tensor:
+        """The gradient at :meth:`vector`, 0 for what does not matter to this cell."""
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters()]
+        return nn.utils.parameters_to_vector(parts)
+
+    def constants(self, error: Tensor | None = None) -> dict[str, Constant]:
+        """Fitted numbers by name, with units.
+
+        Args:
+            error: standard deviation of every number of :meth:`vector`.
+        """
+        values = self._physical()
+        if error is None:
+            return {name: Constant(value, unit) for name, (value, unit) in values.items()}
+        here, spread = self.vector(), dict.fromkeys(values, 0.0)
+        for i, size in enumerate(error.tolist()):
+            step = torch.zeros_like(here)
+            step[i] = min(size, 0.5)
+            self.load(here + step)
+            high = self._physical()
+            self.load(here - step)
+            low = self._physical()
+            for name in values:
+                # Each physical number belongs to one of the vector, so that no two errors add.
+                moved = abs(high[name][0] - low[name][0]) / 2 * size / max(min(size, 0.5), 1e-12)
+                spread[name] = max(spread[name], moved)
+        self.load(here)
+        return {name: Constant(v, unit, spread[name]) for name, (v, unit) in values.items()}
+
+    def described(self) -> tuple[Anatomy, CellType]:
+        """Anatomy and cell type with the fitted numbers, in µm and seconds."""
+        shared = {field.name for field in fields(Anatomy)}
+        values = {name: number(self, name) for name in self.names}
+        seconds = {n: v / 1000 if PARTS[n][1] == "ms" else v for n, v in values.items()}
+        anatomy = replace(self.anatomy, **{n: v for n, v in seconds.items() if n in shared})
+        return anatomy, replace(self.cell, field=seconds.get("field", self.cell.field))
+
+    def fixed(self) -> "CellModel":
+        """The same with plain numbers, which is faster and learns no more."""
+        fix(self.retina, "*")
+        return self.requires_grad_(False)
+
+    def _physical(self) -> Mapping[str, tuple[float, str]]:
+        found = {name: (number(self, name), PARTS[name][1]) for name in self.names}
+        row, column = self.place.tolist()
+        slope, threshold, softness = self.output.tolist()
+        return found | {
+            "row": (row, "pixel"),
+            "column": (column, "pixel"),
+            "slope": (float(torch.tensor(slope).exp()), "Hz"),
+            "threshold": (threshold, ""),
+            "softness": (float(torch.tensor(softness).exp()), ""),
+        }
+
+
+def number(model: CellModel, name: str) -> float:
+    """A constant of the retina in its unit."""
+    dotted, unit = PARTS[name]
+    part, _, constant = dotted.rpartition(".")
+    value = float(torch.as_tensor(getattr(model.retina.get_submodule(part), constant)).max())
+    scale = model.scale
+    if unit == "µm":
+        return value * scale.um_per_degree * scale.degrees_per_pixel
+    if name == "tau_v":
+        return 1000 * scale.dt / value
+    if unit == "ms":
+        return 1000 * time_constant(value, scale.dt)
+    return value / scale.dt if unit == "1/s" else value
