@@ -11,7 +11,6 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from neurobip import neurons, synapses
 from neurobip.attention import (
@@ -24,7 +23,8 @@ from neurobip.attention import (
 )
 from neurobip.component import Component
 from neurobip.converters.graph import Connection, Graph, Population, population_shape
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, Neuron
+from neurobip.converters.lower_retina import adaptive, array, bipolar, lower_retina
+from neurobip.converters.neurons import LI, LIF, Input, Neuron
 from neurobip.converters.synapses import (
     Broadcast,
     Conv,
@@ -148,8 +148,7 @@ def _(
 
 @lower.register
 def _(part: Retina, build: Builder, name: str, sources: Names, skip: str | None = None) -> Names:
-    bipolar = lower(part.bipolar, build, f"{name}.bipolar", sources)
-    return lower(part.ganglion, build, f"{name}.ganglion", bipolar)
+    return lower_retina(part, build, name, sources)
 
 
 @lower.register
@@ -303,7 +302,7 @@ def _(part: neurons.LIF) -> Neuron:
 
 @neuron.register
 def _(part: neurons.ALIF) -> Neuron:
-    return ALIF(array(part.decay_v).reshape(-1), part.threshold, part.decay_a, part.jump)
+    return adaptive(part)
 
 
 @neuron.register
@@ -313,9 +312,4 @@ def _(part: neurons.LI) -> Neuron:
 
 @neuron.register
 def _(part: BipolarCells) -> Neuron:
-    return Bipolar(part.decay_c, part.decay_h, part.decay_l, part.leak)
-
-
-def array(tensor: Tensor) -> np.ndarray:
-    """A parameter as a numpy array of its own."""
-    return tensor.detach().cpu().double().numpy().copy()
+    return bipolar(part)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from neurobip.datasets import SaccadeDigits, bin_events, read_davis
-from neurobip.retina import CELL_TYPES, Retina
+from neurobip.retina import event_camera
 from neurobip.viz.figure import save
 from neurobip.viz.retina import retina_pictures
 
@@ -38,7 +38,7 @@ frames = bin_events(events, sensor, steps, window_us, start_us=start)
 frames = torch.from_numpy(frames).float().unsqueeze(1)  # [T, 1, 2, H, W]
 
 # One bin at a time, as they come from a camera: the state is the same size however long it runs.
-retina, state, spikes = Retina(), None, []
+retina, state, spikes = event_camera(), None, []
 began = time.perf_counter()
 with torch.no_grad():
     for frame in frames:
@@ -49,7 +49,7 @@ spikes = torch.stack(spikes)[:, 0]  # [T, 4, H, W]
 
 shown = int(np.sum(events["t"] < start + steps * window_us))
 print(f"{shown} events in {steps} bins of {arguments.window_ms:g} ms, {sensor[1:]} pixels")
-for name, cells in zip(CELL_TYPES, spikes.unbind(1), strict=True):
+for name, cells in zip(retina.names, spikes.unbind(1), strict=True):
     print(
         f"{name:14} {int(cells.sum()):6} spikes, {1e3 * cells.mean() / arguments.window_ms:.3f} Hz"
     )

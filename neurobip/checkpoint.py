@@ -29,6 +29,9 @@ FORMAT = "neurobip-checkpoint-1"
 LAST = "checkpoint.safetensors"
 BEST = "best.safetensors"
 CONFIG = "config.yaml"
+FIXED = tuple(f"retina.{n}" for n in ("bipolar.synapse.weight", "ganglion.synapse.weight",
+                                      "ganglion.neuron.decay_v"))  # fmt: skip
+"""Constants of the retina that earlier versions stored; they never differed."""
 
 
 @dataclass
@@ -136,10 +139,11 @@ def restore(model: nn.Module, checkpoint: Checkpoint, where: str = "checkpoint")
     if isinstance(config, ModelConfig):
         check_architecture(config, checkpoint.config.model, where)
     ours = model.state_dict()
+    stored = {name: t for name, t in checkpoint.model.items() if name not in FIXED}
     for name, tensor in ours.items():
-        if name not in checkpoint.model:
+        if name not in stored:
             raise CheckpointError(f"{where}: it has no tensor {name}, which this network needs")
-        theirs = checkpoint.model[name]
+        theirs = stored[name]
         if theirs.shape != tensor.shape:
             raise CheckpointError(
                 f"{where}: {name} has shape {list(theirs.shape)}, this network needs "
@@ -147,10 +151,10 @@ def restore(model: nn.Module, checkpoint: Checkpoint, where: str = "checkpoint")
             )
         if theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
             raise CheckpointError(f"{where}: {name} holds values that are not finite")
-    for name in checkpoint.model:
+    for name in stored:
         if name not in ours:
             raise CheckpointError(f"{where}: it has a tensor {name}, which this network lacks")
-    model.load_state_dict(checkpoint.model)
+    model.load_state_dict(stored)
 
 
 def check_architecture(ours: ModelConfig, theirs: ModelConfig, where: str = "checkpoint") -> None:

@@ -107,14 +107,18 @@ class ModelConfig(Section):
     Two networks with equal ``ModelConfig`` have the same tensors, by name and shape; a checkpoint
     loads into no other.
 
+    ``retina`` is ``event`` (four types of ganglion cells), ``motion`` (four direction selective
+    types beside them) or ``none``. The spikes of the last block come back after ``top_down`` steps
+    as currents into the embedding, and after ``retina_gain`` steps as gain of the ganglion cells.
+
     Units:
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
-        shortcut: firing thresholds; top_down: time steps, 0 is no feedback at all.
+        shortcut: firing thresholds; top_down, retina_gain: time steps, 0 is no feedback at all.
     """
 
     sensor: tuple[Count, Count, Count] = (2, 34, 34)
     classes: Annotated[Count, Field(ge=2)] = 10
-    retina: Literal["event", "none"] = "event"
+    retina: Literal["event", "motion", "none"] = "event"
     width: Count = 48
     hidden: Count = 96
     depth: Index = 2
@@ -122,6 +126,7 @@ class ModelConfig(Section):
     attention: Literal["linear", "masked", "query-key", "none"] = "linear"
     memory_shift: Annotated[Index, Field(le=12)] = 2
     top_down: Index = 0
+    retina_gain: Index = 0
     patch: Count = 7
     stride: Count = 4
     padding: Index = 2
@@ -142,14 +147,22 @@ class ModelConfig(Section):
                 f"a patch of {self.patch} with padding {self.padding} is larger than the "
                 f"sensor of {height} x {width}"
             )
-        if self.top_down and not self.depth:
-            raise ValueError("top_down needs a block to come from, depth is 0")
+        for name in ("top_down", "retina_gain"):
+            if getattr(self, name) and not self.depth:
+                raise ValueError(f"{name} needs a block to come from, depth is 0")
+        if self.retina_gain and self.retina == "none":
+            raise ValueError("retina_gain needs a retina to go to, retina is none")
         return self
 
     @property
     def heard(self) -> str:
         """Which of queries, keys and values the attention takes."""
         return {"linear": "qkv", "masked": "qkv", "query-key": "qk", "none": "v"}[self.attention]
+
+    @property
+    def loops(self) -> bool:
+        """Whether anything comes back from above, so that a step has to wait for the last one."""
+        return bool(self.top_down or self.retina_gain)
 
     @property
     def loop(self) -> int:
@@ -165,7 +178,7 @@ class ModelConfig(Section):
     def fingerprint(self) -> str:
         """SHA-256 of the architecture, the same for equal configurations."""
         # A setting that came later counts where it is used: older checkpoints keep their prints.
-        later = set() if self.top_down else {"top_down"}
+        later = {name for name in ("top_down", "retina_gain") if not getattr(self, name)}
         text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -174,7 +187,8 @@ class LearnConfig(Section):
     """How the network learns.
 
     ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
-    the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone.
+    the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone,
+    ``feedforward`` them and what comes back from above.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
     come down, or that with the least loss on validation samples; with few of those the last is
     safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``
@@ -195,7 +209,7 @@ class LearnConfig(Section):
     weight_decay: NotNegative = 0.0
     warmup_steps: Index = 2
     calibrate: bool = True
-    freeze: Literal["none", "qk", "features"] = "none"
+    freeze: Literal["none", "qk", "features", "feedforward"] = "none"
     select: Literal["last", "validation"] = "last"
     weight_bits: Annotated[int, Field(ge=2, le=8)] | None = None
 
@@ -229,16 +243,18 @@ class RunConfig(Section):
                 f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
                 f"data.steps {self.data.steps}"
             )
-        if self.model.top_down >= self.data.steps:
-            raise ValueError(
-                f"model.top_down {self.model.top_down} is no shorter than data.steps "
-                f"{self.data.steps}: nothing would ever come back"
-            )
-        if self.model.top_down and self.learn.overlap > 1:
-            raise ValueError(
-                f"learn.overlap {self.learn.overlap} does not go with model.top_down: the first "
-                "block waits for the last one at every step"
-            )
+        for name in ("top_down", "retina_gain"):
+            delay = getattr(self.model, name)
+            if delay >= self.data.steps:
+                raise ValueError(
+                    f"model.{name} {delay} is no shorter than data.steps {self.data.steps}: "
+                    "nothing would ever come back"
+                )
+            if delay and self.learn.overlap > 1:
+                raise ValueError(
+                    f"learn.overlap {self.learn.overlap} does not go with model.{name}: the first "
+                    "block waits for the last one at every step"
+                )
         return self
 
     def to_yaml(self) -> str:

@@ -60,12 +60,14 @@ class Projection(Circuit):
         state: ProjectionState | None,
         skip: Tensor | None = None,
         above: Tensor | None = None,
+        gain: Tensor | None = None,
     ) -> tuple[Tensor, ProjectionState]:
         """Incoming spikes ``x`` to the population's spikes.
 
         Shape:
             x: as the synapse takes it. skip: as the population, or None. above: as the top-down
-            synapse takes it, or None.
+            synapse takes it, or None. gain: as the population, for neurons whose threshold it
+            lowers, or None.
         """
         before = ProjectionState(None, None) if state is None else state
         current, synapse_state = run(self.synapse, x, before.synapse)
@@ -75,7 +77,7 @@ class Projection(Circuit):
         if self.top_down is not None and above is not None:
             feedback, top_down_state = run(self.top_down, above, before.top_down)
             current = current + feedback
-        z, neuron_state = run(self.neuron, current, before.neuron)
+        z, neuron_state = run(self.neuron, current, before.neuron, gain=gain)
         kept = None if skip is None else run.kept(skip)
         return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state)
 

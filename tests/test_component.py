@@ -8,10 +8,23 @@ import torch
 from neurobip.attention import Coincidence, LinearMemory, NoAttention, QueryCount
 from neurobip.component import Component
 from neurobip.config import ModelConfig
+from neurobip.constants import free
 from neurobip.models import BiTFormer
 from neurobip.neurons import ALIF, LI, LIF
 from neurobip.projection import Projection
-from neurobip.retina import Bipolar, Retina
+from neurobip.retina import (
+    EVENT_MOTION,
+    Bipolar,
+    ContrastGain,
+    Kinetics,
+    Photoreceptor,
+    Retina,
+    Starburst,
+    WideField,
+    event_camera,
+    mouse,
+    primate_periphery,
+)
 from neurobip.state import at, stack, tree_map
 from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Separable
 
@@ -26,6 +39,18 @@ def model(**settings) -> BiTFormer:
     return network.double()
 
 
+def lively(retina: Retina) -> Retina:
+    """A retina that speaks at once, to a few steps of noise."""
+    retina.ganglion.synapse.hears.mul_(20)
+    return retina
+
+
+def freed(retina: Retina) -> Retina:
+    """A retina whose every constant is a parameter."""
+    free(lively(retina), "*")
+    return retina
+
+
 def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
     """Each component and the shape of its input without time."""
     torch.manual_seed(0)
@@ -38,6 +63,7 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "model": (model(retina="none"), (2, 2, 12, 12)),
         "model with a retina": (model(), (2, 2, 12, 12)),
         "model with top-down": (model(top_down=3), (2, 2, 12, 12)),
+        "model with a gain": (model(retina_gain=3, retina="motion"), (2, 2, 12, 12)),
     }
     return {
         "LIF": (LIF(5), (3, 4, 5)),
@@ -46,7 +72,20 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "ALIF": (ALIF((0.1, 0.5)), (3, 2, 4, 4)),
         "LI": (LI(0.125), (3, 5)),
         "bipolar": (Bipolar(), (3, 2, 4, 5)),
-        "retina": (Retina().double(), (2, 2, 12, 12)),
+        "retina": (event_camera().double(), (2, 2, 12, 12)),
+        "retina, motion": (event_camera(EVENT_MOTION).double(), (2, 2, 12, 12)),
+        "retina, mosaics": (lively(event_camera(size=(12, 12))).double(), (2, 2, 12, 12)),
+        "retina, primate": (lively(primate_periphery()).double(), (2, 1, 12, 12)),
+        "retina, colour": (lively(primate_periphery(inputs="cones")).double(), (2, 3, 12, 12)),
+        "retina, mouse": (lively(mouse()).double(), (2, 1, 12, 12)),
+        "retina, free": (freed(mouse(inputs="events")).double(), (2, 2, 12, 12)),
+        "photoreceptor": (Photoreceptor(decay_m=0.1, decay_p=0.5), (2, 1, 4, 5)),
+        "contrast gain": (
+            ContrastGain(leak=0.2, strength=2.0, decay_g=0.5, sigma=1.0), (2, 4, 5, 6),
+        ),
+        "wide field": (WideField(strength=0.5, decay=0.5, sigma=2.0), (2, 8, 5, 6)),
+        "starburst": (Starburst(decay=0.25), (2, 4, 5, 6)),
+        "kinetics": (Kinetics(ka=1.0, kfi=0.5, kfr=0.2, ksi=0.02, ksr=0.1), (2, 4, 5, 6)),
         "linear": (Linear(5, 4, **trace), (3, 4, 5)),
         "delayed": (Delayed(5, 4, delay=2, **trace), (3, 4, 5)),
         "conv": (Conv2d(torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
@@ -64,13 +103,17 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
 
 
 NAMES = list(components())
+LIGHT = ("retina, primate", "retina, colour", "retina, mouse", "photoreceptor")
+"""Components whose input is luminance, from 0 to 1."""
 
 
 def prepared(name: str, steps: int = 7) -> tuple[Component, torch.Tensor]:
     part, shape = components()[name]
     generator = torch.Generator().manual_seed(1)
-    spikes = torch.rand(steps, *shape, generator=generator) < 0.5
-    return part.double(), 2.0 * spikes.double()
+    x = 2.0 * (torch.rand(steps, *shape, generator=generator) < 0.5).double()
+    if name in LIGHT:
+        x = x / 2
+    return part.double(), x
 
 
 def assert_close(found, expected) -> None:
@@ -136,7 +179,9 @@ def held(state) -> int:
     return sum(found.values())
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "model with top-down"])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in ("model with top-down", "model with a gain")]
+)
 @torch.no_grad()
 def test_a_state_keeps_no_sequence_in_memory(name):
     part, x_seq = prepared(name)

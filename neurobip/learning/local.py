@@ -52,10 +52,10 @@ class LocalRule(Rule):
         total_batches: int,
         rounding: WeightRounding | None = None,
     ) -> None:
-        if model.config.top_down and config.overlap > 1:
+        if model.config.loops and config.overlap > 1:
             raise ConfigError(
-                f"overlap {config.overlap} does not go with top_down: the first stage waits for "
-                "the last one at every step; use overlap 1"
+                f"overlap {config.overlap} does not go with feedback (top_down, retina_gain): the "
+                "first stage waits for the last one at every step; use overlap 1"
             )
         self.stages = model.stages()
         super().__init__(model, config, total_batches, rounding)
@@ -84,7 +84,7 @@ class LocalRule(Rule):
         lessons = [Lesson(self, i, labels, steps, every) for i in range(len(self.stages))]
         stations: list[Callable[[Tensor], Tensor]] = [lesson.take for lesson in lessons]
         piece = PIECE if update == "sequence" else every
-        if self.model.config.top_down:
+        if self.model.config.loops:
             # What comes back from above closes the loop at every step.
             piece, quiet = 1, self.model.quiet(frames.shape[1])
             bottom, top = lessons[0], lessons[-1]
@@ -150,17 +150,20 @@ class Lesson:
             part, readout = states["part"], states["readout"]
             if passed:
                 part, readout = at(part, late), at(readout, late)
-            self._learn(error, part, readout)
+            front = states["front"] if self.rule.model.config.retina_gain else None
+            self._learn(error, part, readout, front)
         return z
 
-    def _learn(self, error: Tensor, part: Any, readout: Any) -> None:
+    def _learn(self, error: Tensor, part: Any, readout: Any, front: Any) -> None:
         if self.rule.config.freeze == "features":
             dw = self.stage.readout_credit(error, readout)
         else:
-            dw = self.stage.credit(error, part, readout)
+            dw = self.stage.credit(error, part, readout, front)
         self._gathered_steps += len(error)
         for name, gradient in dw.items():
             # In half precision each product may be rounded, but not the sum of many.
+            if name not in self.rule.plastic:
+                continue
             gradient = gradient.to(self.rule.plastic[name].dtype)
             earlier = self._gathered.get(name)
             self._gathered[name] = gradient if earlier is None else earlier + gradient
@@ -183,5 +186,5 @@ def align(model: torch.nn.Module) -> None:
     weight decay, under which both forget where they began and so become alike.
     """
     for name, part in model.named_modules():
-        if isinstance(part, Linear) and not name.endswith(("qkv.synapse", "top_down")):
+        if isinstance(part, Linear) and not name.endswith(("qkv.synapse", "top_down", "gain")):
             part.align()

@@ -81,6 +81,9 @@ class Rule:
         names = dict(model.named_parameters())
         if config.freeze == "features":
             names = {n: p for n, p in names.items() if n.startswith("readouts.")}
+        if config.freeze == "feedforward":
+            back = ("readouts.", "embed.top_down.", "retina.gain.")
+            names = {n: p for n, p in names.items() if n.startswith(back)}
         self.plastic = names
         self._groups = self.groups()
         self.optimizers = [

@@ -20,7 +20,8 @@ from neurobip.errors import DataError
 from neurobip.models.stage import Stage
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
-from neurobip.retina import event_camera
+from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera
+from neurobip.retina.top_down import TopDownGain
 from neurobip.synapses import Delayed, Linear, Patches
 
 PIECE = 8
@@ -38,6 +39,9 @@ class BiTFormer(Circuit):
     ``I[t, n] += W_td z[t - d, n]``. The weights learn from the error of the embedding, to which
     they bring what the network above has made of the past.
 
+    With ``retina_gain = d`` the same spikes set the gain of the retina's ganglion cells d steps
+    later, by cell type and place, see :class:`~neurobip.retina.top_down.TopDownGain`.
+
     Shape:
         x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
         readouts ``[R, B, classes]``, embedding first, R = depth + 1.
@@ -53,7 +57,8 @@ class BiTFormer(Circuit):
         super().__init__()
         self.config = config
         channels, height, width = config.sensor
-        self.retina = event_camera() if config.retina == "event" else None
+        cell_types = {"event": EVENT_CAMERA, "motion": EVENT_MOTION}.get(config.retina)
+        self.retina = None if cell_types is None else event_camera(cell_types)
         patches = Patches(
             channels if self.retina is None else self.retina.channels,
             config.width,
@@ -76,6 +81,14 @@ class BiTFormer(Circuit):
                 delay=config.top_down - 1,  # a step passes before what is above can be heard
                 scale=0.0,
                 decay_trace=config.decay_v,
+            )
+        if config.retina_gain and self.retina is not None:
+            self.retina.gain = TopDownGain(
+                config.width,
+                self.retina.channels,
+                centers=patches.centers(height, width),
+                image=(height, width),
+                delay=config.retina_gain - 1,
             )
 
     def _population(self, size: int) -> LIF:
@@ -171,9 +184,9 @@ class BiTFormer(Circuit):
         }
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
         z = self.checked(x, 4 if run.verb == "step" else 5)
+        above = self._above(state, len(x)) if self.config.loops else None
         if self.retina is not None:
-            z, now["retina"] = run(self.retina, z, before["retina"])
-        above = self._above(state, len(x)) if self.config.top_down else None
+            z, now["retina"] = run(self.retina, z, before["retina"], above=above)
         z, now["embed"] = run(self.embed, z, before["embed"], above=above)
         stages = [z]
         for i, block in enumerate(self.blocks):
@@ -187,11 +200,11 @@ class BiTFormer(Circuit):
 
     def scan(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
         """A sequence with the state of every step; step by step where feedback closes a loop."""
-        return (Component if self.config.top_down else Circuit).scan(self, x_seq, state)
+        return (Component if self.config.loops else Circuit).scan(self, x_seq, state)
 
     def forward(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
         """A sequence; without a graph in pieces, so that memory does not grow with its length."""
-        if self.config.top_down:
+        if self.config.loops:
             return Component.forward(self, x_seq, state)
         if torch.is_grad_enabled():
             return Circuit.forward(self, x_seq, state)
@@ -209,7 +222,7 @@ class BiTFormer(Circuit):
         return [
             Stage(
                 name, part, self.config.width, f"readouts.{i}", self.readouts[i],
-                None if i else self.retina,
+                None if i else self.retina, "retina",
             )
             for i, (name, part) in enumerate(parts)
         ]  # fmt: skip
@@ -237,7 +250,8 @@ class BiTFormer(Circuit):
         dw: dict[str, Tensor] = {}
         for stage, error in zip(self.stages(), errors, strict=True):
             part, readout = state_at(state, stage.name), state_at(state, stage.readout_name)
-            dw |= stage.credit(error, part, readout)
+            front = state["retina"] if stage.front and self.config.retina_gain else None
+            dw |= stage.credit(error, part, readout, front)
         return dw
 
     @staticmethod

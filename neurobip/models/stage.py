@@ -15,7 +15,9 @@ class Stage(NamedTuple):
         name, readout_name: dotted names of the two in the network.
         part: what learns; its output has ``width`` features a token.
         readout: hears all tokens of the part.
-        front: what comes before the part and does not learn, if anything.
+        front: what comes before the part, if anything. Of it only what hears later spikes learns,
+            from the error that the part sends down to it.
+        front_name: dotted name of the front in the network.
     """
 
     name: str
@@ -24,10 +26,12 @@ class Stage(NamedTuple):
     readout_name: str
     readout: Projection
     front: Component | None = None
+    front_name: str = ""
 
     def owns(self, parameter: str) -> bool:
         """Whether a parameter of the network, by its dotted name, learns in this stage."""
-        return parameter.startswith((f"{self.name}.", f"{self.readout_name}."))
+        names = (self.name, self.readout_name, *([self.front_name] if self.front else []))
+        return parameter.startswith(tuple(f"{name}." for name in names))
 
     def scan(
         self, x_seq: Tensor, state: Any = None, **beside: Tensor
@@ -43,21 +47,29 @@ class Stage(NamedTuple):
         now: dict[str, Any] = {"front": None}
         z = x_seq
         if self.front is not None:
-            z, now["front"] = self.front(z, before["front"])
+            z, now["front"] = self.front(z, before["front"], **beside)
         z, now["part"] = self.part.scan(z, before["part"], **beside)
         potentials, now["readout"] = self.readout.scan(z.flatten(-2), before["readout"])
         return z, potentials, now
 
-    def credit(self, error: Tensor, part: Any, readout: Any) -> dict[str, Tensor]:
+    def credit(
+        self, error: Tensor, part: Any, readout: Any, front: Any = None
+    ) -> dict[str, Tensor]:
         """Local gradients by their names in the network.
 
         Shape:
             error: the derivative of the loss with respect to the potentials, of one step or, time
-            in front, of several; the states of part and readout likewise.
+            in front, of several; the states of part and readout likewise. front: the state of a
+            front that learns, at one step, which is all that error is then of.
         """
         teacher = self.readout.credit(error, readout)
         below = self.part.credit(teacher.send().unflatten(-1, (-1, self.width)), part)
-        return prefixed(self.readout_name, teacher.dw) | prefixed(self.name, below.dw)
+        dw = prefixed(self.readout_name, teacher.dw) | prefixed(self.name, below.dw)
+        if front is not None and self.front is not None:
+            image = below.send()
+            image = image[0] if image.ndim > 4 else image
+            dw |= prefixed(self.front_name, self.front.credit(image, front).dw)
+        return dw
 
     def readout_credit(self, error: Tensor, readout: Any) -> dict[str, Tensor]:
         """Local gradients of the readout alone, by their names in the network."""

@@ -11,11 +11,15 @@ from neurobip.neurons.neuron import Neuron, unit_interval
 
 
 class ALIFState(NamedTuple):
-    """State of an :class:`ALIF` population: membrane before reset, spikes, adaptation."""
+    """State of an :class:`ALIF` population: membrane before reset, spikes, adaptation.
+
+    ``gain`` is what the threshold was lowered by at this step, where anything lowers it.
+    """
 
     v: Tensor
     z: Tensor
     a: Tensor
+    gain: Tensor | None = None
 
 
 class ALIF(Neuron):
@@ -29,7 +33,8 @@ class ALIF(Neuron):
         v[t] <- 0 where z[t] = 1
 
     A cell that fires much raises its own threshold by ``jump`` a spike: it signals change rather
-    than level, and its rate covers a wide range of drive.
+    than level, and its rate covers a wide range of drive. A ``gain`` from elsewhere lowers the
+    threshold of the step, ``v[t] > threshold + a[t-1] - gain[t]``.
 
     Shape:
         ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.
@@ -65,25 +70,48 @@ class ALIF(Neuron):
         self.threshold, self.decay_a, self.jump, self.width = threshold, decay_a, jump, width
         self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1), persistent=False)
 
-    def step(self, x: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
+    def step(
+        self, x: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+    ) -> tuple[Tensor, ALIFState]:
         """One step of the population: a sequence of one."""
-        z, state = self.forward(x[None], state)
+        z, state = self.forward(x[None], state, None if gain is None else gain[None])
         return z[0], state
 
-    def forward(self, x_seq: Tensor, state: ALIFState | None = None) -> tuple[Tensor, ALIFState]:
-        """A sequence, fused over time."""
+    def forward(
+        self, x_seq: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+    ) -> tuple[Tensor, ALIFState]:
+        """A sequence, fused over time; step by step where a gain moves the threshold.
+
+        Shape:
+            gain: as x_seq, in thresholds.
+        """
         self._check_length(x_seq)
         if state is None:
             silent = torch.zeros_like(x_seq[0])
             state = ALIFState(silent, silent, silent)
-        z, v, a = kernels.alif(
-            x_seq, state.v * (1 - state.z.detach()), state.a, self.threshold, 1 - self.decay_v,
+        if gain is None:
+            z, v, a = self._run(x_seq, state, state.a)
+            # The next step reads z again, whatever becomes of the output.
+            return z, ALIFState(v, z[-1].clone(), a)
+        spikes = []
+        for x, lowered in zip(x_seq, gain, strict=True):
+            z, v, _ = self._run(x[None], state, state.a - lowered)
+            a = (1 - self.decay_a) * state.a + self.jump * z[0]
+            spikes.append(z[0])
+            state = ALIFState(v, z[0].clone(), a, lowered)
+        return torch.stack(spikes), state
+
+    def _run(self, x_seq: Tensor, before: ALIFState, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Spikes of a sequence, and v and a at its end, from the adaptation ``a`` on."""
+        return kernels.alif(
+            x_seq, before.v * (1 - before.z.detach()), a, self.threshold, 1 - self.decay_v,
             1 - self.decay_a, self.jump, self.width,
         )  # fmt: skip
-        # The next step reads z again, whatever becomes of the output.
-        return z, ALIFState(v, z[-1].clone(), a)
 
     def gate(self, error: Tensor, state: ALIFState) -> Tensor:
         """Error times the sensitivity around the threshold that held at this step."""
         before = (state.a - self.jump * state.z) / (1 - self.decay_a) if self.decay_a < 1 else 0.0
-        return kernels.gate(error, state.v, self.threshold + before, self.width)
+        threshold = self.threshold + before
+        if state.gain is not None:
+            threshold = threshold - state.gain
+        return kernels.gate(error, state.v, threshold, self.width)

@@ -11,6 +11,7 @@ from neurobip.retina.mosaic import Mosaic, lay
 from neurobip.retina.photoreceptor import Photoreceptor, cones
 from neurobip.retina.presets import (
     EVENT_CAMERA,
+    EVENT_MOTION,
     MOUSE,
     MOUSE_ANATOMY,
     PRIMATE,
@@ -27,6 +28,7 @@ from neurobip.retina.scale import Scale, time_constant
 
 __all__ = [
     "EVENT_CAMERA",
+    "EVENT_MOTION",
     "MOUSE",
     "MOUSE_ANATOMY",
     "PRIMATE",

@@ -88,10 +88,11 @@ class Dendrites(Synapse):
         }
         for name, value in values.items():
             self.register_buffer(name, torch.tensor(value), persistent=False)
-        mask = None
-        if mosaics is not None:
+        if mosaics is None:
+            self.mask = None
+        else:
             mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
-        self.register_buffer("mask", mask, persistent=False)
+            self.register_buffer("mask", mask, persistent=False)
         self.round = all(cell.round for cell in cell_types)
         # A type that hears the one signal at its own place needs no mixing.
         own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]

@@ -40,6 +40,23 @@ EVENT_CAMERA = (
 )
 """Four types, in pixels and steps: a midget-like point, and a parasol-like pool of texture."""
 
+EVENT_MOTION = (
+    *EVENT_CAMERA,
+    *(
+        direction_selective(
+            f"direction {name}",
+            angle,
+            hears={"transient on": 8.0, "transient off": 8.0},
+            field=0.7,
+            tau=time_constant(0.5),
+            shift=2.0,
+            veto=2.0,
+        )
+        for name, angle in (("right", 0), ("up", 90), ("left", 180), ("down", 270))
+    ),
+)
+"""The four types of :data:`EVENT_CAMERA` and four that are direction selective."""
+
 
 def event_camera(
     cell_types: Sequence[CellType] = EVENT_CAMERA,
@@ -49,6 +66,9 @@ def event_camera(
     sigma_surround: float = 2.0,
     decay_a: float = 0.125,
     jump: float = 0.25,
+    decay_s: float = 0.25,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
 ) -> Retina:
     """The least retina for events: no gain control, every constant a power of two or a weight.
 
@@ -59,6 +79,8 @@ def event_camera(
         contrast: change of log intensity that one event stands for.
         sigma_center, sigma_surround: of the receptive field, in pixels.
         decay_a, jump: adaptation of the ganglion threshold, see :class:`~neurobip.neurons.ALIF`.
+        decay_s: of the starburst cells, which are there if a type is inhibited by them.
+        size, seed: of mosaics, as in :func:`primate_periphery`.
 
     Shape:
         ``[B, 2, H, W]`` event counts (off, on) to spikes ``[B, K, H, W]``.
@@ -67,8 +89,14 @@ def event_camera(
         "events", contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround,
         size=9,
     )  # fmt: skip
-    cells = ganglion(cell_types, SIGNALS, ONE, decay_a=decay_a, jump=jump)
-    return Retina(Projection(outer, Bipolar()), cells, cell_types)
+    amacrine, signals = [], SIGNALS
+    if _needs_starburst(cell_types):
+        amacrine, signals = [Starburst(decay=decay_s)], (*SIGNALS, *STARBURST)
+    mosaics = None if size is None else _mosaics(cell_types, ONE, size, seed)
+    cells = ganglion(cell_types, signals, ONE, mosaics=mosaics, decay_a=decay_a, jump=jump)
+    return Retina(
+        Projection(outer, Bipolar()), cells, cell_types, amacrine=amacrine, mosaics=mosaics
+    )
 
 
 @dataclass(frozen=True)
@@ -300,7 +328,7 @@ def grow(
             sigma=scale.pixels(a.sigma_w),
         ),
     ]
-    if any(set(STARBURST) & set(cell.inhibited) for cell in cell_types):
+    if _needs_starburst(cell_types):
         amacrine.append(Starburst(decay=scale.decay(a.tau_s, "starburst cells")))
         signals = (*signals, *STARBURST)
     mosaics = None if size is None else _mosaics(cell_types, scale, size, seed)
@@ -312,6 +340,10 @@ def grow(
         Projection(outer, bipolar), cells, cell_types,
         photoreceptor=photoreceptor, amacrine=amacrine, mosaics=mosaics,
     )  # fmt: skip
+
+
+def _needs_starburst(cell_types: Sequence[CellType]) -> bool:
+    return any(set(STARBURST) & set(cell.inhibited) for cell in cell_types)
 
 
 def _mosaics(

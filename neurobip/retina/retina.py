@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Component, Run
+from neurobip.component import Circuit, Component, Credit, Run
 from neurobip.errors import DataError
-from neurobip.projection import Projection
+from neurobip.projection import Projection, prefixed
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.mosaic import Mosaic
+from neurobip.retina.top_down import TopDownGain
 
 
 class Retina(Circuit):
@@ -22,8 +23,10 @@ class Retina(Circuit):
                                  > bipolar (center, surround) -> amacrine -> ganglion -> spikes
         events ----------------/
 
-    Nothing here learns unless it is freed (:func:`~neurobip.retina.free`); the state is a constant
-    number of scalars a pixel. :mod:`~neurobip.retina.presets` builds whole retinas.
+    Nothing here learns unless it is freed (:func:`~neurobip.constants.free`), but for the weights
+    of :attr:`gain`, through which later spikes may set the threshold of every ganglion cell. The
+    state is a constant number of scalars a pixel. :mod:`~neurobip.retina.presets` builds whole
+    retinas.
 
     Args:
         bipolar: center and surround onto bipolar cells; it takes events, or what the
@@ -33,6 +36,9 @@ class Retina(Circuit):
         photoreceptor: what turns images into contrast; without one the input is events.
         amacrine: what stands between bipolar and ganglion cells, in order.
         mosaics: where the cells of each type stand; without them, at every pixel.
+
+    Attributes:
+        gain: the synapse of the top-down gain, None unless it is set.
 
     Shape:
         x: ``[B, C, H, W]`` of one time step: event counts (off, on), or luminance of one channel or
@@ -57,6 +63,7 @@ class Retina(Circuit):
         self.bipolar = bipolar
         self.amacrine = torch.nn.ModuleList(amacrine)
         self.ganglion = ganglion
+        self.gain: TopDownGain | None = None
         self.cell_types, self.mosaics = tuple(cell_types), mosaics
 
     @property
@@ -84,13 +91,38 @@ class Retina(Circuit):
             raise DataError(f"no cell type {cell_type!r}; there are {', '.join(self.names)}")
         return self.names.index(cell_type)
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """From the input of a step to the ganglion spikes of that step."""
+    def wire(
+        self, run: Run, x: Tensor, state: Any, above: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """From the input of a step to the ganglion spikes of that step.
+
+        Shape:
+            above: later spikes, as the synapse of the top-down gain takes them, or None.
+        """
         signals, now = self._signals(run, x, state)
-        z, now["ganglion"] = run(
-            self.ganglion, signals, None if state is None else state["ganglion"]
-        )
+        before, gain = state or {}, None
+        if self.gain is not None and above is not None:
+            gain, now["gain"] = run(self.gain, above, before.get("gain"))
+        z, now["ganglion"] = run(self.ganglion, signals, before.get("ganglion"), gain=gain)
         return z, now
+
+    def credit(self, error: Tensor, state: Any) -> Credit:
+        """The adjoint of :meth:`step` at this one time step, as far as the top-down gain learns.
+
+        A gain and a current move a cell's distance to its threshold alike, so that the weights of
+        the gain get the error at the ganglion cells times their sensitivity times the spikes that
+        came from above.
+
+        Shape:
+            error ``[B, K, H, W]``: the derivative of the loss with respect to the spikes.
+        """
+        delta = self.ganglion.neuron.gate(error, state["ganglion"].neuron)
+        dw = {}
+        if self.gain is not None and "gain" in state:
+            dw = prefixed("gain", self.gain.gradient(delta, state["gain"]))
+        return Credit(
+            delta, dw, lambda: self.ganglion.synapse.send(delta, state["ganglion"].synapse)
+        )
 
     def currents(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What drives the ganglion cells, before their membranes; differentiable.
@@ -99,8 +131,17 @@ class Retina(Circuit):
             x_seq ``[T, B, C, H, W]``; returns currents ``[T, B, K, H, W]`` in thresholds, and the
             state of all that comes before the ganglion cells.
         """
-        signals, now = self._signals(Run("forward"), x_seq, state)
+        signals, now = self.signals(x_seq, state)
         return self.ganglion.synapse.current(signals), now  # type: ignore[union-attr, operator]
+
+    def signals(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The graded signals of the inner retina, which the ganglion cells hear.
+
+        Shape:
+            x_seq ``[T, B, C, H, W]``; returns ``[T, B, S, H, W]``, and the state as
+            :meth:`currents`.
+        """
+        return self._signals(Run("forward"), x_seq, state)
 
     def _signals(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
         """The graded signals of the inner retina."""

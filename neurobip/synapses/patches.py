@@ -55,6 +55,14 @@ class Patches(Synapse):
             )
         return rows, columns
 
+    def centers(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Rows and columns of the patches' centers, in pixels of the image."""
+        rows, columns = (
+            torch.arange(tokens) * self.stride - self.padding + (self.patch - 1) / 2
+            for tokens in self.grid(height, width)
+        )
+        return rows, columns
+
     def cut(self, image: Tensor) -> Tensor:
         """All patches, one a row: ``[..., C, H, W]`` to ``[..., N, C * patch * patch]``."""
         padded = nn.functional.pad(as_images(image), (self.padding,) * 4)

@@ -15,7 +15,7 @@ from neurobip.converters.synapses import Identity, Linear, Memory, TokenSum
 from neurobip.errors import ConversionError
 from neurobip.neurons.neuron import Neuron
 from neurobip.projection import projections, state_at
-from neurobip.retina import Retina
+from neurobip.retina import event_camera
 from neurobip.synapses.synapse import Synapse
 
 
@@ -68,7 +68,7 @@ def test_every_population_equals_the_models(
 
 
 def test_the_retina_equals_the_models(make_events) -> None:
-    retina = Retina()
+    retina = event_camera()
     graph = to_graph(retina, shape=(2, 12, 10))
     assert [p.name.split(".")[-1] for p in graph.populations] == ["events", "bipolar", "ganglion"]
     frames = make_events(10, 2, 2, 12, 10, rate=0.4)

@@ -130,7 +130,7 @@ def over(model, learn: LearnConfig):
 
 
 def test_a_loop_through_all_stages_is_not_run_side_by_side():
-    with pytest.raises(ConfigError, match="overlap 2 does not go with top_down"):
+    with pytest.raises(ConfigError, match="overlap 2 does not go with feedback"):
         build_rule(lively(settings(top_down=2), LearnConfig()), LearnConfig(overlap=2), 4)
 
 
