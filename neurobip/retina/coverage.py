@@ -1,0 +1,114 @@
+"""How much of a square pixel lies under a shape: exact areas, so that motion is smooth.
+
+A pixel shows the mean of the luminance over its area. For a pattern that changes along one
+direction only, that mean follows from the pattern's antiderivatives: seen in that direction, a
+square is the convolution of two boxes. For a disc it is an integral over a circle's arc.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from neurobip.retina.screen import Screen, unit_vector
+
+
+def pixel_mean(
+    screen: Screen,
+    direction: float,
+    once: Callable[[Tensor], Tensor],
+    twice: Callable[[Tensor], Tensor],
+    place: Tensor,
+) -> Tensor:
+    """Mean over a pixel of a pattern that changes along one direction.
+
+    Args:
+        direction: in degrees.
+        once, twice: the pattern's first and second antiderivative.
+        place: of the pixel's center, in degrees along the direction; any shape.
+
+    Returns:
+        the mean, as place.
+    """
+    half = sorted(abs(part) * screen.degrees_per_pixel / 2 for part in unit_vector(direction))
+    small, large = half
+    if small < 1e-6 * large:  # the square stands upright: one box
+        return (once(place + large) - once(place - large)) / (2 * large)
+    ends = twice(place + large + small) + twice(place - large - small)
+    inner = twice(place + large - small) + twice(place - large + small)
+    return (ends - inner) / (4 * large * small)
+
+
+def half_plane(screen: Screen, direction: float, place: Tensor) -> Tensor:
+    """Share of a pixel that lies beyond an edge, along the direction.
+
+    Args:
+        place: of the pixel's center from the edge, in degrees along the direction.
+
+    Returns:
+        0 to 1, as place.
+    """
+    far = screen.degrees_per_pixel  # farther than any corner: all or nothing
+    return pixel_mean(
+        screen,
+        direction,
+        lambda s: s.clamp(min=0),
+        lambda s: s.clamp(min=0) ** 2 / 2,
+        place.clamp(-far, far),
+    )
+
+
+def square_wave(screen: Screen, direction: float, place: Tensor, frequency: float) -> Tensor:
+    """Mean over a pixel of the sign of a cosine.
+
+    Args:
+        place: in degrees along the direction, from a crest.
+        frequency: cycles per degree.
+
+    Returns:
+        -1 to 1, as place.
+    """
+
+    def half_cycle(s: Tensor) -> tuple[Tensor, Tensor]:
+        number = (2 * s * frequency).round()
+        return s - number / (2 * frequency), 1 - 2 * (number % 2)
+
+    def once(s: Tensor) -> Tensor:
+        rest, sign = half_cycle(s)
+        return sign * rest
+
+    def twice(s: Tensor) -> Tensor:
+        rest, sign = half_cycle(s)
+        return sign * (rest**2 / 2 - 1 / (32 * frequency**2))
+
+    return pixel_mean(screen, direction, once, twice, place)
+
+
+def disc(screen: Screen, center: tuple[float, float], radius: Tensor) -> Tensor:
+    """Share of every pixel that a disc covers.
+
+    Args:
+        center: x and y in degrees.
+        radius: in degrees, one a frame.
+
+    Shape:
+        radius ``[T]``; shares ``[T, H, W]``, 0 to 1.
+    """
+    half = screen.degrees_per_pixel / 2
+    x, y = screen.x - center[0], screen.y - center[1]
+    right, top = torch.cat([x[:1] - half, x + half]), torch.cat([y[:1] + half, y - half])
+    corner = _under_arc(right, top[:, None], radius[:, None, None])
+    area = corner.diff(dim=1).diff(dim=2)  # rows run downwards, hence the sign
+    return (-area / screen.degrees_per_pixel**2).clamp(0, 1)
+
+
+def _under_arc(x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
+    """Area that a disc around 0 shares with the rectangle from 0 to (x, y); odd in x and in y."""
+    across, up = torch.minimum(x.abs(), radius), torch.minimum(y.abs(), radius)
+
+    def under(u: Tensor) -> Tensor:
+        """Area under the arc from 0 to u."""
+        return (u * (radius**2 - u**2).clamp(min=0).sqrt() + radius**2 * (u / radius).asin()) / 2
+
+    flat = torch.minimum(across, (radius**2 - up**2).clamp(min=0).sqrt())  # the arc lies above
+    return x.sign() * y.sign() * (up * flat + under(across) - under(flat))

@@ -1,0 +1,147 @@
+"""Gratings that drift or reverse their contrast."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from neurobip.errors import ConfigError
+from neurobip.retina.coverage import square_wave
+from neurobip.retina.screen import Screen, need
+
+Waveform = Literal["sine", "square"]
+
+
+def drifting_grating(
+    screen: Screen,
+    *,
+    direction: float = 0.0,
+    spatial_frequency: float = 1.0,
+    temporal_frequency: float = 2.0,
+    contrast: float = 1.0,
+    phase: float = 0.0,
+    waveform: Waveform = "sine",
+    duration: float = 1.0,
+) -> Tensor:
+    """A grating that moves along a direction, its stripes at right angles to it.
+
+    ::
+
+        luminance = mean (1 + contrast · cos(2 pi (k s - f t) + phase))
+
+    with s the place along the direction. Its speed is f / k degrees per second. A square wave is
+    the sign of the cosine, averaged over every pixel. A sine is taken at the pixel's center, so
+    that its contrast is exact.
+
+    Args:
+        spatial_frequency: k; 0 is a full field that flickers.
+        temporal_frequency: f; 0 stands still.
+        contrast: Michelson.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        direction in degrees of angle; spatial_frequency in cycles per degree; temporal_frequency
+        in Hz; phase in degrees of a cycle; duration in seconds.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a frequency at or above the Nyquist frequency
+            of the pixels or of the frames, an unknown waveform.
+    """
+    where = "drifting_grating"
+    _check(where, screen, direction, spatial_frequency, temporal_frequency, contrast, phase)
+    cycles = phase / 360 - temporal_frequency * screen.times(duration, where)
+    wave = _wave(where, screen, direction, spatial_frequency, cycles[:, None, None], waveform)
+    return screen.show(contrast * wave)
+
+
+def reversing_grating(
+    screen: Screen,
+    *,
+    direction: float = 0.0,
+    spatial_frequency: float = 1.0,
+    temporal_frequency: float = 2.0,
+    contrast: float = 1.0,
+    phase: float = 0.0,
+    waveform: Waveform = "sine",
+    modulation: Waveform = "sine",
+    duration: float = 1.0,
+) -> Tensor:
+    """A grating that stands still and reverses its contrast.
+
+    ::
+
+        luminance = mean (1 + contrast · cos(2 pi k s + phase) · cos(2 pi f t))
+
+    with s the place along the direction, at right angles to the stripes. Contrast reverses twice
+    a cycle, 2 f times a second.
+
+    Args:
+        spatial_frequency: k.
+        temporal_frequency: f, of the whole cycle; 0 stands still.
+        contrast: Michelson, at its largest.
+        waveform: over space; a square wave is averaged over every pixel.
+        modulation: over time; a square one stands at +1 for the first half of a cycle, then at
+            -1.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        direction in degrees of angle; spatial_frequency in cycles per degree; temporal_frequency
+        in Hz; phase in degrees of a cycle; duration in seconds.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a frequency at or above the Nyquist frequency
+            of the pixels or of the frames, an unknown waveform.
+    """
+    where = "reversing_grating"
+    _check(where, screen, direction, spatial_frequency, temporal_frequency, contrast, phase)
+    _known(where, "modulation", modulation)
+    start = torch.full((1, 1, 1), phase / 360, dtype=torch.float64)
+    wave = _wave(where, screen, direction, spatial_frequency, start, waveform)
+    cycles = temporal_frequency * screen.times(duration, where)[:, None, None]
+    if modulation == "sine":
+        return screen.show(contrast * wave * (2 * math.pi * cycles).cos())
+    return screen.show(contrast * wave * (1 - 2 * ((2 * cycles + 1e-9).floor() % 2)))
+
+
+def _wave(
+    where: str, screen: Screen, direction: float, frequency: float, cycles: Tensor, form: str
+) -> Tensor:
+    """The cosine or its sign, -1 to 1, with its start in cycles."""
+    _known(where, "waveform", form)
+    place = screen.along(direction)
+    if form == "sine":
+        return (2 * math.pi * (frequency * place + cycles)).cos()
+    if frequency == 0:
+        return 1 - 2 * ((2 * cycles + 0.5 + 1e-9).floor() % 2)
+    return square_wave(screen, direction, place + cycles / frequency, frequency)
+
+
+def _known(where: str, name: str, form: str) -> None:
+    if form not in ("sine", "square"):
+        raise ConfigError(f"{where}: {name} is {form!r}; it has to be sine or square")
+
+
+def _check(
+    where: str,
+    screen: Screen,
+    direction: float,
+    spatial_frequency: float,
+    temporal_frequency: float,
+    contrast: float,
+    phase: float,
+) -> None:
+    screen.michelson(where, contrast)
+    screen.frequency(where, "temporal_frequency", temporal_frequency)
+    nyquist = 0.5 / screen.degrees_per_pixel
+    what = (
+        f"from 0 and below {nyquist:.4g} cycles per degree, half a cycle a pixel of "
+        f"{screen.degrees_per_pixel} degrees"
+    )
+    need(where, "spatial_frequency", spatial_frequency, lambda value: 0 <= value < nyquist, what)
+    need(where, "direction", direction, lambda value: True, "an angle in degrees")
+    need(where, "phase", phase, lambda value: True, "an angle in degrees")

@@ -1,0 +1,145 @@
+"""Shapes that move: bars, edges and the looming disc. Their borders cover pixels in part."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from neurobip.retina.coverage import disc, half_plane
+from neurobip.retina.screen import Screen, middle, need, positive
+
+DIRECTIONS = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
+"""The eight directions of motion in degrees: 0 to the right, 90 up, counterclockwise."""
+
+
+def bar(
+    screen: Screen,
+    *,
+    direction: float = 0.0,
+    speed: float = 4.0,
+    width: float = 0.5,
+    contrast: float = 1.0,
+    duration: float | None = None,
+) -> Tensor:
+    """A bar that sweeps across the screen, as long as the screen is wide.
+
+    Its front enters at time 0 and moves along the direction, the bar at right angles to it::
+
+        luminance = mean (1 + contrast · share of the pixel under the bar)
+
+    Args:
+        direction: see :data:`DIRECTIONS`; any angle will do.
+        contrast: Weber, of either sign.
+        duration: None until the bar has left.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        direction in degrees of angle; width in degrees; speed in degrees per second; duration
+        in seconds.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a speed, width or duration that is not
+            positive.
+    """
+    positive("bar", "width", width, "degrees")
+    front = _front("bar", screen, direction, speed, contrast, width, duration)
+    behind_front = half_plane(screen, direction, front)
+    behind_back = half_plane(screen, direction, front - width)
+    return screen.show(contrast * (behind_front - behind_back))
+
+
+def edge(
+    screen: Screen,
+    *,
+    direction: float = 0.0,
+    speed: float = 4.0,
+    contrast: float = 1.0,
+    duration: float | None = None,
+) -> Tensor:
+    """An edge that sweeps across the screen and leaves it bright or dark.
+
+    It enters at time 0 and moves along the direction; behind it luminance is
+    ``mean (1 + contrast)``.
+
+    Args:
+        direction: see :data:`DIRECTIONS`; any angle will do.
+        contrast: Weber, of either sign.
+        duration: None until the edge has crossed.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        direction in degrees of angle; speed in degrees per second; duration in seconds.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a speed or duration that is not positive.
+    """
+    front = _front("edge", screen, direction, speed, contrast, 0.0, duration)
+    return screen.show(contrast * half_plane(screen, direction, front))
+
+
+def _front(
+    where: str,
+    screen: Screen,
+    direction: float,
+    speed: float,
+    contrast: float,
+    width: float,
+    duration: float | None,
+) -> Tensor:
+    """How far a moving front has passed every pixel, in degrees: ``[T, H, W]``."""
+    screen.weber(where, contrast)
+    need(where, "direction", direction, lambda value: True, "an angle in degrees")
+    positive(where, "speed", speed, "degrees per second")
+    reach = screen.reach(direction)
+    if duration is None:  # the first frame without it is the last one
+        duration = (math.ceil((2 * reach + width) / speed / screen.dt - 1e-9) + 1) * screen.dt
+    front = screen.times(duration, where) * speed - reach
+    return front[:, None, None] - screen.along(direction)
+
+
+def loom(
+    screen: Screen,
+    *,
+    size_to_speed: float = 0.01,
+    contrast: float = -1.0,
+    collision: float = 1.0,
+    center: Sequence[float] = (0.0, 0.0),
+    duration: float = 1.0,
+) -> Tensor:
+    """A disc that approaches at constant speed.
+
+    An object of half size l that comes with the speed v spans the angle::
+
+        diameter(t) = 2 atan(l / (|v| (collision - t)))
+
+    From the collision on it covers the half space, 180 degrees.
+
+    Args:
+        size_to_speed: l / |v|, all that matters of size and speed.
+        contrast: Weber: dark is negative, bright positive.
+        collision: when the object arrives.
+        center: x and y of the disc.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        size_to_speed, collision, duration in seconds; center in degrees.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a time that is not positive.
+
+    Source: Gabbiani, Krapp & Laurent 1999, "Computation of object approach by a wide-field,
+    motion-sensitive neuron".
+    """
+    screen.weber("loom", contrast)
+    positive("loom", "size_to_speed", size_to_speed, "seconds")
+    positive("loom", "collision", collision, "seconds")
+    left = (collision - screen.times(duration, "loom")).clamp(min=0)
+    half = torch.atan2(torch.full_like(left, size_to_speed), left)
+    return screen.show(contrast * disc(screen, middle("loom", center), half.rad2deg()))

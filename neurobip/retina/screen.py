@@ -1,0 +1,200 @@
+"""The screen in front of the retina: where its pixels lie, when its frames come, what fits."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+from neurobip.errors import ConfigError
+
+
+def need(where: str, name: str, value: object, fits: Callable[[float], bool], what: str) -> None:
+    """Refuse a value that is no finite number or does not fit.
+
+    Raises:
+        ConfigError: it says where, which parameter, what came and what fits.
+    """
+    if not (isinstance(value, Real) and math.isfinite(value) and fits(float(value))):
+        raise ConfigError(f"{where}: {name} is {value!r}; it has to be {what}")
+
+
+def positive(where: str, name: str, value: object, unit: str) -> None:
+    """Refuse what is not a positive finite number.
+
+    Raises:
+        ConfigError: see :func:`need`.
+    """
+    need(where, name, value, lambda number: number > 0, f"a positive number of {unit}")
+
+
+def whole(where: str, name: str, value: object, least: int) -> None:
+    """Refuse what is not a whole number of pixels from the least on.
+
+    Raises:
+        ConfigError: see :func:`need`.
+    """
+    integral = isinstance(value, Integral)
+    what = f"a whole number of pixels, {least} or more"
+    need(where, name, value, lambda number: integral and number >= least, what)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A flat field of square pixels, viewed so that a pixel has the same visual angle everywhere.
+
+    A stimulus is linear luminance, ``[T, 1, 1, H, W]`` in float32: time first, batch 1, one
+    channel, 0 dark and 1 the brightest that the screen shows. Frame n stands for the time n dt.
+
+    Args:
+        height, width: pixels.
+        degrees_per_pixel: visual angle of a pixel's side, in degrees.
+        dt: seconds from one frame to the next.
+        mean: luminance of the background, between 0 and 1.
+
+    Units:
+        Place in degrees from the middle, x to the right and y **up**, so that row 0 has the
+        largest y. A direction is in degrees: 0 is to the right, 90 up, counterclockwise.
+
+    Raises:
+        ConfigError: a size, a pixel, a frame or a mean that does not fit.
+    """
+
+    height: int = 32
+    width: int = 32
+    degrees_per_pixel: float = 0.1
+    dt: float = 0.005
+    mean: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, size in (("height", self.height), ("width", self.width)):
+            whole("Screen", name, size, 1)
+        positive("Screen", "degrees_per_pixel", self.degrees_per_pixel, "degrees")
+        positive("Screen", "dt", self.dt, "seconds")
+        need("Screen", "mean", self.mean, lambda mean: 0 < mean < 1, "between 0 and 1, exclusive")
+
+    @property
+    def x(self) -> Tensor:
+        """Centers of the columns in degrees, to the right: ``[W]``, float64."""
+        return self._centers(self.width)
+
+    @property
+    def y(self) -> Tensor:
+        """Centers of the rows in degrees, up, so falling from row 0 on: ``[H]``, float64."""
+        return -self._centers(self.height)
+
+    def _centers(self, size: int) -> Tensor:
+        place = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+        return place * self.degrees_per_pixel
+
+    def along(self, direction: float) -> Tensor:
+        """How far a pixel's center lies in a direction, in degrees: ``[H, W]``, float64."""
+        cos, sin = unit_vector(direction)
+        return self.x * cos + self.y[:, None] * sin
+
+    def reach(self, direction: float) -> float:
+        """From the middle to the last corner in a direction, in degrees."""
+        cos, sin = unit_vector(direction)
+        return (self.width * abs(cos) + self.height * abs(sin)) * self.degrees_per_pixel / 2
+
+    def steps(self, seconds: float, where: str = "Screen", name: str = "duration") -> int:
+        """Frames of a duration, to the nearest whole frame.
+
+        Raises:
+            ConfigError: a duration that is not positive or rounds to no frame.
+        """
+        one = f"at least one frame of {self.dt} s"
+        need(where, name, seconds, lambda value: round(value / self.dt) >= 1, one)
+        return round(seconds / self.dt)
+
+    def times(self, seconds: float, where: str = "Screen", name: str = "duration") -> Tensor:
+        """When the frames of a duration come, in seconds from 0: ``[T]``, float64."""
+        steps = self.steps(seconds, where, name)
+        return torch.arange(steps, dtype=torch.float64) * self.dt
+
+    def weber(self, where: str, contrast: float) -> None:
+        """Check a Weber contrast, a luminance of ``mean (1 + contrast)``.
+
+        Raises:
+            ConfigError: a luminance below 0 or above 1.
+        """
+        high = 1 / self.mean - 1
+        what = f"-1 to {high:.4g}, so that luminance stays within 0 and 1 at mean {self.mean}"
+        need(where, "contrast", contrast, lambda value: -1 <= value <= high + 1e-9, what)
+
+    def michelson(self, where: str, contrast: float, scale: float = 1.0) -> None:
+        """Check a Michelson contrast, luminances of ``mean (1 ± contrast)``.
+
+        Args:
+            scale: how many contrasts have to fit, for what goes beyond one.
+
+        Raises:
+            ConfigError: a negative contrast, or a luminance below 0 or above 1.
+        """
+        high = self.room / scale
+        what = f"0 to {high:.4g}, so that luminance stays within 0 and 1 at mean {self.mean}"
+        need(where, "contrast", contrast, lambda value: 0 <= value <= high + 1e-9, what)
+
+    @property
+    def room(self) -> float:
+        """The largest contrast that fits to both sides of the mean."""
+        return min(1.0, 1 / self.mean - 1)
+
+    def frequency(self, where: str, name: str, value: float) -> None:
+        """Check a temporal frequency in Hz.
+
+        Raises:
+            ConfigError: a negative frequency, or one at or above half the frame rate.
+        """
+        nyquist = 0.5 / self.dt
+        what = f"from 0 and below {nyquist:.4g} Hz, half the frame rate at dt = {self.dt} s"
+        need(where, name, value, lambda number: 0 <= number < nyquist, what)
+
+    def show(self, contrast: Tensor) -> Tensor:
+        """Frames of a contrast to the mean.
+
+        Shape:
+            contrast ``[T, H, W]``, or ``[T, 1, 1]`` for the full field; frames
+            ``[T, 1, 1, H, W]``.
+        """
+        light = (self.mean * (1 + contrast)).clamp(0, 1).float()
+        return light.expand(-1, self.height, self.width).contiguous()[:, None, None]
+
+
+def unit_vector(direction: float) -> tuple[float, float]:
+    """Cosine and sine of a direction in degrees, exact along the axes."""
+    turn = direction % 360
+    if turn % 90 == 0:
+        return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(turn // 90) % 4]
+    angle = math.radians(turn)
+    return math.cos(angle), math.sin(angle)
+
+
+def middle(where: str, place: Sequence[float], name: str = "center") -> tuple[float, float]:
+    """A place on the screen as two numbers of degrees.
+
+    Raises:
+        ConfigError: not two finite numbers.
+    """
+    if len(place) != 2:
+        raise ConfigError(f"{where}: {name} is {place!r}; it has to be x and y in degrees")
+    for value in place:
+        need(where, name, value, lambda _: True, "x and y in degrees")
+    return place[0], place[1]
+
+
+def gray(screen: Screen, duration: float = 1.0) -> Tensor:
+    """The uniform field at the mean luminance.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        duration in seconds.
+
+    Raises:
+        ConfigError: a duration below one frame.
+    """
+    return screen.show(torch.zeros(screen.steps(duration, "gray"), 1, 1, dtype=torch.float64))
