@@ -72,8 +72,8 @@ class EventCamera:
 
     The logarithm of light and dark current together is what a photodiode gives. v2e goes linearly
     below an intensity of 20 of 255 instead, and uses I + 20 for the bandwidth: the same `dark`.
-    An on-event of leak and a noise event are events like others: they reset their pixel and make
-    it blind. The leak is the same for all pixels, so that mismatch spreads its rates.
+    Events of leak and noise are like others: they reset their pixel and make it blind. The leak is
+    the same for all pixels, so that mismatch spreads its rates.
 
     Units: thresholds and level in natural log intensity; mismatch as a fraction (standard
         deviation); refractory_us and frame_us in µs; leak_hz and shot_hz in events per pixel and
@@ -122,10 +122,12 @@ class EventCamera:
         if not (0 < height <= 2**15 and 0 < width <= 2**15):
             raise DataError(f"event camera: {height} x {width} pixels; 1 to {2**15} each way fit")
         size = (height, width)
-        spread = self.mismatch * np.random.default_rng(pattern_seed).standard_normal((2, *size))
+        # Two branches, for equal seeds must not draw the noise from the numbers of the pattern.
+        fixed = np.random.default_rng(np.random.SeedSequence(pattern_seed, spawn_key=(0,)))
+        rng = np.random.default_rng(np.random.SeedSequence(noise_seed, spawn_key=(1,)))
+        spread = self.mismatch * fixed.standard_normal((2, *size))
         nominal = np.array([self.threshold_off, self.threshold_on])[:, None, None]
         thresholds = nominal * np.maximum(1.0 + spread, SMALLEST_THRESHOLD)
-        rng = np.random.default_rng(noise_seed)
         phase = rng.random(size)
         return CameraState(
             thresholds=thresholds,
