@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import ConfigError
-from neurobip.retina.screen import Screen, middle, need, positive, whole
+from neurobip.stimuli.screen import Screen, middle, need, positive, whole
 
 
 def natural_saccades(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from neurobip.retina.screen import Screen, unit_vector
+from neurobip.stimuli.screen import Screen, unit_vector
 
 
 def pixel_mean(

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurobip.errors import ConfigError
-from neurobip.retina.coverage import disc, half_plane, square_wave
-from neurobip.retina.stimuli import (
+from neurobip.stimuli import (
     DIRECTIONS,
     Screen,
     bar,
@@ -27,6 +26,7 @@ from neurobip.retina.stimuli import (
     reversing_grating,
     synthetic_image,
 )
+from neurobip.stimuli.coverage import disc, half_plane, square_wave
 
 SCREEN = Screen()
 WIDE = Screen(height=12, width=20, degrees_per_pixel=0.25, dt=0.01, mean=0.4)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from neurobip.retina.coverage import disc, half_plane
-from neurobip.retina.screen import Screen, middle, need, positive
+from neurobip.stimuli.coverage import disc, half_plane
+from neurobip.stimuli.screen import Screen, middle, need, positive
 
 DIRECTIONS = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
 """The eight directions of motion in degrees: 0 to the right, 90 up, counterclockwise."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import ConfigError
-from neurobip.retina.coverage import square_wave
-from neurobip.retina.screen import Screen, need
+from neurobip.stimuli.coverage import square_wave
+from neurobip.stimuli.screen import Screen, need
 
 Waveform = Literal["sine", "square"]
 

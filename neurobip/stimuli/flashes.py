@@ -1,0 +1,113 @@
+"""Light for the whole field or a spot: the chirp, and flashes."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from neurobip.stimuli.coverage import disc
+from neurobip.stimuli.screen import Screen, middle, need, positive
+
+
+def chirp(
+    screen: Screen,
+    *,
+    contrast: float = 1.0,
+    before: float = 2.0,
+    step: float = 3.0,
+    pause: float = 2.0,
+    sweep: float = 8.0,
+    start_frequency: float = 0.0,
+    end_frequency: float = 8.0,
+    ramp: float = 8.0,
+    ramp_frequency: float = 2.0,
+) -> Tensor:
+    """The full-field chirp: a step, a sweep of frequency, a sweep of contrast.
+
+    ::
+
+        dark (before), bright (step), dark (step), gray (pause),
+        sin(2 pi (f0 t + (f1 - f0) t² / (2 sweep))) at full contrast (sweep), gray (pause),
+        (t / ramp) sin(2 pi ramp_frequency t) (ramp), gray (pause), dark (before)
+
+    The frequency sweeps linearly from f0 = start_frequency to f1 = end_frequency. With the
+    defaults it takes 32 s.
+
+    Args:
+        contrast: Michelson, of the step and of both sweeps at their largest.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        before, step, pause, sweep, ramp in seconds; frequencies in Hz.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a frequency at or above half the frame rate,
+            a duration below one frame.
+
+    Source: Baden et al. 2016, "The functional diversity of retinal ganglion cells in the mouse".
+    """
+    screen.michelson("chirp", contrast)
+    frequencies = (start_frequency, end_frequency, ramp_frequency)
+    names = ("start_frequency", "end_frequency", "ramp_frequency")
+    for name, value in zip(names, frequencies, strict=True):
+        screen.frequency("chirp", name, value)
+    t = screen.times(sweep, "chirp", "sweep")
+    cycles = start_frequency * t + (end_frequency - start_frequency) * t**2 / (2 * sweep)
+    rise = screen.times(ramp, "chirp", "ramp")
+    parts = [
+        -torch.ones(screen.steps(before, "chirp", "before")),
+        torch.ones(screen.steps(step, "chirp", "step")),
+        -torch.ones(screen.steps(step, "chirp", "step")),
+        torch.zeros(screen.steps(pause, "chirp", "pause")),
+        (2 * math.pi * cycles).sin(),
+        torch.zeros(screen.steps(pause, "chirp", "pause")),
+        rise / ramp * (2 * math.pi * ramp_frequency * rise).sin(),
+        torch.zeros(screen.steps(pause, "chirp", "pause")),
+        -torch.ones(screen.steps(before, "chirp", "before")),
+    ]
+    return screen.show(contrast * torch.cat(parts)[:, None, None])
+
+
+def flash(
+    screen: Screen,
+    *,
+    contrast: float = 1.0,
+    diameter: float | None = None,
+    center: Sequence[float] = (0.0, 0.0),
+    onset: float = 0.25,
+    length: float = 0.5,
+    duration: float = 1.0,
+) -> Tensor:
+    """A flash of light or dark, over the full field or in a spot.
+
+    Args:
+        contrast: Weber, of either sign.
+        diameter: of the spot; None is the full field.
+        center: x and y of the spot.
+        onset, length: when the flash comes and how long it stays, to the nearest frame.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+
+    Units:
+        diameter, center in degrees; onset, length, duration in seconds.
+
+    Raises:
+        ConfigError: a contrast that leaves 0 to 1, a size or a time that is not positive.
+    """
+    dt = screen.dt
+    screen.weber("flash", contrast)
+    steps = screen.steps(duration, "flash")
+    within = f"from 0 and before the end at {duration} s"
+    need("flash", "onset", onset, lambda value: 0 <= value and round(value / dt) < steps, within)
+    first = round(onset / dt)
+    lit = torch.zeros(steps, 1, 1, dtype=torch.float64)
+    lit[first : first + screen.steps(length, "flash", "length")] = contrast
+    if diameter is not None:
+        positive("flash", "diameter", diameter, "degrees")
+        radius = torch.tensor([diameter / 2], dtype=torch.float64)
+        lit = lit * disc(screen, middle("flash", center), radius)
+    return screen.show(lit)
