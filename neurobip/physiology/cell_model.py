@@ -196,7 +196,8 @@ def number(model: CellModel, name: str) -> float:
     """A constant of the retina in its unit."""
     dotted, unit = PARTS[name]
     part, _, constant = dotted.rpartition(".")
-    value = float(torch.as_tensor(getattr(model.retina.get_submodule(part), constant)).max())
+    held = torch.as_tensor(getattr(model.retina.get_submodule(part), constant))
+    value = float(held.detach().max())
     scale = model.scale
     if unit == "µm":
         return value * scale.um_per_degree * scale.degrees_per_pixel

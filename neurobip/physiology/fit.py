@@ -1,0 +1,248 @@
+"""Fit the retina to recordings of ganglion cells, and compare it with a linear–nonlinear model.
+
+What is learned from what::
+
+    training recording   |---------- fitted ----------|-- validation --|      one long showing
+    test recording                                                  |--|      other frames, repeats
+
+Constants follow the fitted part; cell type, early stopping and the baseline's regularisation follow
+the validation part; both models are scored on the test recording, which nothing else ever sees.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurobip.errors import DataError
+from neurobip.physiology.cell_model import CellModel, Constant
+from neurobip.physiology.explained import explained_variance, normalized_correlation
+from neurobip.physiology.likelihood import Segments, maximise
+from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
+from neurobip.physiology.placing import Candidate, find_place, rank_types, window_around
+from neurobip.physiology.recordings import Recording
+from neurobip.retina.cell_types import CellType
+from neurobip.retina.photoreceptor import luminance
+from neurobip.retina.presets import PRIMATE, PRIMATE_ANATOMY, Anatomy
+
+FREE = (
+    "tau_p", "sigma_center", "sigma_surround", "strength", "tau_l", "tau_v", "gain", "field",
+)  # fmt: skip
+"""What is fitted where nothing else is said; see :data:`~neurobip.physiology.cell_model.PARTS`."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is told while a fit runs: losses are Poisson negative log likelihoods a step."""
+
+    cell: str
+    cell_type: str
+    round: int
+    loss: float
+    validation: float
+
+
+@dataclass(frozen=True, eq=False)
+class CellFit:
+    """One fitted cell.
+
+    Attributes:
+        name: of the cell. cell_type, anatomy: with the fitted numbers, in µm and seconds.
+        constants: what was fitted, with units and standard errors from the Fisher information.
+        explained, correlation: on the test repeats, see
+            :func:`~neurobip.physiology.explained.explained_variance` and
+            :func:`~neurobip.physiology.explained.normalized_correlation`.
+        baseline_explained, baseline_correlation: the same of the linear–nonlinear model.
+        loss: on the validation part, a step. baseline: the linear–nonlinear model itself.
+        candidates: validation loss of every cell type before its constants were fitted.
+        model, window: the cell on the pixels ``(top, bottom, left, right)`` that it was fitted on.
+    """
+
+    name: str
+    cell_type: CellType
+    anatomy: Anatomy
+    constants: dict[str, Constant]
+    explained: float
+    correlation: float
+    baseline_explained: float
+    baseline_correlation: float
+    loss: float
+    candidates: dict[str, float]
+    model: CellModel
+    baseline: LinearNonlinear
+    window: tuple[int, int, int, int]
+    factor: int
+
+    def rate(self, frames: Tensor) -> Tensor:
+        """Expected firing rate in Hz during every frame, ``[T]``.
+
+        Shape:
+            frames ``[T, 1, C, H, W]`` of the whole screen, as they were recorded with.
+        """
+        return predict(self.model, frames, self.window, self.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class RetinaFit:
+    """The fitted cells of a recording."""
+
+    cells: tuple[CellFit, ...]
+
+    def table(self) -> str:
+        """Explained variance of every cell beside that of the baseline, as lines of text."""
+        head = f"{'cell':12} {'type':22} {'model':>7} {'LN':>7}   {'CCnorm':>7} {'LN':>7}"
+        rows = [
+            f"{c.name:12} {c.cell_type.name:22} {c.explained:7.3f} {c.baseline_explained:7.3f}   "
+            f"{c.correlation:7.3f} {c.baseline_correlation:7.3f}"
+            for c in self.cells
+        ]
+        return "\n".join([head, *rows])
+
+
+def fit_retina(
+    stimulus: Recording | Any,
+    spike_times: Sequence[Sequence[Any]] | None = None,
+    *,
+    degrees_per_pixel: float,
+    dt: float | None = None,
+    test: Recording | None = None,
+    anatomy: Anatomy = PRIMATE_ANATOMY,
+    cell_types: Sequence[CellType] = PRIMATE,
+    free: Sequence[str] = FREE,
+    validation: float = 0.2,
+    held_out: float = 0.2,
+    window: int | None = None,
+    lags: int | None = None,
+    finalists: int = 1,
+    rounds: int = 12,
+    segment: float = 2.0,
+    history: float = 0.5,
+    step: float = 0.005,
+    progress: Callable[[Progress], None] | None = None,
+) -> RetinaFit:
+    """Fit every cell of a recording, and score it on held-out repeats beside its baseline.
+
+    A cell is placed by its spike-triggered average; the types that are offered compete by
+    likelihood at that place; then constants of the retina, the place and an output stage are
+    fitted by Poisson likelihood (:mod:`~neurobip.physiology.cell_model` has the equations,
+    :func:`~neurobip.physiology.likelihood.maximise` the optimiser).
+
+    Args:
+        stimulus: a :class:`Recording`, or frames with ``spike_times`` and ``dt``.
+        spike_times: by cell, by repeat, in seconds from the onset of the repeat.
+        test: other frames, shown several times to the same cells. Without it the last ``held_out``
+            share of the recording, which then has to have repeats itself, is set aside.
+        anatomy, cell_types: where the fit starts from; give one type where it is known.
+        free: names of the constants to fit, of :data:`~neurobip.physiology.cell_model.PARTS`.
+        validation: share of the training recording, at its end.
+        window: pixels on each side of the cell that are modelled; None reaches 2 standard
+            deviations of the surround.
+        lags: frames that the baseline looks back; None is a quarter of a second.
+        finalists: how many of the best types are fitted before the best one is taken.
+        rounds: of the optimiser, five iterations each, unless validation ends it before.
+        segment, history: the recording is cut into pieces that run side by side, each after a
+            while of its own past.
+        step: the longest time step of the model; a longer frame is shown for several steps.
+        progress: is called after every round.
+
+    Units:
+        segment, history, step, dt in seconds.
+
+    Raises:
+        DataError: a recording that cannot be used, no repeats to test on, or a cell that never
+            fires in the training part.
+        ConfigError: an unknown constant, or a step longer than a time constant.
+    """
+    if not isinstance(stimulus, Recording):
+        if spike_times is None or dt is None:
+            raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")
+        stimulus = Recording(stimulus, dt, spike_times)
+    train, test, lead = _divided(stimulus, test, held_out)
+    factor = max(1, -int(-train.dt // step))
+    lags = lags or max(2, round(0.25 / train.dt))
+    told = progress or (lambda _: None)
+    fits = []
+    for cell, name in enumerate(train.names):
+        counts, trials = train.counts()[cell].mean(0), test.counts()[cell]
+        split = train.steps - round(validation * train.steps)
+        if not bool(counts[:split].any()):
+            raise DataError(f"fit_retina: cell {name!r} never fires in the training part")
+        place = find_place(train.frames[:split], counts[:split], lags)
+        box = window_around(place, train.frames, window, anatomy, cell_types, degrees_per_pixel)
+        data = Segments.cut(
+            train.frames, counts, box, split, factor, train.dt, segment, history,
+            anatomy.tau_m,
+        )  # fmt: skip
+        candidates = rank_types(data, anatomy, cell_types, degrees_per_pixel)
+
+        def fitted(candidate: Candidate, data: Segments = data, name: str = name) -> Any:
+            model = candidate.model(free)
+            return maximise(
+                model, data, rounds,
+                lambda i, loss, held: told(Progress(name, model.cell.name, i, loss, held)),
+            )  # fmt: skip
+
+        best = min((fitted(c) for c in candidates[:finalists]), key=lambda found: found.loss)
+        top, bottom, left, right = box
+        baseline = fit_linear_nonlinear(
+            train.frames[..., top:bottom, left:right], counts, lags, validation=validation
+        )
+        described, cell_type = best.model.described()
+        constants = best.model.constants(best.error)
+        model = best.model.fixed()
+        before, used = len(lead), slice(round(history / test.dt), None)
+        shown = torch.cat([lead, test.frames])
+        ours = predict(model, shown, box, factor)[before:] * test.dt
+        theirs = baseline.rate(shown[..., top:bottom, left:right])[before:]
+        scores = [
+            score(trials[:, used], rate[used])
+            for rate in (ours, theirs)
+            for score in (explained_variance, normalized_correlation)
+        ]
+        fits.append(
+            CellFit(
+                name, cell_type, described, constants, *scores, best.loss,
+                {c.cell.name: c.loss for c in candidates}, model, baseline, box, factor,
+            )
+        )  # fmt: skip
+    return RetinaFit(tuple(fits))
+
+
+def predict(
+    model: CellModel, frames: Tensor, window: tuple[int, int, int, int], factor: int
+) -> Tensor:
+    """Expected firing rate in Hz during every frame ``[T, 1, C, H, W]`` of the whole screen."""
+    top, bottom, left, right = window
+    first = luminance(frames[:1])[0].mean((-2, -1), keepdim=True)
+    seen = luminance(frames[..., top:bottom, left:right]).repeat_interleave(factor, 0)
+    light = first.expand(-1, -1, bottom - top, right - left)
+    with torch.no_grad():
+        rate = model(seen, model.adapted(light))[:, 0]
+    return rate.view(-1, factor).mean(1) / model.scale.dt
+
+
+def _divided(
+    train: Recording, test: Recording | None, held_out: float
+) -> tuple[Recording, Recording, Tensor]:
+    """Training and test recording, which share no spike, and the frames just before the test."""
+    if test is None:
+        stop = train.steps - round(held_out * train.steps)
+        if train.repeats < 2 or not 2 <= stop <= train.steps - 2:
+            raise DataError(
+                "fit_retina: nothing to test on; give 'test', a Recording of other frames with "
+                f"repeats, or one with repeats (this has {train.repeats}) and a share 'held_out' "
+                f"(this is {held_out}) of its end"
+            )
+        return train.part(0, stop), train.part(stop, train.steps), train.frames[:stop]
+    if test.names != train.names:
+        raise DataError(f"fit_retina: cells {train.names} to fit, but {test.names} to test")
+    if test.frames.shape[2:] != train.frames.shape[2:] or abs(test.dt / train.dt - 1) > 1e-3:
+        raise DataError(
+            f"fit_retina: frames {tuple(test.frames.shape)} every {test.dt} s to test, but "
+            f"{tuple(train.frames.shape)} every {train.dt} s to fit; size and dt have to agree"
+        )
+    if test.repeats < 2:
+        raise DataError(f"fit_retina: {test.repeats} repeat to test on; at least two are needed")
+    return train, test, train.frames[:0]

@@ -1,0 +1,220 @@
+"""Poisson likelihood of a cell model on a recording, and the way up to its maximum."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neurobip.errors import DataError
+from neurobip.physiology.cell_model import CellModel
+from neurobip.retina.photoreceptor import low_pass, luminance
+
+EPS = 1e-6
+"""The least rate whose logarithm is taken, in spikes a frame."""
+
+LARGEST = 3_000_000
+"""Pixels times steps that are differentiated at a time, which bounds the memory to about 1 GB."""
+
+COARSE = 8
+"""Segments that the first rounds see, and that the Fisher information is taken from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Segments of a recording side by side, each after a while of its own past.
+
+    Shape:
+        frames ``[history + T, S, C, h, w]``, counts ``[T, S]``; light, to which the eye is adapted
+        at the start, ``[S, C, h, w]``.
+    """
+
+    frames: Tensor
+    counts: Tensor
+    light: Tensor
+    factor: int
+
+    def __len__(self) -> int:
+        return self.counts.shape[1]
+
+    def some(self, most: int) -> "Pieces":
+        """At most so many of them, evenly chosen."""
+        chosen = torch.linspace(0, len(self) - 1, min(most, len(self))).round().long()
+        return Pieces(
+            self.frames[:, chosen], self.counts[:, chosen], self.light[chosen], self.factor
+        )
+
+    def batches(self) -> list["Pieces"]:
+        """As many at a time as memory takes."""
+        each = self.frames[:, 0, 0].numel() * self.factor
+        size = max(1, LARGEST // each)
+        parts = (x.split(size, 1) for x in (self.frames, self.counts))
+        return [
+            Pieces(frames, counts, light, self.factor)
+            for frames, counts, light in zip(*parts, self.light.split(size), strict=True)
+        ]
+
+    def currents(self, model: CellModel) -> Tensor:
+        """Currents after the history, ``[T factor, S]``."""
+        shown = luminance(self.frames).repeat_interleave(self.factor, 0)
+        return model.current(shown, model.adapted(self.light))[-len(self.counts) * self.factor :]
+
+    def rate(self, model: CellModel, current: Tensor | None = None) -> Tensor:
+        """Expected spikes of every frame, ``[T, S]``."""
+        steps = model.rate(self.currents(model) if current is None else current)
+        return steps.unflatten(0, (-1, self.factor)).sum(1)
+
+    def loss(self, rate: Tensor) -> Tensor:
+        """Poisson negative log likelihood a frame, without the term of the counts alone."""
+        return F.poisson_nll_loss(rate, self.counts, log_input=False, eps=EPS)
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """The part of a recording that is fitted, and the part that validates."""
+
+    fit: Pieces
+    held: Pieces
+    factor: int
+    dt: float
+
+    @staticmethod
+    def cut(
+        frames: Tensor, counts: Tensor, box: tuple[int, int, int, int], split: int, factor: int,
+        dt: float, segment: float, history: float, tau_m: float,
+    ) -> "Segments":  # fmt: skip
+        """Cut the frames before ``split``, and those from there on, into segments.
+
+        A segment of the second part may look back on frames of the first, but not on its spikes.
+
+        Args:
+            box: top, bottom, left and right of what is modelled. factor: steps a frame.
+            tau_m: time constant of the photoreceptors' adaptation.
+
+        Shape:
+            frames ``[T, 1, C, H, W]``; counts ``[T]``.
+
+        Raises:
+            DataError: a part that is shorter than one segment and its history.
+        """
+        total, past = len(frames), max(1, round(history / dt))
+        length = max(1, min(round(segment / dt), total - split, split - past))
+        top, bottom, left, right = box
+        seen = luminance(frames[..., top:bottom, left:right])
+        first = luminance(frames[:1])[0].mean((-2, -1), keepdim=True).expand_as(seen[0])
+        adapted = low_pass(seen, first.contiguous(), -torch.expm1(torch.tensor(-dt / tau_m)).item())
+
+        def pieces(low: int, high: int) -> Pieces:
+            starts = list(range(high - length, max(low, past) - 1, -length))[::-1]
+            if not starts:
+                raise DataError(
+                    f"a recording of {total} frames, {split} of them to fit, holds no segment of "
+                    f"{segment} s after {history} s of history in one of its parts; use a longer "
+                    "one, or shorter segments"
+                )
+            shown = torch.cat([seen[start - past : start + length] for start in starts], 1)
+            light = torch.cat([adapted[max(0, start - past - 1)] for start in starts])
+            wanted = torch.stack([counts[start : start + length] for start in starts], 1)
+            return Pieces(shown, wanted.to(shown), light, factor)
+
+        return Segments(pieces(0, split), pieces(split, total), factor, dt)
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """A fitted model, its validation loss, and the standard error of every fitted number."""
+
+    model: CellModel
+    loss: float
+    error: Tensor
+
+
+def maximise(
+    model: CellModel,
+    data: Segments,
+    rounds: int,
+    told: Callable[[int, float, float], None] = lambda *_: None,
+) -> Maximum:
+    """L-BFGS on the Poisson likelihood, in coordinates in which all numbers matter alike.
+
+    These are the axes of the Fisher information at the start, each divided by the root of its
+    entry, so that constants which trade off against each other do not make the valley narrow. The
+    first rounds see some of the segments, the others all. After each round, of five iterations,
+    the validation part is asked and the best round is kept. A stage ends after two rounds in a
+    row that do not help there, or one that raises the log likelihood by less than half a nat.
+
+    Source: Amari 1998, "Natural gradient works efficiently in learning", for the coordinates.
+    """
+    best, least, told_rounds = model.vector(), validated(model, data), 0
+    few = data.fit.some(COARSE)
+    stages = [few] if len(few) == len(data.fit) else [few, data.fit]
+    for stage in stages:
+        model.load(best)
+        start, turn = model.vector(), coordinates(fisher(model, few))
+        u = torch.zeros_like(start).requires_grad_()
+        optimizer = torch.optim.LBFGS([u], max_iter=5, max_eval=8, line_search_fn="strong_wolfe")
+        batches, worse, last = stage.batches(), 0, float("inf")
+
+        def closure(
+            u: Tensor = u, start: Tensor = start, turn: Tensor = turn, parts: list = batches
+        ) -> Tensor:
+            model.load(start + turn @ u.detach())
+            model.zero_grad()
+            total = u.new_zeros(())
+            for part in parts:
+                loss = part.loss(part.rate(model)) * (len(part) / sum(map(len, parts)))
+                loss.backward()
+                total += loss.detach()
+            u.grad = turn.T @ model.gradient()
+            return total
+
+        if stage is data.fit:
+            least = min(least, validated(model, data))
+        for _ in range(rounds):
+            loss = float(optimizer.step(closure))  # type: ignore[no-untyped-call, arg-type]
+            model.load(start + turn @ u.detach())
+            held = validated(model, data)
+            told(told_rounds, loss, held)
+            told_rounds += 1
+            worse = 0 if held < least - 1e-5 * abs(least) else worse + 1
+            if held < least:
+                best, least = model.vector(), held
+            if worse == 2 or (last - loss) * stage.counts.numel() < 0.5:
+                break
+            last = loss
+    model.load(best)
+    information = fisher(model, few) * data.fit.counts.numel()
+    return Maximum(model, least, torch.linalg.pinv(information, hermitian=True).diagonal().sqrt())
+
+
+def validated(model: CellModel, data: Segments) -> float:
+    """The loss on the validation part."""
+    with torch.no_grad():
+        parts = data.held.batches()
+        return sum(float(p.loss(p.rate(model))) * len(p) for p in parts) / len(data.held)
+
+
+def fisher(model: CellModel, data: Pieces, step: float = 0.02) -> Tensor:
+    """Fisher information a frame about the vector of a model, by finite differences.
+
+    ``sum over frames of (d rate / d i) (d rate / d j) / rate``, divided by their number.
+    """
+    here = model.vector()
+    with torch.no_grad():
+        rate = data.rate(model)
+        slopes = []
+        for i in range(len(here)):
+            moved = here.clone()
+            moved[i] += step
+            model.load(moved)
+            slopes.append(((data.rate(model) - rate) / step).flatten())
+        model.load(here)
+        slope = torch.stack(slopes) / (rate.flatten() + EPS).sqrt()
+        return (slope @ slope.T / slope.shape[1]).double().float()
+
+
+def coordinates(information: Tensor, floor: float = 1e-4) -> Tensor:
+    """The inverse root of a Fisher information; what it hardly knows about moves little."""
+    size, axes = torch.linalg.eigh(information)
+    return axes @ torch.diag((size.clamp(min=0) + floor * size.max()).rsqrt()) @ axes.T

@@ -1,0 +1,138 @@
+"""Before constants are fitted: where a cell is, and which type explains it best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neurobip.physiology.cell_model import CellModel
+from neurobip.physiology.likelihood import Pieces, Segments
+from neurobip.physiology.sta import spike_triggered_average
+from neurobip.retina.cell_types import CellType
+from neurobip.retina.photoreceptor import luminance
+from neurobip.retina.presets import Anatomy, grow
+from neurobip.retina.scale import Scale
+
+Box = tuple[int, int, int, int]
+"""Top, bottom, left and right of a part of an image; bottom and right are outside."""
+
+
+def find_place(frames: Tensor, counts: Tensor, lags: int) -> tuple[int, int]:
+    """The pixel where the spike-triggered average has most power, a little smoothed.
+
+    Shape:
+        frames ``[T, 1, C, H, W]``, counts ``[T]``.
+    """
+    sta = spike_triggered_average(frames, counts[:, None], lags)[0]
+    smooth = F.avg_pool2d(sta.flatten(0, 1)[:, None], 3, stride=1, padding=1)
+    power = smooth.square().sum((0, 1))
+    row, column = divmod(int(power.argmax()), power.shape[1])
+    return row, column
+
+
+def window_around(
+    place: tuple[int, int],
+    frames: Tensor,
+    window: int | None,
+    anatomy: Anatomy,
+    cell_types: Sequence[CellType],
+    degrees_per_pixel: float,
+) -> Box:
+    """The part of the screen that is modelled; None reaches 2 deviations of the surround."""
+    if window is None:
+        scale = Scale(degrees_per_pixel, anatomy.um_per_degree, 1.0)
+        field = max(cell.field for cell in cell_types)
+        window = math.ceil(2 * scale.pixels(math.hypot(anatomy.sigma_surround, field)))
+    (row, column), (height, width) = place, frames.shape[-2:]
+    return (
+        max(0, row - window), min(height, row + window + 1),
+        max(0, column - window), min(width, column + window + 1),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A cell type at a place, with the output stage that suits it and its validation loss."""
+
+    anatomy: Anatomy
+    cell: CellType
+    degrees_per_pixel: float
+    dt: float
+    inputs: str
+    place: tuple[float, float]
+    output: Tensor
+    loss: float
+
+    def model(self, free: Sequence[str] = ()) -> CellModel:
+        """The model to fit further."""
+        model = CellModel(
+            self.anatomy, self.cell, self.degrees_per_pixel, self.dt,
+            inputs=self.inputs, names=free, place=self.place,
+        )  # fmt: skip
+        with torch.no_grad():
+            model.output.copy_(self.output)
+        return model
+
+
+def rank_types(
+    data: Segments, anatomy: Anatomy, cell_types: Sequence[CellType], degrees_per_pixel: float
+) -> list[Candidate]:
+    """Every type where it correlates most with the spikes, the best by validation loss first.
+
+    The retina keeps the constants of ``anatomy`` here; the output stage alone is fitted. Cells
+    whose spike-triggered average is empty, such as on-off cells, are found by the correlation.
+    """
+    inputs = "light" if data.fit.frames.shape[2] == 1 else "cones"
+    dt = data.dt / data.factor
+    retina = grow(anatomy, cell_types, inputs, degrees_per_pixel, dt)  # type: ignore[arg-type]
+    shown = luminance(data.fit.frames).repeat_interleave(data.factor, 0)
+    found = []
+    for channel, cell in enumerate(cell_types):
+        model = CellModel(anatomy, cell, degrees_per_pixel, dt, inputs=inputs)
+        with torch.no_grad():
+            if not found:
+                light = model.adapted(data.fit.light)
+                currents = retina.currents(shown, light)[0][-len(data.fit.counts) * data.factor :]
+            place = most_correlated(currents[:, :, channel], data.fit)
+            model.place.copy_(torch.tensor(place))
+        loss = fit_output(model, data)
+        found.append(
+            Candidate(
+                anatomy, cell, degrees_per_pixel, dt, inputs, place, model.output.detach(), loss
+            )
+        )
+    return sorted(found, key=lambda candidate: candidate.loss)
+
+
+def most_correlated(currents: Tensor, data: Pieces) -> tuple[float, float]:
+    """The pixel whose current correlates most with the spikes; currents ``[T factor, S, h, w]``."""
+    x = currents.unflatten(0, (-1, data.factor)).mean(1).flatten(0, 1)
+    y = data.counts.flatten()
+    x, y = x - x.mean(0), y - y.mean()
+    correlation = torch.einsum("thw,t->hw", x, y) / (x.square().sum(0).sqrt() + 1e-9)
+    row, column = divmod(int(correlation.argmax()), correlation.shape[1])
+    return float(row), float(column)
+
+
+def fit_output(model: CellModel, data: Segments, steps: int = 40) -> float:
+    """Fit slope, threshold and softness alone; returns the validation loss."""
+    with torch.no_grad():
+        current, held = data.fit.currents(model), data.held.currents(model)
+        spread, rate = current.std().clamp(min=1e-6), data.fit.counts.mean() / data.dt
+        model.output[1] = current.mean()
+        model.output[2] = spread.log() - 0.7
+        model.output[0] = (rate / spread).log() + 0.7
+    optimizer = torch.optim.LBFGS([model.output], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = data.fit.loss(data.fit.rate(model, current))
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        return float(data.held.loss(data.held.rate(model, held)))

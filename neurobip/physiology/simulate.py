@@ -1,0 +1,72 @@
+"""Recordings of cells whose constants are known, to see whether a fit finds them again."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurobip.physiology.cell_model import CellModel
+from neurobip.physiology.fit import predict
+from neurobip.physiology.recordings import Recording
+from neurobip.retina.retina import Retina
+
+
+def poisson_recording(
+    model: CellModel, frames: Tensor, *, repeats: int = 1, seed: int = 0, name: str = "0"
+) -> Recording:
+    """A cell that fires at random at the rate of a model; a spike falls anywhere in its step.
+
+    Shape:
+        frames ``[T, 1, C, H, W]`` of the whole screen.
+    """
+    height, width = frames.shape[-2:]
+    dt, rng = model.scale.dt, np.random.default_rng(seed)
+    rate = predict(model, frames, (0, height, 0, width), 1).double().numpy() * dt
+    trials = [times_of(rng.poisson(rate), dt, rng) for _ in range(repeats)]
+    return Recording(frames, dt, [trials], [name])
+
+
+def spiking_recording(
+    retina: Retina,
+    frames: Tensor,
+    places: Sequence[tuple[int, int, int]],
+    dt: float,
+    *,
+    noise: float = 0.05,
+    repeats: int = 1,
+    seed: int = 0,
+    batch: int = 8,
+) -> Recording:
+    """Cells of the spiking retina, which sees every showing through noise of its own.
+
+    Its spikes follow from what it sees without chance, so that repeats would all be equal.
+
+    Args:
+        places: channel, row and column of each cell; its name is that of its type.
+        noise: standard deviation of the luminance that is added to every pixel of every frame.
+        batch: repeats that run side by side.
+
+    Shape:
+        frames ``[T, 1, C, H, W]``.
+
+    Units:
+        noise in luminance; dt in seconds.
+    """
+    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+    trials: list[list[np.ndarray]] = [[] for _ in places]
+    for first in range(0, repeats, batch):
+        shown = frames.expand(-1, min(batch, repeats - first), -1, -1, -1)
+        shown = (shown + noise * torch.randn(shown.shape, generator=generator)).clamp(0, 1)
+        with torch.no_grad():
+            spikes, _ = retina(shown)
+        for cell, (channel, row, column) in enumerate(places):
+            counts = spikes[:, :, channel, row, column].T.numpy().astype(int)
+            trials[cell] += [times_of(one, dt, rng) for one in counts]
+    return Recording(frames, dt, trials, [retina.names[channel] for channel, _, _ in places])
+
+
+def times_of(counts: np.ndarray, dt: float, rng: np.random.Generator) -> np.ndarray:
+    """Spike times in seconds of counts ``[T]``, anywhere in their steps, in order."""
+    steps = np.repeat(np.arange(len(counts)), counts)
+    return np.sort((steps + rng.uniform(0, 0.999, len(steps))) * dt)
