@@ -40,8 +40,8 @@ def float_only(retina: Retina) -> dict[str, str]:
     inhibition of direction selective cells) but the blue signals.
     """
     found = {}
-    if retina.gain is not None:
-        found["gain"] = "there is no node for a threshold that later spikes move"
+    if retina.ganglion.gain is not None:
+        found["ganglion.gain"] = "there is no node for a threshold that later spikes move"
     if retina.photoreceptor is not None:
         found["photoreceptor"] = reason(retina.photoreceptor)
     for i, part in enumerate(retina.amacrine):

@@ -18,14 +18,15 @@ from neurobip.synapses.synapse import Synapse
 class ProjectionState(NamedTuple):
     """What a projection carries from one step to the next, by its two parts.
 
-    ``skip`` is what came in through the shortcut at this step, kept to be counted; ``top_down``
-    the state of the synapse from above, where there is one.
+    ``skip`` is what came in through the shortcut at this step, kept to be counted; ``top_down`` and
+    ``gain`` the states of the synapses from above, where there are any.
     """
 
     synapse: Any
     neuron: Any
     skip: Tensor | None = None
     top_down: Any = None
+    gain: Any = None
 
 
 class Projection(Circuit):
@@ -37,7 +38,8 @@ class Projection(Circuit):
 
     ``top_down`` is a second synapse, through which the spikes ``above`` of a later population come
     back. They were sent at an earlier step, so that the loop is causal. It learns as the first one
-    does, from the error of the population that it drives, and sends no error up.
+    does, from the error of the population that it drives, and sends no error up. ``gain`` is such a
+    synapse too, but lowers the threshold of the population instead of bringing a current.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Projection(Circuit):
         neuron: Neuron,
         shortcut: float = 0.0,
         top_down: Synapse | None = None,
+        gain: Synapse | None = None,
     ) -> None:
         super().__init__()
         self.synapse = synapse
         self.neuron = neuron
         self.shortcut = shortcut
         self.top_down = top_down
+        self.gain = gain
 
     def wire(
         self,
@@ -60,26 +64,26 @@ class Projection(Circuit):
         state: ProjectionState | None,
         skip: Tensor | None = None,
         above: Tensor | None = None,
-        gain: Tensor | None = None,
     ) -> tuple[Tensor, ProjectionState]:
         """Incoming spikes ``x`` to the population's spikes.
 
         Shape:
-            x: as the synapse takes it. skip: as the population, or None. above: as the top-down
-            synapse takes it, or None. gain: as the population, for neurons whose threshold it
-            lowers, or None.
+            x: as the synapse takes it. skip: as the population, or None. above: as the synapses
+            from above take it, or None.
         """
         before = ProjectionState(None, None) if state is None else state
         current, synapse_state = run(self.synapse, x, before.synapse)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
-        top_down_state = None
+        top_down_state = gain_state = lowered = None
         if self.top_down is not None and above is not None:
             feedback, top_down_state = run(self.top_down, above, before.top_down)
             current = current + feedback
-        z, neuron_state = run(self.neuron, current, before.neuron, gain=gain)
+        if self.gain is not None and above is not None:
+            lowered, gain_state = run(self.gain, above, before.gain)
+        z, neuron_state = run(self.neuron, current, before.neuron, gain=lowered)
         kept = None if skip is None else run.kept(skip)
-        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state)
+        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state, gain_state)
 
     def credit(self, error: Tensor, state: ProjectionState) -> Credit:
         """The adjoint of :meth:`step`, at each time step by itself.
@@ -96,6 +100,9 @@ class Projection(Circuit):
         dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
         if self.top_down is not None and state.top_down is not None:
             dw |= prefixed("top_down", self.top_down.gradient(delta, state.top_down))
+        if self.gain is not None and state.gain is not None:
+            # A threshold moves a cell's distance to it as a current does.
+            dw |= prefixed("gain", self.gain.gradient(delta, state.gain))
         return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
 
 

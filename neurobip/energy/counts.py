@@ -39,9 +39,10 @@ class LayerCounts(NamedTuple):
 def _step(projection: Projection, state: ProjectionState) -> Operations:
     """Operations of one step, those of the shortcut, of feedback and the population included."""
     acs, macs, dense, updates = projection.synapse.operations(state.synapse)
-    if projection.top_down is not None and state.top_down is not None:
-        back = projection.top_down.operations(state.top_down)
-        acs, macs, dense = acs + back.acs, macs + back.macs, dense + back.dense
+    for synapse, held in ((projection.top_down, state.top_down), (projection.gain, state.gain)):
+        if synapse is not None and held is not None:
+            back = synapse.operations(held)
+            acs, macs, dense = acs + back.acs, macs + back.macs, dense + back.dense
     if state.skip is not None:
         acs, dense = acs + float(state.skip.sum()), dense + state.skip.numel()
     return Operations(acs, macs, dense, updates + state.neuron.z.numel())

@@ -82,7 +82,7 @@ class Rule:
         if config.freeze == "features":
             names = {n: p for n, p in names.items() if n.startswith("readouts.")}
         if config.freeze == "feedforward":
-            back = ("readouts.", "embed.top_down.", "retina.gain.")
+            back = ("readouts.", "embed.top_down.", "retina.ganglion.gain.")
             names = {n: p for n, p in names.items() if n.startswith(back)}
         self.plastic = names
         self._groups = self.groups()

@@ -83,7 +83,7 @@ class BiTFormer(Circuit):
                 decay_trace=config.decay_v,
             )
         if config.retina_gain and self.retina is not None:
-            self.retina.gain = TopDownGain(
+            self.retina.ganglion.gain = TopDownGain(
                 config.width,
                 self.retina.channels,
                 centers=patches.centers(height, width),

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from neurobip.errors import ConfigError
 from neurobip.neurons import ALIF
 from neurobip.projection import Projection
 from neurobip.retina.cell_types import CellType
-from neurobip.retina.horizontal import gaussian, taps
+from neurobip.retina.horizontal import taps
 from neurobip.retina.mosaic import Mosaic
 from neurobip.retina.scale import Scale
 from neurobip.synapses.synapse import Synapse, SynapseState, as_images
@@ -24,6 +23,11 @@ DENDRITES = 2.0
 
 POINT = 1 / 3
 """A field of a smaller standard deviation, in pixels, is one pixel."""
+
+
+def ends(sigma: Tensor) -> Tensor:
+    """How many pixels from its middle a field ends."""
+    return torch.where(sigma < POINT, 0, torch.ceil(DENDRITES * sigma))
 
 
 class Dendrites(Synapse):
@@ -46,7 +50,7 @@ class Dendrites(Synapse):
         ConfigError: a type hears a signal that this retina does not have.
     """
 
-    constants: ClassVar[Constants] = dict.fromkeys(
+    constants: Constants = dict.fromkeys(
         ("hears", "inhibited", "field", "inhibition", "shift"), Positive
     )
     hears: Tensor
@@ -94,6 +98,8 @@ class Dendrites(Synapse):
             mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
             self.register_buffer("mask", mask, persistent=False)
         self.round = all(cell.round for cell in cell_types)
+        if self.round:
+            self.constants = dict.fromkeys(("hears", "field"), Positive)
         # A type that hears the one signal at its own place needs no mixing.
         own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
         self.own = self.round and len(cell_types) == len(signals) and all(own)
@@ -109,9 +115,10 @@ class Dendrites(Synapse):
 
     def profile(self) -> Tensor:
         """Profiles of round fields, ``[K, size]``."""
-        fields = self.field.clamp(min=POINT)[:, None]
-        point = (torch.arange(self.size, device=fields.device) == self.size // 2).to(fields)
-        return torch.where(self.field[:, None] < POINT, point, gaussian(fields, self.size))
+        sigma = self.field[:, None]
+        offset = torch.arange(self.size, device=sigma.device) - self.size // 2
+        profile = torch.exp(-(offset**2) / (2 * sigma**2)) * (offset.abs() <= ends(sigma))
+        return profile / profile.sum(1, keepdim=True)
 
     @property
     def weight(self) -> Tensor:
@@ -129,15 +136,18 @@ class Dendrites(Synapse):
 
     def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
         """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
-        sigma = sigma.clamp(min=POINT)[:, None, None]
+        sigma, elongation = sigma[:, None, None], elongation[:, None, None]
         offset = torch.arange(self.size, device=sigma.device).to(sigma) - self.size // 2
         y, x = torch.meshgrid(-offset, offset, indexing="ij")
         x = x - (shift * self.direction.cos())[:, None, None]
         y = y - (shift * self.direction.sin())[:, None, None]
         cos, sin = (f(self.orientation)[:, None, None] for f in (torch.cos, torch.sin))
-        along = (x * cos + y * sin) / (sigma * elongation[:, None, None])
+        along = (x * cos + y * sin) / (sigma * elongation)
         across = (y * cos - x * sin) / sigma
-        fields = torch.exp(-(along**2 + across**2) / 2)
+        # A shifted field may lie between pixels, and one that is a point would then miss them all.
+        end = ends(sigma * elongation) + 0.5 * (shift > 0)[:, None, None]
+        inside = (x.abs() <= end) & (y.abs() <= end)
+        fields = torch.exp(-(along**2 + across**2) / 2) * inside
         return fields / fields.sum((1, 2), keepdim=True)
 
     def current(self, x: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class Anatomy:
     tau_a: float
     jump: float
     tau_c: float = 0.1
-    dark: float = 0.02
+    dark: float = 0.01
     exponent: float = 1.0
     adaptation: Adaptation = "naka-rushton"
 
@@ -165,20 +165,20 @@ PRIMATE_ANATOMY = Anatomy(
     sigma_w=200.0,
     tau_s=0.08,
     tau_a=0.1,
-    jump=0.25,
+    jump=0.4,
 )
 
 PRIMATE = (
-    CellType("midget on", {"sustained on": 5.0}, field=10, tau=0.02, spacing=36),
-    CellType("midget off", {"sustained off": 5.0}, field=10, tau=0.02, spacing=36),
-    CellType("parasol on", {"transient on": 14.0}, field=35, tau=0.008, spacing=76),
-    CellType("parasol off", {"transient off": 14.0}, field=35, tau=0.008, spacing=76),
+    CellType("midget on", {"sustained on": 8.0}, field=10, tau=0.02, spacing=36),
+    CellType("midget off", {"sustained off": 8.0}, field=10, tau=0.02, spacing=36),
+    CellType("parasol on", {"transient on": 25.0}, field=35, tau=0.008, spacing=76),
+    CellType("parasol off", {"transient off": 25.0}, field=35, tau=0.008, spacing=76),
 )
 """Macaque periphery. Neighbours are two standard deviations of the whole field apart (Gauthier et
 al. 2009, "Uniform signal redundancy of parasol and midget ganglion cells in primate retina")."""
 
 SMALL_BISTRATIFIED = CellType(
-    "small bistratified", {"blue sustained on": 5.0}, field=35, tau=0.02, spacing=76
+    "small bistratified", {"blue sustained on": 8.0}, field=35, tau=0.02, spacing=76
 )
 """Blue on, yellow off (Dacey & Lee 1994); it needs cones as input."""
 
@@ -201,25 +201,26 @@ MOUSE_ANATOMY = Anatomy(
     sigma_w=300.0,
     tau_s=0.1,
     tau_a=0.15,
-    jump=0.25,
+    jump=0.6,
 )
 
-_BOTH = {"transient on": 9.0, "transient off": 9.0}
+_EDGES = {"transient on": 15.0, "transient off": 15.0}
+_MOTION = {"transient on": 35.0, "transient off": 35.0}
 MOUSE = (
-    CellType("sustained on alpha", {"sustained on": 4.0}, field=70, tau=0.03, spacing=150),
-    CellType("sustained off alpha", {"sustained off": 4.0}, field=70, tau=0.03, spacing=150),
-    CellType("transient off alpha", {"transient off": 12.0}, field=70, tau=0.015, spacing=150),
-    CellType("local edge", _BOTH, field=25, tau=0.02, spacing=70),
+    CellType("sustained on alpha", {"sustained on": 14.0}, field=70, tau=0.03, spacing=150),
+    CellType("sustained off alpha", {"sustained off": 12.0}, field=70, tau=0.03, spacing=150),
+    CellType("transient off alpha", {"transient off": 24.0}, field=70, tau=0.015, spacing=150),
+    CellType("local edge", _EDGES, field=25, tau=0.02, spacing=70),
     *(
         direction_selective(
-            f"direction {name}", angle, hears=_BOTH, field=40, tau=0.015, shift=70, veto=2.5,
+            f"direction {name}", angle, hears=_MOTION, field=40, tau=0.015, shift=70, veto=1.5,
             spacing=95,
         )
         for name, angle in (("right", 0), ("up", 90), ("left", 180), ("down", 270))
     ),
     *(
         orientation_selective(
-            f"orientation {name}", angle, hears={"sustained on": 8.0}, field=25, tau=0.03,
+            f"orientation {name}", angle, hears={"sustained on": 32.0}, field=25, tau=0.03,
             spacing=120,
         )
         for name, angle in (("horizontal", 0), ("vertical", 90))

@@ -11,7 +11,6 @@ from neurobip.errors import DataError
 from neurobip.projection import Projection, prefixed
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.mosaic import Mosaic
-from neurobip.retina.top_down import TopDownGain
 
 
 class Retina(Circuit):
@@ -24,9 +23,8 @@ class Retina(Circuit):
         events ----------------/
 
     Nothing here learns unless it is freed (:func:`~neurobip.constants.free`), but for the weights
-    of :attr:`gain`, through which later spikes may set the threshold of every ganglion cell. The
-    state is a constant number of scalars a pixel. :mod:`~neurobip.retina.presets` builds whole
-    retinas.
+    of a top-down gain, if the ganglion cells have one. The state is a constant number of scalars a
+    pixel. :mod:`~neurobip.retina.presets` builds whole retinas.
 
     Args:
         bipolar: center and surround onto bipolar cells; it takes events, or what the
@@ -36,9 +34,6 @@ class Retina(Circuit):
         photoreceptor: what turns images into contrast; without one the input is events.
         amacrine: what stands between bipolar and ganglion cells, in order.
         mosaics: where the cells of each type stand; without them, at every pixel.
-
-    Attributes:
-        gain: the synapse of the top-down gain, None unless it is set.
 
     Shape:
         x: ``[B, C, H, W]`` of one time step: event counts (off, on), or luminance of one channel or
@@ -63,7 +58,6 @@ class Retina(Circuit):
         self.bipolar = bipolar
         self.amacrine = torch.nn.ModuleList(amacrine)
         self.ganglion = ganglion
-        self.gain: TopDownGain | None = None
         self.cell_types, self.mosaics = tuple(cell_types), mosaics
 
     @property
@@ -97,32 +91,22 @@ class Retina(Circuit):
         """From the input of a step to the ganglion spikes of that step.
 
         Shape:
-            above: later spikes, as the synapse of the top-down gain takes them, or None.
+            above: later spikes, as the gain of the ganglion cells takes them, or None.
         """
         signals, now = self._signals(run, x, state)
-        before, gain = state or {}, None
-        if self.gain is not None and above is not None:
-            gain, now["gain"] = run(self.gain, above, before.get("gain"))
-        z, now["ganglion"] = run(self.ganglion, signals, before.get("ganglion"), gain=gain)
+        before = None if state is None else state["ganglion"]
+        z, now["ganglion"] = run(self.ganglion, signals, before, above=above)
         return z, now
 
     def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step` at this one time step, as far as the top-down gain learns.
-
-        A gain and a current move a cell's distance to its threshold alike, so that the weights of
-        the gain get the error at the ganglion cells times their sensitivity times the spikes that
-        came from above.
+        """The adjoint of :meth:`step` at this one time step, back to the ganglion cells.
 
         Shape:
-            error ``[B, K, H, W]``: the derivative of the loss with respect to the spikes.
+            error ``[B, K, H, W]``: the derivative of the loss with respect to the spikes; what is
+            sent is that with respect to the graded signals.
         """
-        delta = self.ganglion.neuron.gate(error, state["ganglion"].neuron)
-        dw = {}
-        if self.gain is not None and "gain" in state:
-            dw = prefixed("gain", self.gain.gradient(delta, state["gain"]))
-        return Credit(
-            delta, dw, lambda: self.ganglion.synapse.send(delta, state["ganglion"].synapse)
-        )
+        cells = self.ganglion.credit(error, state["ganglion"])
+        return Credit(cells.delta, prefixed("ganglion", cells.dw), cells.send)
 
     def currents(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What drives the ganglion cells, before their membranes; differentiable.

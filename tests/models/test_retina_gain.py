@@ -1,0 +1,189 @@
+"""Top-down gain: what the last block said sets how excitable the ganglion cells are."""
+
+import pytest
+import torch
+
+from neurobip.config import LearnConfig, ModelConfig
+from neurobip.converters.lower import to_graph
+from neurobip.energy import count
+from neurobip.errors import ConfigError, ConversionError
+from neurobip.learning.loop import build, build_rule, calibrate
+from neurobip.models import BiTFormer
+from neurobip.projection import projections, state_at
+from neurobip.retina import event_camera
+from neurobip.synapses import Linear, Patches
+
+SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)
+GAIN = "retina.ganglion.gain.weight"
+
+
+def network(**changes) -> BiTFormer:
+    """A network whose blocks are lively from the first steps on."""
+    model = build(ModelConfig(**{**SMALL, "retina_gain": 1, **changes}), LearnConfig(), seed=0)
+    with torch.no_grad():
+        for _, p in projections(model):
+            if isinstance(p.synapse, Linear | Patches):
+                p.synapse.weight.mul_(3)
+        for readout in model.readouts:
+            readout.synapse.weight.normal_()
+        gain = model.retina.ganglion.gain
+        if gain is not None:
+            gain.weight.normal_(0, 0.3)
+    return model
+
+
+def events(steps=12, batch=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(steps, batch, 2, 14, 14, generator=generator) < 0.3).to(torch.uint8)
+
+
+def test_a_fresh_network_is_the_one_without():
+    plain, loop = (
+        build(ModelConfig(**SMALL, retina_gain=delay), LearnConfig(), seed=3) for delay in (0, 2)
+    )
+    ours, theirs = plain.state_dict(), loop.state_dict()
+    assert theirs.keys() - ours.keys() == {GAIN} and not theirs[GAIN].any()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(events())[0], loop(events())[0])
+
+
+@pytest.mark.parametrize("delay", [1, 4])
+@pytest.mark.parametrize("retina", ["event", "motion"])
+def test_the_equation_from_recorded_spikes(delay, retina):
+    """v > threshold + a - gain, the gain of the nearest patch, from spikes a delay ago."""
+    model, x = network(retina_gain=delay, retina=retina), events()
+    cells, gain = model.retina.ganglion.neuron, model.retina.ganglion.gain
+    rows, columns = model.embed.synapse.centers(14, 14)
+    nearest = [
+        [int((line - at).abs().argmin()) for at in range(14)] for line in (rows, columns)
+    ]
+    state, said, v, a = None, [], 0.0, 0.0
+    moved = 0
+    with torch.no_grad():
+        for t, frame in enumerate(x):
+            _, state = model.step(frame, state)
+            above = said[t - delay] if t >= delay else torch.zeros(3, 9, 8)
+            by_token = (above @ gain.weight.T).clamp(-0.5, 0.5)
+            places = by_token.transpose(1, 2).unflatten(2, (3, 3))
+            lowered = places[:, :, nearest[0]][..., nearest[1]]
+            ganglion = state["retina"]["ganglion"]
+            v = (1 - cells.decay_v) * v + model.retina.ganglion.synapse.current(ganglion.synapse.x)
+            z = (v > 1 + a - lowered).float()
+            assert torch.equal(z, ganglion.neuron.z), f"step {t}"
+            moved += int(((v > 1 + a) != (v > 1 + a - lowered)).sum())
+            a, v = (1 - cells.decay_a) * a + cells.jump * z, v * (1 - z)
+            said.append(state_at(state, "blocks.1.down").neuron.z)
+    assert moved > 20, "the gain decides nothing here"
+
+
+def test_no_gain_makes_a_cell_fire_that_sees_nothing():
+    retina, model = event_camera(), network()
+    gain = model.retina.ganglion.gain
+    with torch.no_grad():
+        gain.weight.fill_(10.0)
+        retina.ganglion.gain = gain
+        dark = torch.zeros(6, 1, 2, 14, 14)
+        z, _ = retina(dark, None, above=torch.ones(6, 1, 9, 8))
+        assert not z.any()
+        seen = events().float()
+        more, _ = retina(seen, None, above=torch.ones(12, 3, 9, 8))
+        gain.weight.fill_(-10.0)
+        less, _ = retina(seen, None, above=torch.ones(12, 3, 9, 8))
+    assert more.sum() > 1.2 * less.sum() > 0
+
+
+@pytest.mark.parametrize("steps", [4, 9])
+def test_the_local_gradient_is_that_of_its_one_step(steps):
+    """Autograd through one step whose past is cut off, from the first readout to the gain."""
+    model = network(retina_gain=1).double()
+    x, state = events(steps + 1), None
+    with torch.no_grad():
+        for frame in x[:-1]:
+            _, state = model.step(frame, state)
+    potentials, now = model.step(x[-1], state)
+    errors = torch.randn_like(potentials)
+    potentials[0].backward(errors[0])
+    expected = model.retina.ganglion.gain.weight.grad
+    with torch.no_grad():
+        found = model.local_gradients(errors, now)[GAIN]
+    assert expected.abs().max() > 0
+    torch.testing.assert_close(found, expected)
+
+
+def test_only_the_embeddings_error_reaches_the_gain():
+    model = network()
+    with torch.no_grad():
+        _, state = model(events())
+        for readout in range(3):
+            errors = torch.zeros(3, 3, 10)
+            errors[readout] = torch.randn(3, 10)
+            assert bool(model.local_gradients(errors, state)[GAIN].any()) == (readout == 0)
+
+
+def test_the_limit_stops_learning_beyond_it():
+    model = network()
+    with torch.no_grad():
+        model.retina.ganglion.gain.weight.fill_(10.0)
+        _, state = model(events())
+        assert state_at(state, "retina.ganglion").gain.x.any(), "some token is told"
+        assert not model.local_gradients(torch.randn(3, 3, 10), state)[GAIN].any()
+
+
+@pytest.mark.parametrize("rule", ["local", "bptt"])
+@pytest.mark.parametrize("freeze", ["none", "feedforward", "features"])
+def test_what_learns(rule, freeze):
+    learn = LearnConfig(rule=rule, freeze=freeze, warmup_steps=1, deep_supervision=True)
+    model = build(ModelConfig(**SMALL, retina_gain=2, top_down=1), learn, seed=0)
+    calibrate(model, events(steps=12, batch=8))
+    with torch.no_grad():
+        # What comes back learns from what is sent down, and that from readouts that say something.
+        model.readouts[0].synapse.weight.normal_()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    teacher = build_rule(model, learn, total_batches=2)
+    for seed in range(2):
+        teacher.learn(events(steps=12, batch=8, seed=seed), torch.arange(8))
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    back = {GAIN, "embed.top_down.weight"}
+    ahead = {"embed.synapse.weight", "blocks.0.up.synapse.weight"}
+    assert any(n.startswith("readouts.") for n in changed)
+    assert bool(changed & back) == (freeze != "features")
+    assert changed >= back or freeze == "features"
+    assert changed >= ahead or freeze != "none"
+    assert freeze == "none" or not changed & ahead
+
+
+def test_energy_counts_a_spike_for_each_type_it_tells():
+    model, x, delay = network(retina_gain=3), events(), 3
+    with torch.no_grad():
+        state, told = None, 0.0
+        for t, frame in enumerate(x):
+            _, state = model.step(frame, state)
+            if t < len(x) - delay:
+                told += float(state_at(state, "blocks.1.down").neuron.z.sum())
+        data = [(x, torch.zeros(3))]
+        counted = {c.name: c.acs for c in count(model, data)}["retina.ganglion"]
+        model.retina.ganglion.gain.weight.zero_()
+        model.retina.ganglion.gain = None
+        assert {c.name: c.acs for c in count(model, data)}["retina.ganglion"] == 0
+    assert counted == pytest.approx(4 * told / 3)
+
+
+def test_it_is_float_only_and_says_so():
+    with pytest.raises(ConversionError, match=r"retina\.ganglion\.gain: there is no node"):
+        to_graph(network())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"depth": 0}, "retina_gain needs a block"), ({"retina": "none"}, "needs a retina to go to")],
+)
+def test_a_gain_from_or_to_nowhere_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**{**SMALL, "retina_gain": 1, **changes})
+
+
+def test_stages_cannot_run_side_by_side():
+    learn = LearnConfig(overlap=2)
+    with pytest.raises(ConfigError, match="retina_gain"):
+        build_rule(network(), learn, total_batches=1)
