@@ -205,7 +205,7 @@ MOUSE_ANATOMY = Anatomy(
 )
 
 _EDGES = {"transient on": 15.0, "transient off": 15.0}
-_MOTION = {"transient on": 35.0, "transient off": 35.0}
+_MOTION = {"transient on": 26.0, "transient off": 26.0}
 MOUSE = (
     CellType("sustained on alpha", {"sustained on": 14.0}, field=70, tau=0.03, spacing=150),
     CellType("sustained off alpha", {"sustained off": 12.0}, field=70, tau=0.03, spacing=150),

@@ -1,0 +1,1 @@
+"""Physiology: experiments on a retina, and on recordings of real ones."""

@@ -1,0 +1,197 @@
+"""A whole retina, type by type: all measures of this folder in one record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from neurobip.physiology.chirps import ChirpResponse, chirp_response
+from neurobip.physiology.contrast import ContrastResponse, contrast_response
+from neurobip.physiology.direction import DirectionTuning, direction_tuning
+from neurobip.physiology.dog import DifferenceOfGaussians, fit_dog
+from neurobip.physiology.flashes import Flashes, flashes
+from neurobip.physiology.light import LightLevels, light_levels
+from neurobip.physiology.noise import WhiteNoise, white_noise
+from neurobip.physiology.receptive import ReceptiveFields, receptive_fields
+from neurobip.physiology.reversing import STANDING, Reversing, reversing
+from neurobip.physiology.rig import Rig
+from neurobip.physiology.spatial import DRIFTING, SpatialTuning, spatial_tuning
+from neurobip.retina.amacrine import ContrastGain
+from neurobip.retina.cell_types import CellType
+
+WEBER = (0.02, 0.6)
+"""Light levels, thirty times apart, between which responses are asked to stay the same."""
+
+
+@dataclass(frozen=True)
+class TypeMeasures:
+    """The measures of one cell type; None is what does not apply.
+
+    Attributes:
+        name: of the type.
+        polarity: 1 on, -1 off, 0 on-off. transience: 0 sustained, 1 transient.
+        peak_rate: the highest rate in a flash, over 50 ms, in spikes per second.
+        gain_ratio: gain at the highest contrast over that at the lowest.
+        advance_ms: by how much the current peaks earlier at the highest contrast.
+        light_spread: change of the current over a factor of 30 in mean light, as a share.
+        best_frequency: spatial frequency of the largest response, in cycles per degree.
+        low_cut: response at the coarsest grating over the largest.
+        dog: correlation of the tuning curve with the difference of Gaussians fitted to it.
+        doubling: F2 / F1 in contrast-reversing gratings.
+        direction_index, preferred: of moving bars; preferred in degrees, where there is one.
+        orientation_index: of moving bars.
+        sta_correlation: of the spike-triggered average and the receptive field put in.
+        ln_explained: variance explained by a linear-nonlinear model in noise held back.
+    """
+
+    name: str
+    polarity: float
+    transience: float
+    peak_rate: float
+    gain_ratio: float
+    advance_ms: float
+    light_spread: float
+    best_frequency: float
+    low_cut: float
+    dog: float | None
+    doubling: float
+    direction_index: float
+    preferred: float | None
+    orientation_index: float
+    sta_correlation: float | None
+    ln_explained: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Characterization:
+    """Everything that was measured of a retina, and its summary by type.
+
+    ``gain_control`` says whether the retina has one.
+    """
+
+    cell_types: tuple[CellType, ...]
+    gain_control: bool
+    flashes: Flashes
+    contrast: ContrastResponse
+    light: LightLevels
+    spatial: SpatialTuning
+    dogs: tuple[DifferenceOfGaussians | None, ...]
+    reversing: Reversing
+    direction: DirectionTuning
+    fields: ReceptiveFields
+    noise: WhiteNoise
+    chirp: ChirpResponse
+    types: tuple[TypeMeasures, ...]
+
+
+def characterize(
+    rig: Rig,
+    *,
+    temporal_frequency: float = 4.0,
+    noise_seconds: float = 20.0,
+    quick: bool = False,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> Characterization:
+    """Run every experiment on every cell type.
+
+    Args:
+        temporal_frequency: of all gratings.
+        noise_seconds: of white noise.
+        quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
+        advance: is told how many experiments are done, of how many.
+
+    Units:
+        temporal_frequency in Hz, noise_seconds in seconds.
+
+    Raises:
+        DataError: a screen of an even size.
+    """
+    total = 8
+    cells = rig.retina.cell_types
+    towards = [motion(cell) for cell in cells]
+    every = slice(None, None, 2 if quick else 1)
+    gratings: dict[str, Any] = {"temporal_frequency": temporal_frequency, "directions": towards,
+                "cycles": 3 if quick else 4}  # fmt: skip
+    fields = receptive_fields(rig)
+    advance(1, total)
+    flashed = flashes(rig, repeats=2 if quick else 6)
+    signs = torch.where(flashed.polarity < -0.5, -1.0, 1.0)
+    contrast = contrast_response(rig, signs, repeats=1 if quick else 4)
+    advance(2, total)
+    light = light_levels(rig, repeats=1 if quick else 2)
+    advance(3, total)
+    spatial = spatial_tuning(rig, per_pixel=DRIFTING[every], **gratings)
+    advance(4, total)
+    doubled = reversing(rig, per_pixel=STANDING[every], **gratings)
+    advance(5, total)
+    moved = direction_tuning(rig)
+    advance(6, total)
+    noise = white_noise(
+        rig, fields, seconds=noise_seconds / 2 if quick else noise_seconds, fit=not quick
+    )
+    advance(7, total)
+    chirped = chirp_response(rig, short=quick)
+    advance(8, total)
+    dogs = tuple(
+        fit_dog(spatial.frequencies, spatial.spikes[:, k])
+        if fields.linear[k] and spatial.spikes[:, k].any() and cell.elongation == 1
+        else None
+        for k, cell in enumerate(cells)
+    )
+    parts = (flashed, contrast, light, spatial, doubled, moved, noise)
+    types = tuple(summary(k, cell.name, dogs[k], *parts) for k, cell in enumerate(cells))
+    return Characterization(
+        cells, any(isinstance(part, ContrastGain) for part in rig.retina.amacrine), flashed,
+        contrast, light, spatial, dogs, doubled, moved, fields, noise, chirped, types,
+    )  # fmt: skip
+
+
+def motion(cell: CellType) -> float:
+    """The direction of motion that a type is shown: its own, or across its long axis."""
+    if cell.direction is not None:
+        return cell.direction % 360
+    return (cell.orientation + 90) % 180 if cell.elongation > 1 else 0.0
+
+
+def summary(
+    k: int,
+    name: str,
+    dog: DifferenceOfGaussians | None,
+    flashed: Flashes,
+    contrast: ContrastResponse,
+    light: LightLevels,
+    spatial: SpatialTuning,
+    doubled: Reversing,
+    moved: DirectionTuning,
+    noise: WhiteNoise,
+) -> TypeMeasures:
+    """The measures of type k."""
+    # What answers both halves of a cycle alike has no F1 to speak of.
+    tuning = (spatial.spikes if dog is not None else spatial.mean)[:, k]
+    largest = float(tuning.max())
+    return TypeMeasures(
+        name=name,
+        polarity=float(flashed.polarity[k]),
+        transience=float(flashed.transience[k]),
+        peak_rate=float(flashed.peak[k]),
+        gain_ratio=float(contrast.gain_ratio[k]),
+        advance_ms=1000 * float(contrast.advance[k]),
+        light_spread=float(light.spread(*WEBER)[k]),
+        best_frequency=float(spatial.frequencies[int(tuning.argmax())]),
+        low_cut=float(tuning[0]) / largest if largest else 0.0,
+        dog=None if dog is None else dog.correlation,
+        doubling=float(doubled.doubling[k]),
+        direction_index=float(moved.index[k]),
+        preferred=float(moved.preferred[k]) if moved.vector[k] > 0.2 else None,
+        orientation_index=float(moved.orientation[k]),
+        sta_correlation=number(noise.correlation[k]),
+        ln_explained=number(noise.explained[k]),
+    )
+
+
+def number(value: torch.Tensor) -> float | None:
+    """A number, or None in place of NaN."""
+    return None if bool(value.isnan()) else float(value)
+
+

@@ -1,0 +1,104 @@
+"""What a retina is asked to do, and whether it does: each claim with the figures behind it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from neurobip.physiology.characterize import Characterization, TypeMeasures
+from neurobip.retina.cell_types import CellType
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence about a retina.
+
+    Attributes:
+        text: what is claimed, with its bound.
+        holds: whether every type that it is about keeps to it.
+        figures: the range that was measured.
+        failing: names of the types that do not.
+    """
+
+    text: str
+    holds: bool
+    figures: str
+    failing: tuple[str, ...] = ()
+
+
+def claims(c: Characterization) -> list[Claim]:
+    """The claims that apply to the cell types of a retina.
+
+    What a type should do follows from what it is made of: which signals it hears, whether it is
+    inhibited from one side, how long its field is.
+    """
+    pairs = list(zip(c.cell_types, c.types, strict=True))
+    one_sided = [(cell, m) for cell, m in pairs if expected_polarity(cell)]
+    mixed = [(cell, m) for cell, m in pairs if not expected_polarity(cell)]
+    transient = [
+        (cell, m) for cell, m in pairs if all("transient" in signal for signal in cell.hears)
+    ]
+    directed = [(cell, m) for cell, m in pairs if cell.direction is not None]
+    others = [(cell, m) for cell, m in pairs if cell.direction is None]
+    long = [(cell, m) for cell, m in pairs if cell.elongation > 1]
+    tuned = [(cell, m) for cell, m in pairs if m.dog is not None]
+    averaged = [(cell, m) for cell, m in pairs if m.sta_correlation is not None]
+    modelled = [(cell, m) for cell, m in pairs if m.ln_explained is not None]
+    found = [
+        _claim("on cells answer light on, off cells light off (index above 0.8)", one_sided,
+               lambda cell, m: expected_polarity(cell) * m.polarity, lambda v: v > 0.8),
+        _claim("on-off cells answer both (index within 0.5 of 0)", mixed,
+               lambda cell, m: abs(m.polarity), lambda v: v < 0.5),
+        _claim("responses come earlier as contrast rises (by 5 ms or more)", pairs,
+               lambda cell, m: m.advance_ms, lambda v: v >= 5) if c.gain_control else None,
+        _claim("gain falls as contrast rises (to less than 0.9)", pairs,
+               lambda cell, m: m.gain_ratio, lambda v: v < 0.9) if c.gain_control else None,
+        _claim("the same contrast gives the same response at 30 times the light (within 0.15)",
+               pairs, lambda cell, m: m.light_spread, lambda v: v < 0.15),
+        _claim("spatial tuning is a difference of Gaussians (correlation above 0.95)", tuned,
+               lambda cell, m: m.dog or 0.0, lambda v: v > 0.95),
+        _claim("it is band-pass (coarse gratings give less than 0.9 of the best)", tuned,
+               lambda cell, m: m.low_cut, lambda v: v < 0.9),
+        _claim("transient cells double the frequency of reversing gratings (F2 / F1 above 1)",
+               transient, lambda cell, m: m.doubling, lambda v: v > 1),
+        _claim("direction selective cells are (index above 0.5)", directed,
+               lambda cell, m: m.direction_index, lambda v: v > 0.5),
+        _claim("they prefer the direction that they were built for (within 10 degrees)", directed,
+               lambda cell, m: off_target(cell, m), lambda v: v < 10),
+        _claim("the others are not direction selective (index below 0.1)", others,
+               lambda cell, m: m.direction_index, lambda v: v < 0.1),
+        _claim("cells with long fields are orientation selective (index above 0.3)", long,
+               lambda cell, m: m.orientation_index, lambda v: v > 0.3),
+        _claim("the spike-triggered average is the field that was put in (correlation above 0.9)",
+               averaged, lambda cell, m: m.sta_correlation or 0.0, lambda v: v > 0.9),
+        _claim("a linear-nonlinear model explains the rate in new noise (variance above 0.4)",
+               modelled, lambda cell, m: m.ln_explained or 0.0, lambda v: v > 0.4),
+    ]  # fmt: skip
+    return [claim for claim in found if claim is not None]
+
+
+def expected_polarity(cell: CellType) -> int:
+    """1 for a type that hears on signals only, -1 for off signals only, 0 for both."""
+    polarities = {signal.split()[-1] for signal in cell.hears}
+    return {"on": 1, "off": -1}[polarities.pop()] if len(polarities) == 1 else 0
+
+
+def off_target(cell: CellType, m: TypeMeasures) -> float:
+    """Degrees between the preferred direction and that of the type; 180 if it prefers none."""
+    if m.preferred is None or cell.direction is None:
+        return 180.0
+    return abs((m.preferred - cell.direction + 180) % 360 - 180)
+
+
+def _claim(
+    text: str,
+    pairs: Iterable[tuple[CellType, TypeMeasures]],
+    value: Callable[[CellType, TypeMeasures], float],
+    fits: Callable[[float], bool],
+) -> Claim | None:
+    """The claim over the types it is about; None without any."""
+    values = {m.name: value(cell, m) for cell, m in pairs}
+    if not values:
+        return None
+    failing = tuple(name for name, v in values.items() if not fits(v))
+    low, high = min(values.values()), max(values.values())
+    figures = f"{low:.2f}" if round(low, 2) == round(high, 2) else f"{low:.2f} to {high:.2f}"
+    return Claim(text, not failing, figures, failing)

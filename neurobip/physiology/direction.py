@@ -1,0 +1,101 @@
+"""Direction and orientation: the rate for motion towards each of eight directions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neurobip.physiology.flashes import share
+from neurobip.physiology.rig import Rig, together
+from neurobip.stimuli import DIRECTIONS, bar
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionTuning:
+    """Spikes to a bar that moves towards each direction.
+
+    Attributes:
+        directions: degrees, 0 to the right, 90 up, ``[D]``; with each the opposite one.
+        spikes: a sweep and cell, the mean of a bright and a dark bar, ``[D, K]``.
+
+    Source: the vector sum of Mazurek, Kager & Van Hooser 2014, "Robust quantification of
+    orientation selectivity and direction selectivity"; (preferred - null) / (preferred + null) of
+    Barlow & Levick 1965 and after.
+    """
+
+    directions: Tensor
+    spikes: Tensor
+
+    @property
+    def index(self) -> Tensor:
+        """``(preferred - null) / (preferred + null)``, the null direction being opposite, ``[K]``.
+
+        Preferred is the direction of :data:`directions` nearest to the vector sum.
+        """
+        each = torch.arange(self.spikes.shape[1])
+        apart = (self.directions[:, None] - self.preferred + 180) % 360 - 180
+        best = apart.abs().argmin(0)
+        null = (best + len(self.directions) // 2) % len(self.directions)
+        a, b = self.spikes[best, each], self.spikes[null, each]
+        return share(a - b, a + b)
+
+    @property
+    def vector(self) -> Tensor:
+        """Length of the vector sum over the sum of all, ``[K]``: 0 to 1."""
+        return self._sum(1).abs()
+
+    @property
+    def preferred(self) -> Tensor:
+        """Direction of the vector sum, 0 to 360 degrees, ``[K]``."""
+        return torch.rad2deg(self._sum(1).angle()) % 360
+
+    @property
+    def orientation(self) -> Tensor:
+        """Length of the vector sum over doubled angles, ``[K]``: 1 is one axis alone."""
+        return self._sum(2).abs()
+
+    def _sum(self, times: int) -> Tensor:
+        turn = torch.exp(1j * times * torch.deg2rad(self.directions.double()))
+        total = self.spikes.double().sum(0)
+        vector = (turn[:, None] * self.spikes).sum(0)
+        return vector / total.clamp(min=1e-12)
+
+
+def direction_tuning(
+    rig: Rig,
+    *,
+    speed: float | None = None,
+    width: float | None = None,
+    contrast: float = 0.9,
+    directions: Sequence[float] = DIRECTIONS,
+    block: int = 7,
+) -> DirectionTuning:
+    """Sweep a bright and a dark bar across the screen.
+
+    Args:
+        speed: None is 40 pixels a second at steps of 10 ms: 0.4 pixels a step.
+        width: None is six pixels.
+
+    Units:
+        speed in degrees per second, width in degrees; contrast is Weber's.
+    """
+    screen = rig.screen
+    pixel = screen.degrees_per_pixel
+    speed = 0.4 * pixel / screen.dt if speed is None else speed
+    width = 6 * pixel if width is None else width
+    longest = max(2 * screen.reach(d) for d in directions) + width
+    duration = (math.ceil(longest / speed / screen.dt) + 1) * screen.dt
+    frames = together(
+        [
+            bar(screen, direction=d, speed=speed, width=width, contrast=sign * contrast,
+                duration=duration)
+            for sign in (1, -1)
+            for d in directions
+        ]
+    )  # fmt: skip
+    spikes = rig.record(frames, block=block).spikes.sum(0).mean((-2, -1))
+    return DirectionTuning(
+        torch.tensor(tuple(directions)), spikes.unflatten(0, (2, -1)).mean(0)
+    )

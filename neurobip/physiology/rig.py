@@ -1,0 +1,155 @@
+"""The rig: a retina in front of a screen, and electrodes on the cells in the middle."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurobip.errors import DataError
+from neurobip.retina.retina import Retina
+from neurobip.stimuli import Screen
+
+Look = Callable[[Tensor], Tensor]
+"""What turns luminance ``[T, B, 1, H, W]`` into the input of a retina, such as a camera."""
+
+CHUNK = 2048
+"""Images that go through the retina at a time, which bounds the memory."""
+
+
+class Reading(NamedTuple):
+    """What the electrodes read, ``[T, B, K, block, block]`` each.
+
+    Attributes:
+        drive: currents into the cells, in thresholds.
+        spikes: 0 or 1 a step.
+    """
+
+    drive: Tensor
+    spikes: Tensor
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A retina, the screen that it looks at, and what stands between them.
+
+    The eye is adapted to the screen's mean light when a stimulus begins. The light is noisy, as
+    photons are: without noise all cells would fire in the same step, and rates would go up in
+    stairs.
+
+    The retina has a cell of every type at every pixel (no mosaics), so that cells of all types are
+    found in the middle, where no border is near.
+
+    Args:
+        look: turns luminance into the retina's input; without it the retina takes luminance.
+        noise: standard deviation of the light at a pixel and frame, as a share of the mean.
+        seed: of the noise.
+
+    Raises:
+        DataError: a retina with mosaics.
+    """
+
+    retina: Retina
+    screen: Screen
+    look: Look | None = None
+    noise: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.retina.mosaics is not None:
+            raise DataError(
+                "Rig: this retina has mosaics, and its types no cells in common places; build it "
+                "without 'size', which puts a cell of every type at every pixel"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the cell types."""
+        return self.retina.names
+
+    def record(self, frames: Tensor, *, block: int = 1) -> Reading:
+        """Show a stimulus and read the cells in the middle.
+
+        Args:
+            block: cells along each side of the square that is read.
+
+        Shape:
+            frames ``[T, B, 1, H, W]``.
+
+        Raises:
+            DataError: fewer than two frames, frames that do not fit the screen, NaN, or a block
+                that is larger than the screen.
+        """
+        self._check(frames, block)
+        cells = self.retina.ganglion
+        margin = cells.synapse.size // 2  # type: ignore[union-attr]
+        gray = torch.full_like(frames[:1], self.screen.mean)
+        state, membranes, drives, spikes = None, None, [], []
+        generator = torch.Generator().manual_seed(self.seed)
+        with torch.no_grad():
+            x_seq = frames
+            if self.noise:
+                grain = torch.randn(frames.shape, generator=generator)
+                x_seq = (frames + self.noise * self.screen.mean * grain).clamp(0, 1)
+            x_seq = torch.cat([gray, x_seq])
+            if self.look is not None:
+                x_seq = self.look(x_seq)
+            for part in x_seq.split(max(1, CHUNK // frames.shape[1])):
+                signals, state = self.retina.signals(part, state)
+                near = middle(signals, block + 2 * margin)
+                drive = middle(cells.synapse.current(near), block).contiguous()  # type: ignore[operator, union-attr]
+                z, membranes = cells.neuron(drive, membranes)
+                drives.append(drive)
+                spikes.append(z)
+        return Reading(torch.cat(drives)[1:], torch.cat(spikes)[1:])
+
+    def centers(self) -> Tensor:
+        """Standard deviation of the receptive field center of each type, in degrees: ``[K]``.
+
+        That of a bipolar cell and of the dendrites, added in squares.
+        """
+        return self._sigma(self.retina.bipolar.synapse.sigma_center)  # type: ignore[union-attr]
+
+    def surrounds(self) -> Tensor:
+        """The same of the surround: that of the horizontal cells and of the dendrites."""
+        return self._sigma(self.retina.bipolar.synapse.sigma_surround)  # type: ignore[union-attr]
+
+    def _sigma(self, outer: object) -> Tensor:
+        fields = self.retina.ganglion.synapse.field  # type: ignore[union-attr]
+        pixels = (torch.as_tensor(outer) ** 2 + torch.as_tensor(fields) ** 2).sqrt()
+        return pixels.detach() * self.screen.degrees_per_pixel
+
+    def _check(self, frames: Tensor, block: int) -> None:
+        height, width = self.screen.height, self.screen.width
+        if frames.ndim != 5 or frames.shape[2:] != (1, height, width):
+            raise DataError(
+                f"Rig: frames of shape {tuple(frames.shape)}; this screen shows [T, B, 1, "
+                f"{height}, {width}]"
+            )
+        if len(frames) < 2:
+            raise DataError("Rig: one frame is no stimulus; show at least two")
+        if not bool(((frames >= 0) & (frames <= 1)).all()):  # NaN fails both
+            raise DataError("Rig: frames outside 0 to 1, or NaN; luminance lies in 0 to 1")
+        if not 1 <= block <= min(height, width):
+            raise DataError(f"Rig: block = {block}; 1 to {min(height, width)} cells fit")
+
+
+def middle(images: Tensor, size: int) -> Tensor:
+    """The square of a size in the middle of images, or all where they are smaller."""
+    for axis in (-2, -1):
+        keep = min(size, images.shape[axis])
+        images = images.narrow(axis, (images.shape[axis] - keep) // 2, keep)
+    return images
+
+
+def together(stimuli: Sequence[Tensor]) -> Tensor:
+    """Several stimuli of one length side by side, ``[T, B, 1, H, W]``.
+
+    Raises:
+        DataError: unequal lengths.
+    """
+    lengths = {len(frames) for frames in stimuli}
+    if len(lengths) != 1:
+        raise DataError(f"stimuli of {sorted(lengths)} frames; at least one, all of one length fit")
+    return torch.cat(list(stimuli), dim=1)
