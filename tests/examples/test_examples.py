@@ -15,6 +15,7 @@ TESTED = {
     "retina_on_recording.py",
     "convert_and_verify.py",
     "learn_on_chip.py",
+    "most_exciting_stimuli.py",
 }
 
 
@@ -50,6 +51,13 @@ def test_retina_on_a_real_recording(real_davis, tmp_path):
     recording = sorted(real_davis.glob("*.events"))[0]
     out = run("retina_on_recording.py", str(recording), cwd=tmp_path)
     assert "(180, 240) pixels" in out
+
+
+def test_most_exciting_stimuli(tmp_path):
+    out = run("most_exciting_stimuli.py", "--size", "11", "--steps", "16", cwd=tmp_path)
+    (edge,) = (line.split() for line in out.splitlines() if "local edge" in line)
+    assert float(edge[3]) > 1 and edge[4] == "none"
+    assert (tmp_path / "most_exciting.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.skipif(None in installed().values(), reason="Lava is not installed")
