@@ -8,13 +8,13 @@ from neurobip.compiled import njit
 
 
 @njit(nogil=True)
-def draw(random, i, j):  # type: ignore[no-untyped-def]
-    """The next random number of a pixel, in (0, 1].
+def draw(random, n):  # type: ignore[no-untyped-def]
+    """The next random number of pixel n, in (0, 1].
 
     Source: Steele, Lea, Flood 2014 (SplitMix64).
     """
-    random[i, j] += np.uint64(0x9E3779B97F4A7C15)
-    z = random[i, j]
+    random[n] += np.uint64(0x9E3779B97F4A7C15)
+    z = random[n]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
@@ -25,19 +25,21 @@ def draw(random, i, j):  # type: ignore[no-untyped-def]
 def run_pixels(  # type: ignore[no-untyped-def]
     light, level, keep, lag,
     thresholds, seen, last, filtered, moved, blind, hazard, random,
-    noise_off, noise_on, dimming, leak, refractory, frame_us,
+    noise, noise_on, dimming, leak, refractory, frame_us,
 ):  # fmt: skip
     """Every pixel through every frame; writes the state's arrays.
 
     Between two frames a pixel's level moves linearly, so that all its events there follow in
     closed form: an event sets `moved` to 0, and so it stays until the pixel sees again.
 
-    Shape: light, level, keep, lag [K, H, W] as `EventCamera.optics`, the state as `CameraState`,
-        noise_off and noise_on [H, W] -> times int64 [events] and places int64 [events], which are
-        2 * (row * W + column) + on; by frame, then by pixel, then by time.
+    Shape: light, level, keep, lag [K, H * W] as `EventCamera.optics` makes them, thresholds
+        [2, H * W], the rest of the state as `CameraState`, noise (of both polarities) and noise_on
+        [H * W] -> times int64 [events] and places int64 [events], which are 2 * pixel + on; by
+        frame, then by pixel, then by time.
     Units: µs, and events per µs.
     """
-    frames, height, width = level.shape
+    frames, pixels = level.shape
+    pace = 1.0 / frame_us
     count, room = 0, 4096
     times, places = np.empty(room, np.int64), np.empty(room, np.int64)
     for k in range(frames):
@@ -45,64 +47,59 @@ def run_pixels(  # type: ignore[no-untyped-def]
         if seen + k == 0:
             continue
         begin = (seen + k - 1) * frame_us
-        for i in range(height):
-            for j in range(width):
-                goal = level[k, i, j]
-                before = filtered[i, j]
-                after = (
-                    goal
-                    + keep[k, i, j] * (before - goal)
-                    + (lag[k, i, j] - keep[k, i, j]) * (last[i, j] - goal)
-                )
-                filtered[i, j] = after
-                last[i, j] = goal
-                time = blind[i, j]
+        for n in range(pixels):
+            goal, before = level[k, n], filtered[n]
+            after = (
+                goal
+                + keep[k, n] * (before - goal)
+                + (lag[k, n] - keep[k, n]) * (last[n] - goal)
+            )
+            filtered[n], last[n] = after, goal
+            time = blind[n]
+            if time >= frame_us:
+                blind[n] = time - frame_us
+                continue
+            blind[n] = 0.0
+            away, wait = moved[n], hazard[n]
+            off, on = thresholds[0, n], thresholds[1, n]
+            noise_rate = noise[n] * (1.0 - dimming * min(light[k, n], 1.0))
+            # The remembered level sinks: to the pixel that is as if the light rose.
+            slope = (after - before) * pace + leak
+            while True:
+                left = frame_us - time
+                ahead = away + slope * left
+                noisy = wait < noise_rate * left
+                if -off < ahead < on and not noisy:
+                    away = ahead
+                    wait -= noise_rate * left
+                    break
+                # What comes first: a threshold, or noise.
+                delay, polarity = left, -1
+                if ahead >= on:
+                    delay, polarity = min(max((on - away) / slope, 0.0), left), 1
+                elif ahead <= -off:
+                    delay, polarity = min(max((-off - away) / slope, 0.0), left), 0
+                if noisy and (polarity < 0 or wait < noise_rate * delay):
+                    delay = wait / noise_rate
+                    wait = -np.log(draw(random, n))
+                    polarity = 1 if draw(random, n) * noise[n] <= noise_on[n] else 0
+                else:
+                    wait -= noise_rate * delay
+                time += delay
+                if count == room:
+                    room *= 2
+                    longer, further = np.empty(room, np.int64), np.empty(room, np.int64)
+                    longer[:count], further[:count] = times, places
+                    times, places = longer, further
+                times[count] = int(begin + time)
+                places[count] = 2 * n + polarity
+                count += 1
+                away = 0.0
+                time += refractory
                 if time >= frame_us:
-                    blind[i, j] = time - frame_us
-                    continue
-                blind[i, j] = 0.0
-                away, wait = moved[i, j], hazard[i, j]
-                on, off = thresholds[1, i, j], thresholds[0, i, j]
-                noise_rate = noise_on[i, j] + noise_off[i, j]
-                noise_rate *= 1.0 - dimming * min(light[k, i, j], 1.0)
-                # The remembered level sinks: towards it, that is as if the light rose.
-                slope = (after - before) / frame_us + leak
-                while True:
-                    left = frame_us - time
-                    ahead = away + slope * left
-                    noisy = wait < noise_rate * left
-                    if -off < ahead < on and not noisy:
-                        away = ahead
-                        wait -= noise_rate * left
-                        break
-                    # What comes first: a threshold, or noise.
-                    delay, polarity = left, -1
-                    if ahead >= on:
-                        delay, polarity = min(max((on - away) / slope, 0.0), left), 1
-                    elif ahead <= -off:
-                        delay, polarity = min(max((-off - away) / slope, 0.0), left), 0
-                    if noisy and (polarity < 0 or wait < noise_rate * delay):
-                        delay = wait / noise_rate
-                        wait = -np.log(draw(random, i, j))
-                        share = noise_on[i, j] / (noise_on[i, j] + noise_off[i, j])
-                        polarity = 1 if draw(random, i, j) <= share else 0
-                    else:
-                        wait -= noise_rate * delay
-                    time += delay
-                    if count == room:
-                        room *= 2
-                        longer, further = np.empty(room, np.int64), np.empty(room, np.int64)
-                        longer[:count], further[:count] = times, places
-                        times, places = longer, further
-                    times[count] = int(begin + time)
-                    places[count] = 2 * (i * width + j) + polarity
-                    count += 1
-                    away = 0.0
-                    time += refractory
-                    if time >= frame_us:
-                        blind[i, j] = time - frame_us
-                        break
-                moved[i, j], hazard[i, j] = away, wait
+                    blind[n] = time - frame_us
+                    break
+            moved[n], hazard[n] = away, wait
     return times[:count], places[:count]
 
 

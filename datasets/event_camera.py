@@ -194,35 +194,40 @@ class EventCamera:
 
         Shape: frames [K, H, W] as `step` -> (I, L, keep, lag), float64 [K, H, W] each.
         """
-        whites = 255 if frames.dtype == np.uint8 else None
-        light = np.arange(256) / 255.0 if whites else frames.astype(np.float64)
-        level = np.log(light + self.dark)
+        is_bytes = frames.dtype == np.uint8
+        light = np.arange(256) / 255.0 if is_bytes else frames.astype(np.float64, copy=False)
+        total = light + self.dark
+        level = np.log(total)
         if self.cutoff_hz > 0:
-            corner = 2 * pi * self.cutoff_hz / (1 + self.dark) * 1e-6 * self.frame_us
-            angle = corner * (light + self.dark)
-            keep = np.exp(-angle)
-            lag = -np.expm1(-angle) / angle
+            # In place, for new arrays cost as much as what is put into them.
+            total *= -2e-6 * pi * self.cutoff_hz / (1 + self.dark) * self.frame_us
+            lag = np.expm1(total)
+            keep = lag + 1.0
+            lag /= total
         else:
             keep = lag = np.zeros_like(level)
-        if whites:
+        if is_bytes:
             return light[frames], level[frames], keep[frames], lag[frames]
         return light, level, keep, lag
 
     def _advance(self, frames: np.ndarray, state: CameraState) -> tuple[np.ndarray, CameraState]:
-        light, level, keep, lag = self.optics(frames)
+        light, level, keep, lag = (part.reshape(len(frames), -1) for part in self.optics(frames))
         if state.frames == 0:
-            state.level[:] = state.filtered[:] = level[0]
-        leak = self.leak_hz * self.threshold_on * 1e-6
+            state.level.flat = state.filtered.flat = level[0]
         # Half of the noise is on: the smaller a pixel's threshold, the more of it (as in v2e).
-        noise_off = 0.5e-6 * self.shot_hz * self.threshold_off / state.thresholds[0]
-        noise_on = 0.5e-6 * self.shot_hz * self.threshold_on / state.thresholds[1]
+        noise_off = 0.5e-6 * self.shot_hz * self.threshold_off / state.thresholds[0].ravel()
+        noise_on = 0.5e-6 * self.shot_hz * self.threshold_on / state.thresholds[1].ravel()
+        arrays = (state.level, state.filtered, state.moved, state.blind_us, state.hazard)
         times, places = run_pixels(
-            light, level, keep, lag, *state, noise_off, noise_on, 1.0 - self.shot_bright,
-            leak, float(self.refractory_us), float(self.frame_us),
+            light, level, keep, lag, state.thresholds.reshape(2, -1), state.frames,
+            *(array.reshape(-1) for array in arrays), state.random.reshape(-1),
+            noise_off + noise_on, noise_on, 1.0 - self.shot_bright,
+            self.leak_hz * self.threshold_on * 1e-6,
+            float(self.refractory_us), float(self.frame_us),
         )  # fmt: skip
         events = np.empty(len(times), EVENT)
         start = int(max(state.frames - 1, 0) * self.frame_us)
-        sort_events(times, places, start, level.shape[2], *(events[name] for name in "txyp"))
+        sort_events(times, places, start, frames.shape[2], *(events[name] for name in "txyp"))
         return events, state._replace(frames=state.frames + len(frames))
 
 
