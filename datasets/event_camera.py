@@ -190,7 +190,7 @@ class EventCamera:
             y[k] = L[k] + keep * (y[k-1] - L[k]) + (lag - keep) * (L[k-1] - L[k])
             keep = exp(-w dt),  lag = (1 - keep) / (w dt)
 
-        is exact at the frames. v2e takes w dt for both, at most 1.
+        is exact at the frames. v2e goes the share min(w dt, 1) of the way from y[k-1] to L[k].
 
         Shape: frames [K, H, W] as `step` -> (I, L, keep, lag), float64 [K, H, W] each.
         """
@@ -207,13 +207,15 @@ class EventCamera:
         else:
             keep = lag = np.zeros_like(level)
         if is_bytes:
-            return light[frames], level[frames], keep[frames], lag[frames]
+            places = frames.astype(np.intp)
+            return light[places], level[places], keep[places], lag[places]
         return light, level, keep, lag
 
     def _advance(self, frames: np.ndarray, state: CameraState) -> tuple[np.ndarray, CameraState]:
         light, level, keep, lag = (part.reshape(len(frames), -1) for part in self.optics(frames))
         if state.frames == 0:
-            state.level.flat = state.filtered.flat = level[0]
+            for array in (state.level, state.filtered):
+                array[:] = level[0].reshape(array.shape)
         # Half of the noise is on: the smaller a pixel's threshold, the more of it (as in v2e).
         noise_off = 0.5e-6 * self.shot_hz * self.threshold_off / state.thresholds[0].ravel()
         noise_on = 0.5e-6 * self.shot_hz * self.threshold_on / state.thresholds[1].ravel()
