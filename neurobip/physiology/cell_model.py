@@ -87,7 +87,7 @@ class CellModel(nn.Module):
             if name not in PARTS:
                 raise ConfigError(f"no constant {name!r} to fit; there are {', '.join(PARTS)}")
             free(self.retina, PARTS[name][0])
-        self.place = nn.Parameter(torch.tensor(place))
+        self.place = nn.Parameter(torch.tensor([float(at) for at in place]))
         # Logarithms of slope (Hz per threshold) and softness, and the threshold between them.
         self.output = nn.Parameter(torch.tensor([3.0, 0.5, -1.5]))
 

@@ -1,5 +1,6 @@
 """Poisson likelihood of a cell model on a recording, and the way up to its maximum."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -141,12 +142,14 @@ def maximise(
     These are the axes of the Fisher information at the start, each divided by the root of its
     entry, so that constants which trade off against each other do not make the valley narrow. The
     first rounds see some of the segments, the others all. After each round, of five iterations,
-    the validation part is asked and the best round is kept. A stage ends after two rounds in a
-    row that do not help there, or one that raises the log likelihood by less than half a nat.
+    the validation part is asked. A round is kept unless it is worse there by more than half a nat
+    of log likelihood, which is chance; a stage ends after two worse ones in a row, or when a round
+    gains less than half a nat (of some of the segments, two) on what is fitted.
 
     Source: Amari 1998, "Natural gradient works efficiently in learning", for the coordinates.
     """
     best, least, told_rounds = model.vector(), validated(model, data), 0
+    chance = 0.5 / data.held.counts.numel()
     few = data.fit.some(COARSE)
     stages = [few] if len(few) == len(data.fit) else [few, data.fit]
     for stage in stages:
@@ -154,7 +157,8 @@ def maximise(
         start, turn = model.vector(), coordinates(fisher(model, few))
         u = torch.zeros_like(start).requires_grad_()
         optimizer = torch.optim.LBFGS([u], max_iter=5, max_eval=8, line_search_fn="strong_wolfe")
-        batches, worse, last = stage.batches(), 0, float("inf")
+        batches, worse, last = stage.batches(), 0, math.inf
+        enough = 0.5 if stage is data.fit else 2.0
 
         def closure(
             u: Tensor = u, start: Tensor = start, turn: Tensor = turn, parts: list = batches
@@ -169,23 +173,23 @@ def maximise(
             u.grad = turn.T @ model.gradient()
             return total
 
-        if stage is data.fit:
-            least = min(least, validated(model, data))
         for _ in range(rounds):
             loss = float(optimizer.step(closure))  # type: ignore[no-untyped-call, arg-type]
             model.load(start + turn @ u.detach())
             held = validated(model, data)
             told(told_rounds, loss, held)
             told_rounds += 1
-            worse = 0 if held < least - 1e-5 * abs(least) else worse + 1
-            if held < least:
-                best, least = model.vector(), held
-            if worse == 2 or (last - loss) * stage.counts.numel() < 0.5:
+            worse = 0 if held < least + chance else worse + 1
+            if not worse:
+                best = model.vector()
+            least = min(least, held)
+            if worse == 2 or (last - loss) * stage.counts.numel() < enough:
                 break
             last = loss
     model.load(best)
     information = fisher(model, few) * data.fit.counts.numel()
-    return Maximum(model, least, torch.linalg.pinv(information, hermitian=True).diagonal().sqrt())
+    loss = validated(model, data)
+    return Maximum(model, loss, torch.linalg.pinv(information, hermitian=True).diagonal().sqrt())
 
 
 def validated(model: CellModel, data: Segments) -> float:

@@ -10,6 +10,34 @@ from neurobip.physiology.cell_model import CellModel
 from neurobip.physiology.fit import predict
 from neurobip.physiology.recordings import Recording
 from neurobip.retina.retina import Retina
+from neurobip.stimuli import Screen, checkerboard, natural_saccades
+
+
+def mixture(screen: Screen, blocks: int, *, seed: int = 0, seconds: float = 2.0) -> Tensor:
+    """A stimulus that tells many constants apart: four parts a block, all new in every block.
+
+    White noise of small checks at full contrast and at 0.3, which shows the gain control; of
+    checks twice as large, which shows the surround; and a natural image under saccades.
+
+    Args:
+        seconds: of each part.
+
+    Shape:
+        ``[T, 1, 1, H, W]``.
+    """
+    small, parts = 2 * screen.degrees_per_pixel, []
+    for block in range(blocks):
+        first = 4 * (1000 * seed + block)
+        for part, (check, contrast) in enumerate(((1, 1.0), (1, 0.3), (2, 1.0))):
+            parts.append(
+                checkerboard(
+                    screen, check=check * small, contrast=contrast, duration=seconds,
+                    seed=first + part,
+                )
+            )  # fmt: skip
+        reach = 5 * small
+        parts.append(natural_saccades(screen, amplitude=reach, duration=seconds, seed=first + 3))
+    return torch.cat(parts)
 
 
 def poisson_recording(
