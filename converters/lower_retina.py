@@ -83,6 +83,7 @@ def lower_retina(
     dendrites: Any = part.ganglion.synapse
     weight = array(dendrites.weight)
     inputs = [hears(dendrites, weight[:, :signals], graded, shape)]
+    starburst: Any
     for starburst in part.amacrine:
         for i, polarity in enumerate(("on", "off")):
             decay = float(starburst.decay)
@@ -122,13 +123,14 @@ def same_size(weight: np.ndarray, groups: int = 1) -> Conv:
 
 def bipolar(part: Any) -> Bipolar:
     """The node of bipolar cells, their constants fixed or free."""
-    return Bipolar(*(float(getattr(part, n)) for n in ("decay_c", "decay_h", "decay_l", "leak")))
+    decay_c, decay_h, decay_l = (float(getattr(part, f"decay_{x}")) for x in "chl")
+    return Bipolar(decay_c, decay_h, decay_l, float(part.leak))
 
 
 def adaptive(part: Any) -> ALIF:
     """The node of adaptive neurons, their constants fixed or free."""
-    constants = (float(getattr(part, n)) for n in ("threshold", "decay_a", "jump"))
-    return ALIF(array(part.decay_v).reshape(-1), *constants)
+    constants = {name: float(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
+    return ALIF(array(part.decay_v).reshape(-1), **constants)
 
 
 def array(tensor: Tensor) -> np.ndarray:

@@ -9,6 +9,7 @@ compiled loops; free ones in torch, with the same equations.
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,8 @@ def free(model: nn.Module, *patterns: str) -> list[str]:
         value = torch.as_tensor(getattr(part, constant), dtype=_precision(model))
         delattr(part, constant)
         part.register_parameter(constant, nn.Parameter(value.clone()))
-        parametrize.register_parametrization(part, constant, part.constants[constant]())
+        ranges: Any = part.constants
+        parametrize.register_parametrization(part, constant, ranges[constant]())
     return names
 
 
@@ -109,7 +111,8 @@ def fix(model: nn.Module, *patterns: str) -> list[str]:
 
 def _constants(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
     for prefix, part in model.named_modules():
-        for constant in getattr(part, "constants", ()):
+        there: Any = getattr(part, "constants", ())
+        for constant in there:
             yield f"{prefix}.{constant}" if prefix else constant, part, constant
 
 

@@ -183,7 +183,7 @@ class _Trace(torch.autograd.Function):
         return None, g_x, ctx.keep * g_x[0], None
 
 
-def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
+def trace_scan(x: Tensor, trace: Tensor, keep: Any) -> Tensor:
     """The decaying sum ``keep trace[t-1] + x[t]`` of every step; differentiable."""
     kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape and plain(keep))
     if kernels is None:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 
 from neurobip.errors import ConfigError
 
@@ -43,7 +44,7 @@ class CellType:
     field: float
     tau: float
     spacing: float | None = None
-    inhibited: Mapping[str, float] = field(default_factory=dict)
+    inhibited: Mapping[str, float] = default(default_factory=dict)
     elongation: float = 1.0
     orientation: float = 0.0
     inhibition: float | None = None

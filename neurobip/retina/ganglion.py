@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ class Dendrites(Synapse):
                         f"cell type {cell.name!r} hears {signal!r}; this retina has "
                         f"{', '.join(signals)}"
                     )
-        values = {
+        values: dict[str, list[Any]] = {
             "hears": [[cell.hears.get(s, 0.0) for s in signals] for cell in cell_types],
             "inhibited": [[cell.inhibited.get(s, 0.0) for s in signals] for cell in cell_types],
             "field": [scale.pixels(cell.field) for cell in cell_types],
@@ -103,14 +104,10 @@ class Dendrites(Synapse):
         # A type that hears the one signal at its own place needs no mixing.
         own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
         self.own = self.round and len(cell_types) == len(signals) and all(own)
-        farthest = [
-            max(f * e, s / DENDRITES + i if any(cell.inhibited.values()) else 0.0)
-            for f, e, s, i, cell in zip(
-                values["field"], values["elongation"], values["shift"], values["inhibition"],
-                cell_types, strict=True,
-            )
-        ]  # fmt: skip
-        self.size = taps(max(farthest), DENDRITES)
+        heard = self.inhibited.any(1)  # the field of what inhibits it is looked at if it does
+        inhibition = torch.where(heard, self.shift / DENDRITES + self.inhibition, 0)
+        farthest = torch.maximum(self.field * self.elongation, inhibition)
+        self.size = taps(float(farthest.max()), DENDRITES)
         self.groups = len(cell_types) if self.own else 1
 
     def profile(self) -> Tensor:

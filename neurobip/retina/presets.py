@@ -89,7 +89,8 @@ def event_camera(
         "events", contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround,
         size=9,
     )  # fmt: skip
-    amacrine, signals = [], SIGNALS
+    amacrine: list[Component] = []
+    signals: tuple[str, ...] = SIGNALS
     if _needs_starburst(cell_types):
         amacrine, signals = [Starburst(decay=decay_s)], (*SIGNALS, *STARBURST)
     mosaics = None if size is None else _mosaics(cell_types, ONE, size, seed)
@@ -315,7 +316,7 @@ def grow(
         decay_l=scale.decay(a.tau_l, "high-pass of the bipolar cells"),
         leak=a.leak,
     )
-    signals = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
+    signals: tuple[str, ...] = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
     amacrine: list[Component] = [
         ContrastGain(
             leak=dt / a.tau_v,

@@ -43,6 +43,8 @@ class Retina(Circuit):
         DataError: another number of channels, or a single pixel, which has no surround.
     """
 
+    amacrine: "list[Component]"  # a module list, typed by what it holds
+
     def __init__(
         self,
         bipolar: Projection,
@@ -56,7 +58,7 @@ class Retina(Circuit):
         super().__init__()
         self.photoreceptor = photoreceptor
         self.bipolar = bipolar
-        self.amacrine = torch.nn.ModuleList(amacrine)
+        self.amacrine = torch.nn.ModuleList(amacrine)  # type: ignore[assignment]
         self.ganglion = ganglion
         self.cell_types, self.mosaics = tuple(cell_types), mosaics
 
@@ -137,8 +139,8 @@ class Retina(Circuit):
         x, now["bipolar"] = run(self.bipolar, x, before.get("bipolar"))
         if len(self.amacrine):
             inner, now["amacrine"] = before.get("amacrine") or {}, {}
-            for name, part in self.amacrine.named_children():
-                x, now["amacrine"][name] = run(part, x, inner.get(name))
+            for i, part in enumerate(self.amacrine):
+                x, now["amacrine"][str(i)] = run(part, x, inner.get(str(i)))
         return x, now
 
     def _check(self, x: Tensor, axes: int) -> None:

@@ -1,9 +1,11 @@
 """Top-down gain: what the network above made of the past sets how excitable ganglion cells are."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from neurobip.synapses.delayed import Delayed, DelayedState
+from neurobip.synapses.delayed import Delayed
 from neurobip.synapses.linear import Linear
 
 
@@ -56,7 +58,7 @@ class TopDownGain(Delayed):
         places = wanted.unflatten(-2, self.grid).movedim(-1, -3)
         return places[..., self.rows, :][..., self.columns]
 
-    def gradient(self, delta: Tensor, state: DelayedState) -> dict[str, Tensor]:
+    def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """``delta`` of all cells that hear a token, where the limit does not hold, times its trace.
 
         Shape:
