@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from neurobip.cli import convert, data, demo, evaluate, stream, train, verify
+from neurobip.cli import convert, data, demo, evaluate, retina, stream, train, verify
 from neurobip.errors import NeurobipError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("stream")(stream.stream)
 app.command("convert")(convert.convert)
 app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data")
+app.add_typer(retina.app, name="retina")
 app.command("install-lava")(convert.install_lava)
 
 

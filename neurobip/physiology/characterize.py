@@ -49,8 +49,8 @@ class TypeMeasures:
     polarity: float
     transience: float
     peak_rate: float
-    gain_ratio: float
-    advance_ms: float
+    gain_ratio: float | None
+    advance_ms: float | None
     light_spread: float
     best_frequency: float
     low_cut: float
@@ -90,6 +90,7 @@ def characterize(
     *,
     temporal_frequency: float = 4.0,
     noise_seconds: float = 20.0,
+    impulse: float = 0.2,
     quick: bool = False,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Characterization:
@@ -98,6 +99,7 @@ def characterize(
     Args:
         temporal_frequency: of all gratings.
         noise_seconds: of white noise.
+        impulse: contrast of the flicker by which receptive fields are told.
         quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
         advance: is told how many experiments are done, of how many.
 
@@ -113,7 +115,7 @@ def characterize(
     every = slice(None, None, 2 if quick else 1)
     gratings: dict[str, Any] = {"temporal_frequency": temporal_frequency, "directions": towards,
                 "cycles": 3 if quick else 4}  # fmt: skip
-    fields = receptive_fields(rig)
+    fields = receptive_fields(rig, contrast=impulse)
     advance(1, total)
     flashed = flashes(rig, repeats=2 if quick else 6)
     signs = torch.where(flashed.polarity < -0.5, -1.0, 1.0)
@@ -170,13 +172,14 @@ def summary(
     # What answers both halves of a cycle alike has no F1 to speak of.
     tuning = (spatial.spikes if dog is not None else spatial.mean)[:, k]
     largest = float(tuning.max())
+    heard = bool(contrast.peak[0, k] > 0)  # an event camera has no answer to the lowest contrast
     return TypeMeasures(
         name=name,
         polarity=float(flashed.polarity[k]),
         transience=float(flashed.transience[k]),
         peak_rate=float(flashed.peak[k]),
-        gain_ratio=float(contrast.gain_ratio[k]),
-        advance_ms=1000 * float(contrast.advance[k]),
+        gain_ratio=float(contrast.gain_ratio[k]) if heard else None,
+        advance_ms=1000 * float(contrast.advance[k]) if heard else None,
         light_spread=float(light.spread(*WEBER)[k]),
         best_frequency=float(spatial.frequencies[int(tuning.argmax())]),
         low_cut=float(tuning[0]) / largest if largest else 0.0,

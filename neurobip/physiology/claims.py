@@ -42,15 +42,16 @@ def claims(c: Characterization) -> list[Claim]:
     tuned = [(cell, m) for cell, m in pairs if m.dog is not None]
     averaged = [(cell, m) for cell, m in pairs if m.sta_correlation is not None]
     modelled = [(cell, m) for cell, m in pairs if m.ln_explained is not None]
+    adapting = pairs if c.gain_control else []
     found = [
         _claim("on cells answer light on, off cells light off (index above 0.8)", one_sided,
                lambda cell, m: expected_polarity(cell) * m.polarity, lambda v: v > 0.8),
         _claim("on-off cells answer both (index within 0.5 of 0)", mixed,
                lambda cell, m: abs(m.polarity), lambda v: v < 0.5),
-        _claim("responses come earlier as contrast rises (by 5 ms or more)", pairs,
-               lambda cell, m: m.advance_ms, lambda v: v >= 5) if c.gain_control else None,
-        _claim("gain falls as contrast rises (to less than 0.9)", pairs,
-               lambda cell, m: m.gain_ratio, lambda v: v < 0.9) if c.gain_control else None,
+        _claim("responses come earlier as contrast rises (by 5 ms or more)", adapting,
+               lambda cell, m: m.advance_ms or 0.0, lambda v: v >= 5),
+        _claim("gain falls as contrast rises (to less than 0.9)", adapting,
+               lambda cell, m: 1.0 if m.gain_ratio is None else m.gain_ratio, lambda v: v < 0.9),
         _claim("the same contrast gives the same response at 30 times the light (within 0.15)",
                pairs, lambda cell, m: m.light_spread, lambda v: v < 0.15),
         _claim("spatial tuning is a difference of Gaussians (correlation above 0.95)", tuned,
@@ -64,7 +65,7 @@ def claims(c: Characterization) -> list[Claim]:
         _claim("they prefer the direction that they were built for (within 10 degrees)", directed,
                lambda cell, m: off_target(cell, m), lambda v: v < 10),
         _claim("the others are not direction selective (index below 0.1)", others,
-               lambda cell, m: m.direction_index, lambda v: v < 0.1),
+               lambda cell, m: abs(m.direction_index), lambda v: v < 0.1),
         _claim("cells with long fields are orientation selective (index above 0.3)", long,
                lambda cell, m: m.orientation_index, lambda v: v > 0.3),
         _claim("the spike-triggered average is the field that was put in (correlation above 0.9)",

@@ -11,6 +11,9 @@ from neurobip.stimuli import flash
 ONSET, LENGTH = 0.2, 0.5
 """When a flash comes and how long it stays, in seconds."""
 
+FIRST = 0.25
+"""How long spikes are counted from the onset on, in seconds: what comes later may be a rebound."""
+
 PART = 0.15
 """Length of the early and of the late part of a response, in seconds."""
 
@@ -20,7 +23,7 @@ class Flashes:
     """What the cells of each type say to a bright and to a dark spot on their center.
 
     Attributes:
-        bright, dark: spikes while the flash stands, ``[K]``, means over repeats.
+        bright, dark: spikes in the first 250 ms of the flash, ``[K]``, means over repeats.
         polarity: ``(bright - dark) / (bright + dark)``: 1 is on, -1 off, 0 on-off.
         transience: ``1 - late / early``, rates in the last and the first 150 ms of the flash of
             the polarity that the cell prefers: 0 is sustained, 1 transient.
@@ -47,8 +50,8 @@ def flashes(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> Flashes:
     dt = rig.screen.dt
     z = spots(rig, (contrast, -contrast), onset=ONSET, length=LENGTH, repeats=repeats).spikes
     z = z.mean(2)  # [T, bright or dark, K]
-    on, off, part = (round(t / dt) for t in (ONSET, ONSET + LENGTH, PART))
-    bright, dark = counts = z[on:off].sum(0)
+    on, first, off, part = (round(t / dt) for t in (ONSET, ONSET + FIRST, ONSET + LENGTH, PART))
+    bright, dark = counts = z[on:first].sum(0)
     preferred = z[on:off].gather(1, counts.argmax(0).expand(off - on, 1, -1))[:, 0]
     early, late = preferred[:part].sum(0), preferred[-part:].sum(0)
     width = max(1, round(0.05 / dt))

@@ -206,7 +206,7 @@ MOUSE_ANATOMY = Anatomy(
 )
 
 _EDGES = {"transient on": 15.0, "transient off": 15.0}
-_MOTION = {"transient on": 26.0, "transient off": 26.0}
+_MOTION = {"transient on": 28.0, "transient off": 28.0}
 MOUSE = (
     CellType("sustained on alpha", {"sustained on": 14.0}, field=70, tau=0.03, spacing=150),
     CellType("sustained off alpha", {"sustained off": 12.0}, field=70, tau=0.03, spacing=150),
@@ -214,7 +214,7 @@ MOUSE = (
     CellType("local edge", _EDGES, field=25, tau=0.02, spacing=70),
     *(
         direction_selective(
-            f"direction {name}", angle, hears=_MOTION, field=40, tau=0.015, shift=70, veto=1.5,
+            f"direction {name}", angle, hears=_MOTION, field=40, tau=0.015, shift=70, veto=1.2,
             spacing=95,
         )
         for name, angle in (("right", 0), ("up", 90), ("left", 180), ("down", 270))

@@ -1,0 +1,115 @@
+"""Receptive fields, and the mosaics in which cells stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.collections import EllipseCollection
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure
+from neurobip.viz.physiology import panels
+from neurobip.viz.retina import POLARITY
+
+PAIRS = 4
+"""Types in a row of :func:`receptive_field_pictures`."""
+
+PALEST = 0.3
+"""A picture that is weaker than this share of the strongest is drawn on that one's scale."""
+
+
+def receptive_field_pictures(
+    names: Sequence[str], put_in: Tensor, found: Tensor, captions: Sequence[str]
+) -> Figure:
+    """Of every type the receptive field that was put in, and below it the one that spikes show.
+
+    Excitation by light is blue, by dark red. Each picture has a scale of its own, but for types
+    whose field is much weaker than the strongest, which are pale.
+
+    Shape:
+        put_in and found ``[K, h, w]``; captions, one a type, stand below.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if put_in.shape != found.shape or len(put_in) != len(names) or put_in.ndim != 3:
+        raise ValueError(
+            f"receptive_field_pictures: {tuple(put_in.shape)} put in and {tuple(found.shape)} "
+            f"found for {len(names)} types; expected [{len(names)}, h, w] twice"
+        )
+    columns = min(PAIRS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = new_figure(WIDTH, rows * (2 * 0.86 * WIDTH / PAIRS + 0.55))
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    floors = [max(1e-12, PALEST * float(kind.abs().max())) for kind in (put_in, found)]
+    for k, name in enumerate(names):
+        row, column = 2 * (k // columns), k % columns
+        for offset, picture in ((0, put_in[k]), (1, found[k])):
+            axes = grid[row + offset, column]
+            axes.set_axis_on()
+            strongest = max(floors[offset], float(picture.abs().max()))
+            axes.imshow(picture.numpy(), cmap=POLARITY, vmin=-strongest, vmax=strongest,
+                        interpolation="nearest")  # fmt: skip
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_color("#d5dce4")
+            if column == 0:
+                axes.set_ylabel(("put in", "found")[offset], fontsize=8.5, color=INK)
+        grid[row, column].set_title(_two_lines(name), fontsize=8, color=INK, pad=3)
+        grid[row + 1, column].set_xlabel(captions[k], fontsize=7.5, color=MUTED, labelpad=3)
+    return figure
+
+
+def mosaic_pictures(
+    names: Sequence[str],
+    rows: Sequence[np.ndarray],
+    columns: Sequence[np.ndarray],
+    sizes: Sequence[float],
+    height: int,
+    width: int,
+    *,
+    degrees_per_pixel: float,
+) -> Figure:
+    """Where the cells of each type stand, with the center of each one's field.
+
+    Args:
+        rows, columns: pixel of every cell, one array a type.
+        sizes: standard deviation of the center by type.
+
+    Units:
+        pixels; the axes are in degrees.
+    """
+    figure, grid = panels(len(names), 1.75)
+    for k, (axes, name) in enumerate(zip(grid, names, strict=True)):
+        x = (columns[k] - (width - 1) / 2) * degrees_per_pixel
+        y = -(rows[k] - (height - 1) / 2) * degrees_per_pixel
+        diameter = np.full(len(x), 2 * sizes[k] * degrees_per_pixel)
+        axes.add_collection(
+            EllipseCollection(
+                diameter, diameter, np.zeros(len(x)), units="xy",
+                offsets=np.stack([x, y], 1), transOffset=axes.transData,
+                facecolors=(0.18, 0.43, 0.71, 0.18), edgecolors=BLUE, linewidths=0.6,
+            )
+        )  # fmt: skip
+        half_x, half_y = width / 2 * degrees_per_pixel, height / 2 * degrees_per_pixel
+        axes.set_xlim(-half_x, half_x)
+        axes.set_ylim(-half_y, half_y)
+        axes.set_aspect("equal")
+        axes.set_title(f"{name}\n{len(x)} cells", fontsize=8, color=INK, pad=3)
+        axes.tick_params(labelsize=7, colors=MUTED, length=2)
+        for spine in axes.spines.values():
+            spine.set_color("#d5dce4")
+    figure.supxlabel("degrees", fontsize=9, color=INK)
+    return figure
+
+
+def _two_lines(name: str) -> str:
+    """A name of several words on two lines, so that neighbours do not touch."""
+    first, _, rest = name.rpartition(" ")
+    return f"{first}\n{rest}" if first else name
