@@ -20,6 +20,10 @@ class LiveBins:
     over. All chunks together give what :func:`~neurobip.datasets.events.bin_events` gives of the
     whole recording, wherever they were cut. What is kept is one frame and a few numbers.
 
+    Attributes:
+        closed: bins that have closed. events: those in the last of them. chunks: that were fed.
+        latest: time up to which nothing may come any more, -1 before the first event.
+
     Args:
         sensor: channels, height and width.
         window_us: length of a bin.
@@ -41,10 +45,11 @@ class LiveBins:
         if window_us < 1:
             raise ConfigError(f"LiveBins: window_us={window_us}; it has to be 1 or more")
         self.sensor, self.window_us, self.start_us = sensor, window_us, start_us
-        self.closed = self.chunks = 0
+        self.closed = self.chunks = self.events = 0
         self.latest = -1
         self._frame = self._empty()
-        self._holds = self._giving = False
+        self._held = 0
+        self._giving = False
 
     def feed(self, chunk: np.ndarray) -> Iterator[np.ndarray]:
         """Take a chunk; returns the frames of the bins that it closed, to be gone through in order.
@@ -97,7 +102,7 @@ class LiveBins:
             ValueError: frames of the last chunk have not been gone through.
         """
         self._settled()
-        if not self._holds or self.start_us is None:
+        if not self._held or self.start_us is None:
             return None
         self.latest = self.start_us + (self.closed + 1) * self.window_us
         return self._close()
@@ -141,12 +146,12 @@ class LiveBins:
             counts = bin_events(events[i:k], self.sensor, 1, self.window_us, begin)
             # A count stays at 255 once it is there.
             self._frame += np.minimum(counts, 255 - self._frame)
-            self._holds = True
+            self._held += int(k - i)
         return events[k:]
 
     def _close(self) -> np.ndarray:
         frame, self._frame = self._frame, self._empty()
-        self._holds = False
+        self.events, self._held = self._held, 0
         self.closed += 1
         return frame
 

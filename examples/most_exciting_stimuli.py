@@ -44,10 +44,10 @@ for species, names in CELLS.items():
         found.append(best)
         field = "none" if best.drive_of_field is None else f"{best.drive_of_field:.3f}"
         cosine = "none" if best.correlation is None else f"{best.correlation:.3f}"
-        direction, index = best.motion
+        direction, strength = best.motion
         print(
             f"{species + ' ' + name:28} {best.drive:7.3f} {field:>7} {best.drive_of_noise:7.3f} "
-            f"{cosine:>7} {f'{index:.2f} at {direction:3.0f}°':>14}"
+            f"{cosine:>7} {f'{strength:.2f} at {direction:3.0f}°':>14}"
         )
 print(
     f"{len(found)} cell types, norm {arguments.norm:g}, {arguments.steps} frames of "

@@ -116,15 +116,11 @@ def stream_text(document: Mapping[str, Any]) -> Group:
     """The summary of a stream as a table."""
     from rich.console import Group
 
+    from neurobip.cli.pace import pace_rows
     from neurobip.cli.tables import table
 
-    factor, rate = document["real_time_factor"], document["events_per_s"]
     rows = [
-        ("steps", f"{document['steps']} of {document['window_ms']:g} ms"),
-        ("events", document["events"]),
-        ("events a second of computing", f"{rate:,.0f}" if rate else ""),
-        ("recording over computing time", f"{factor:.1f}" if factor else ""),
-        *((f"latency {name}, ms", f"{ms:.3f}") for name, ms in document["latency_ms"].items()),
+        *pace_rows(document),
         ("late answers", document["late"]),
     ]
     answers = [

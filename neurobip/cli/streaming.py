@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurobip.cli.pace import Pace, wait
 from neurobip.converters.event_driven import EventDriven, EventState
 from neurobip.datasets.events import Sensor, bin_events
+from neurobip.datasets.live import MOST_BINS
 from neurobip.errors import DataError
-
-MOST_BINS = 10_000_000
-"""A recording of more bins than this has a clock that did not start with it."""
 
 
 class Binning(NamedTuple):
@@ -99,8 +98,7 @@ def stream(
         if binning.start(k) == k:
             state, total = None, torch.zeros(())
         closed = (k + 1) * window * 1e-6 / speed if speed else clock() - start
-        while (early := closed - (clock() - start)) > 0:
-            sleep(early)
+        wait(closed, lambda: clock() - start, sleep)
         began = clock() - start
         seen = events[(ends[k - 1] if k else 0) : ends[k]]
         frame = bin_events(seen, binning.sensor, 1, window, k * window)
@@ -109,23 +107,17 @@ def stream(
         yield Answer(k, len(seen), total, closed, began, clock() - start)
 
 
-class Summary:
+class Summary(Pace):
     """What a stream was like: counts, times, and the answers of its first pass."""
 
     def __init__(self, binning: Binning, speed: float) -> None:
+        super().__init__(binning.window_us, speed)
         self.binning = binning
-        self.deadline = binning.window_us * 1e-6 / (speed or 1)
-        self.events = self.late = 0
-        self.computing = 0.0
-        self.latencies: list[float] = []
         self.answers: list[Answer] = []
 
     def time(self, answer: Answer) -> None:
         """Count an answer and what it took."""
-        self.events += answer.events
-        self.computing += answer.ended - answer.began
-        self.latencies.append(answer.ended - answer.closed)
-        self.late += self.latencies[-1] > self.deadline
+        self.add(answer.events, answer.closed, answer.began, answer.ended)
 
     def hear(self, answer: Answer) -> bool:
         """Note what was answered; returns whether it is something else than before."""
@@ -136,25 +128,13 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """The summary for ``--json``: times in seconds, latencies in milliseconds."""
-        window = self.binning.window_us / 1e6
-        window_ms = self.binning.window_us / 1e3
-        recording = len(self.latencies) * window
-        latencies = {}
-        if self.latencies:
-            milliseconds = 1000 * np.array(self.latencies)
-            p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99]).tolist()
-            latencies = {"p50": p50, "p95": p95, "p99": p99, "max": float(milliseconds.max())}
+        window_ms = self.window_us / 1e3
+        counts = super().document()
         return {
-            "steps": len(self.latencies),
-            "window_ms": window_ms,
+            "steps": counts.pop("steps"),
+            "window_ms": counts.pop("window_ms"),
             "reset_every": self.binning.reset,
-            "events": self.events,
-            "recording_s": recording,
-            "computing_s": self.computing,
-            "real_time_factor": recording / self.computing if self.computing else None,
-            "events_per_s": self.events / self.computing if self.computing else None,
-            "latency_ms": latencies,
-            "late": self.late,
+            **counts,
             "answers": [
                 {
                     "begin_ms": window_ms * self.binning.start(answer.bin),

@@ -106,7 +106,8 @@ class Drive:
 def end_weights(model: Retina, index: int, steps: int, last: int, membrane: bool) -> Tensor:
     """The weight of the current of each step in the drive, ``[T]``."""
     after = torch.arange(steps)
-    keep = 1 - model.ganglion.neuron.decay_v[index].detach().reshape(()) if membrane else 0.0
+    decay = model.ganglion.neuron.decay_v[index].item() if membrane else 1.0  # type: ignore[index]
+    keep = 1 - float(decay)
     weights = torch.zeros(steps)
     for step in range(steps - last, steps):
         weights[: step + 1] += keep ** (step - after[: step + 1]) / last

@@ -43,11 +43,11 @@ class Motion(NamedTuple):
 
     Attributes:
         direction: degrees; 0 is to the right, 90 up.
-        index: length of the mean direction, from 0 (no net motion) to 1 (a single direction).
+        strength: length of the mean direction, from 0 (no net motion) to 1 (a single direction).
     """
 
     direction: float
-    index: float
+    strength: float
 
 
 def motion(contrast: Tensor) -> Motion:

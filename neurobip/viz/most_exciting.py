@@ -34,7 +34,7 @@ def most_exciting(found: Sequence[MostExciting], *, step_ms: float | None = None
     figure = new_figure(7.5, 0.7 + 1.3 * len(found))
     grid = figure.subplots(len(found), 5, squeeze=False, width_ratios=(1, 1.2, 1, 1.2, 1.5))
     for line, one in zip(grid, found, strict=True):
-        vertical = 45 < one.motion.direction % 180 < 135 and one.motion.index > 0.01
+        vertical = 45 < one.motion.direction % 180 < 135 and one.motion.strength > 0.01
         steps = len(one.contrast)
         times = (np.arange(steps) - steps + 1) * (step_ms or 1)
         fields = (one.contrast, one.field if one.correlation is not None else None)

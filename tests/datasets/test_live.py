@@ -99,8 +99,12 @@ def test_a_bin_comes_as_soon_as_it_has_closed():
 
 def test_counts_stay_at_255_across_chunks():
     many = make_events(*np.zeros((4, 200), dtype=np.int64))
-    (frame,) = live_frames([many, many[:55], many], SENSOR, 10)
-    assert frame[0, 0, 0, 0] == 255 and frame.sum() == 255
+    bins = LiveBins(SENSOR, 10)
+    for chunk in (many, many[:55], many):
+        bins.feed(chunk)
+    frame = bins.flush()
+    assert frame is not None and frame[0, 0, 0, 0] == frame.sum() == 255
+    assert bins.events == 455 and bins.closed == 1 and bins.chunks == 3
 
 
 def test_memory_is_one_frame():

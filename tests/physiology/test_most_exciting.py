@@ -120,10 +120,10 @@ def test_of_a_direction_selective_cell_it_moves_that_way():
         for cell in cells
     )
     for cell, found in zip(cells[1:], selective, strict=True):
-        direction, index = found.motion
+        direction, strength = found.motion
         off = math.radians(direction - cell.direction)
         assert math.cos(off) > 0.9, (cell.name, direction)
-        assert index > 2 * edge.motion.index, cell.name
+        assert strength > 2 * edge.motion.strength, cell.name
         # The same picture the other way round, about the cell, finds it more inhibited.
         axis = -1 if cell.direction in (0, 180) else -2
         mirrored = played(retina, found.stimulus.flip(axis), found)
@@ -166,12 +166,12 @@ def test_motion_of_a_known_wave():
     t, y, x = torch.meshgrid(*(torch.arange(float(n)) for n in (16, 12, 12)), indexing="ij")
     for dx, dy, degrees in ((1, 0, 0), (0, -1, 90), (-1, 0, 180), (0, 1, 270), (1, -1, 45)):
         wave = torch.cos(2 * math.pi * (2 * (dx * x + dy * y) / 12 - 3 * t / 16))
-        direction, index = motion(wave[:, None])
+        direction, strength = motion(wave[:, None])
         assert abs((direction - degrees + 180) % 360 - 180) < 1e-3
-        assert index == pytest.approx(1, abs=1e-5)
+        assert strength == pytest.approx(1, abs=1e-5)
     standing = torch.cos(2 * math.pi * 2 * x / 12) * torch.cos(2 * math.pi * 3 * t / 16)
-    assert motion(standing[:, None]).index < 1e-6
-    assert motion(torch.ones(4, 1, 3, 3)).index == 0
+    assert motion(standing[:, None]).strength < 1e-6
+    assert motion(torch.ones(4, 1, 3, 3)).strength == 0
     shown = profiles(-2 * standing[:, None])
     assert shown.separability == pytest.approx(1)
     torch.testing.assert_close(
