@@ -99,9 +99,9 @@ class CellModel(nn.Module):
         """
         currents, _ = self.retina.currents(frames, state)
         height, width = currents.shape[-2:]
-        # Between pixels, linearly: the place has a derivative.
-        rows = (1 - (torch.arange(height) - self.place[0]).abs()).clamp(min=0)
-        columns = (1 - (torch.arange(width) - self.place[1]).abs()).clamp(min=0)
+        rows, columns = (
+            near(torch.arange(n) - at) for n, at in zip((height, width), self.place, strict=True)
+        )
         there = currents[:, :, 0] @ columns @ rows
         return low_pass(there, torch.zeros_like(there[0]), self.membrane)
 
@@ -190,6 +190,16 @@ class CellModel(nn.Module):
             "threshold": (threshold, ""),
             "softness": (float(torch.tensor(softness).exp()), ""),
         }
+
+
+def near(distance: Tensor) -> Tensor:
+    """Weights of pixels at some distance from a place between them, smooth in the place.
+
+    Source: Keys 1981, "Cubic convolution interpolation for digital image processing".
+    """
+    x = distance.abs()
+    inner, outer = (1.5 * x - 2.5) * x**2 + 1, ((2.5 - 0.5 * x) * x - 4) * x + 2
+    return torch.where(x < 1, inner, torch.where(x < 2, outer, 0 * x))
 
 
 def number(model: CellModel, name: str) -> float:
