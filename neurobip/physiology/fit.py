@@ -9,6 +9,7 @@ Constants follow the fitted part; cell type, early stopping and the baseline's r
 the validation part; both models are scored on the test recording, which nothing else ever sees.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,8 @@ class CellFit:
         baseline_explained, baseline_correlation: the same of the linear–nonlinear model.
         loss: on the validation part, a step. baseline: the linear–nonlinear model itself.
         candidates: validation loss of every cell type before its constants were fitted.
-        model, window: the cell on the pixels ``(top, bottom, left, right)`` that it was fitted on.
+        model, window, factor: the cell on the pixels ``(top, bottom, left, right)`` that it was
+            fitted on, at so many steps a frame.
     """
 
     name: str
@@ -119,7 +121,7 @@ def fit_retina(
     rounds: int = 12,
     segment: float = 2.0,
     history: float = 0.5,
-    step: float = 0.005,
+    step: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RetinaFit:
     """Fit every cell of a recording, and score it on held-out repeats beside its baseline.
@@ -144,7 +146,8 @@ def fit_retina(
         rounds: of the optimiser, five iterations each, unless validation ends it before.
         segment, history: the recording is cut into pieces that run side by side, each after a
             while of its own past.
-        step: the longest time step of the model; a longer frame is shown for several steps.
+        step: the longest time step of the model, a longer frame is shown for several steps; None is
+            the shortest time constant that the fit starts from.
         progress: is called after every round.
 
     Units:
@@ -160,7 +163,8 @@ def fit_retina(
             raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")
         stimulus = Recording(stimulus, dt, spike_times)
     train, test, lead = _divided(stimulus, test, held_out)
-    factor = max(1, -int(-train.dt // step))
+    step = step or shortest(anatomy, cell_types)
+    factor = math.ceil(train.dt / step - 1e-6)
     lags = lags or max(2, round(0.25 / train.dt))
     told = progress or (lambda _: None)
     fits = []
@@ -208,6 +212,12 @@ def fit_retina(
             )
         )  # fmt: skip
     return RetinaFit(tuple(fits))
+
+
+def shortest(anatomy: Anatomy, cell_types: Sequence[CellType]) -> float:
+    """The shortest time constant of a retina, in seconds."""
+    shared = [value for name, value in vars(anatomy).items() if name.startswith("tau_")]
+    return min(*shared, *(cell.tau for cell in cell_types))
 
 
 def predict(

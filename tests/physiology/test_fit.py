@@ -175,7 +175,7 @@ def test_fisher_information_of_the_slope_is_the_mean_rate():
 # The fit
 
 QUICK = {
-    "degrees_per_pixel": 2.0, "anatomy": MOUSE_ANATOMY, "step": DT, "lags": 15, "window": SIZE,
+    "degrees_per_pixel": 2.0, "anatomy": MOUSE_ANATOMY, "lags": 15, "window": SIZE,
     "history": 0.4, "segment": 1.0,
 }  # fmt: skip
 
