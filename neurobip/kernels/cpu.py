@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from neurobip.kernels import filters, loops
+from neurobip.kernels.reference import down_and_along
 from neurobip.kernels.threads import over
 
 
@@ -163,8 +164,8 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
     """Images ``[F, I, H, W]`` through separable kernels, to ``[F, O, H, W]``."""
-    out = torch.empty(len(x), len(profile), *x.shape[2:], dtype=x.dtype)
-    x, profile, mix = (t.detach().contiguous() for t in (x, profile, mix))
-    a = x.numpy(), profile.numpy(), mix.numpy(), depthwise, out.numpy()
-    over(len(x), out.numel() * profile.shape[1], lambda *p: filters.separable(*a, *p), align=1)
+    out = torch.empty(len(x), len(mix), *x.shape[2:], dtype=x.dtype)
+    parts = (x, *down_and_along(profile), mix)
+    a = *(t.detach().contiguous().numpy() for t in parts), depthwise, out.numpy()
+    over(len(x), out.numel() * profile.shape[-1], lambda *p: filters.separable(*a, *p), align=1)
     return out

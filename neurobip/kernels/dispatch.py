@@ -221,9 +221,9 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
     """Images through separable kernels, ``[F, I, H, W]`` to ``[F, O, H, W]``."""
-    fit = mix.shape == (len(profile), 1 if depthwise else x.shape[1])
+    fit = mix.shape == (profile.shape[-2], 1 if depthwise else x.shape[1])
     if depthwise:
-        fit = fit and x.shape[1] == len(profile)
+        fit = fit and x.shape[1] == len(mix)
     kernels = compiled_for(x, profile, mix, fit=fit)
     if kernels is None or differentiates(x, profile, mix):
         return reference.separable(x, profile, mix, depthwise)

@@ -6,13 +6,13 @@ from neurobip.kernels.loops import compiled
 
 
 @compiled
-def separable(x, profile, mix, depthwise, out, low, high):
+def separable(x, down, along, mix, depthwise, out, low, high):
     """Images ``low`` to ``high`` of ``x [F, I, H, W]``: channels mixed, then columns, then rows.
 
-    ``out[o] = outer(profile[o], profile[o]) * sum_i mix[o, i] x[i]``, zeros beyond the border.
+    ``out[o] = outer(down[o], along[o]) * sum_i mix[o, i] x[i]``, zeros beyond the border.
     """
     _, inputs, height, width = x.shape
-    outputs, size = profile.shape
+    outputs, size = down.shape
     reach = size // 2
     nothing = x.dtype.type(0)
     mixed = np.empty((height, width), x.dtype)
@@ -35,7 +35,7 @@ def separable(x, profile, mix, depthwise, out, low, high):
             for y in range(height):
                 middle[:] = nothing
                 for k in range(size):
-                    row, tap = y + k - reach, profile[o, k]
+                    row, tap = y + k - reach, down[o, k]
                     if tap != nothing and 0 <= row < height:
                         line = mixed[row]
                         for j in range(width):
@@ -43,7 +43,7 @@ def separable(x, profile, mix, depthwise, out, low, high):
                 target = out[f, o, y]
                 target[:] = nothing
                 for k in range(size):
-                    tap, shifted = profile[o, k], padded[k : k + width]
+                    tap, shifted = along[o, k], padded[k : k + width]
                     if tap != nothing:
                         for j in range(width):
                             target[j] += tap * shifted[j]

@@ -131,19 +131,26 @@ def _bands(edge: int, size: int, dtype: torch.dtype, device: torch.device) -> Te
     return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).to(dtype)
 
 
+def down_and_along(profile: Tensor) -> tuple[Tensor, Tensor]:
+    """Profiles ``[2, O, k]`` or ``[O, k]`` as the two that they stand for."""
+    return (profile[0], profile[1]) if profile.ndim == 3 else (profile, profile)
+
+
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
-    """Images through kernels ``mix[o, i] outer(profile[o], profile[o])``, as banded matrices.
+    """Images through kernels ``mix[o, i] outer(down[o], along[o])``, as banded matrices.
 
     Beyond the border there are zeros.
 
     Shape:
-        x ``[F, I, H, W]``; profile ``[O, k]``, k odd; mix ``[O, I]``, or ``[O, 1]`` where
-        ``depthwise`` gives every channel its own kernel. Returns ``[F, O, H, W]``.
+        x ``[F, I, H, W]``; profile ``[2, O, k]`` (down a column, along a row), or ``[O, k]`` where
+        the two are alike, k odd; mix ``[O, I]``, or ``[O, 1]`` where ``depthwise`` gives every
+        channel its own kernel. Returns ``[F, O, H, W]``.
     """
     height, width = x.shape[-2:]
-    size, like = profile.shape[1], (profile.dtype, profile.device)
-    rows = torch.tensordot(profile, _bands(height, size, *like), 1)
-    columns = torch.tensordot(profile, _bands(width, size, *like), 1)
+    down, along = down_and_along(profile)
+    size, like = profile.shape[-1], (profile.dtype, profile.device)
+    rows = torch.tensordot(down, _bands(height, size, *like), 1)
+    columns = torch.tensordot(along, _bands(width, size, *like), 1)
     mixed = x * mix[:, :, None] if depthwise else torch.einsum("oi,bihw->bohw", mix, x)
     return rows @ mixed @ columns.transpose(-2, -1)
 

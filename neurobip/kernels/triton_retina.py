@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
+from neurobip.kernels.reference import down_and_along
 from neurobip.kernels.triton_launch import block, over, own, read, unrounded, write
 
 
@@ -58,8 +59,9 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     Torch's convolutions of one channel each are as good as a kernel of ours: their cost follows
     the taps rather than the image, and they do not round to TF32 as those across channels may.
     """
-    channels, taps = profile.shape
-    down, along = profile[:, None, :, None], profile[:, None, None, :]
+    channels, taps = profile.shape[-2:]
+    down, along = down_and_along(profile)
+    down, along = down[:, None, :, None], along[:, None, None, :]
     with unrounded(x):
         mixed = x * mix[:, :, None] if depthwise else torch.einsum("oi,bihw->bohw", mix, x)
         columns = F.conv2d(mixed, down, padding=(taps // 2, 0), groups=channels)

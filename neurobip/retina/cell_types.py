@@ -74,12 +74,6 @@ class CellType:
         if not 0 <= self.shift < math.inf or (self.shift and self.direction is None):
             raise ConfigError(f"{where}: shift = {self.shift} needs a direction and is 0 or more")
 
-    @property
-    def round(self) -> bool:
-        """Whether one isotropic field is all that it has."""
-        return self.elongation == 1 and not any(self.inhibited.values())
-
-
 def direction_selective(
     name: str,
     direction: float,

@@ -34,8 +34,8 @@ def ends(sigma: Tensor) -> Tensor:
 class Dendrites(Synapse):
     """The synapses of all types of ganglion cells, a convolution over the graded signals.
 
-    Types whose fields are all round, and none of which is inhibited, are pooled by separable
-    kernels; any other field makes one general convolution of all.
+    Fields that are round, or lie along the axes, are pooled by separable kernels; one that lies
+    obliquely makes a general convolution of all.
 
     Args:
         cell_types: in the order of the output channels.
@@ -62,6 +62,7 @@ class Dendrites(Synapse):
     direction: Tensor
     orientation: Tensor
     elongation: Tensor
+    vetoed: Tensor
     mask: Tensor | None
 
     def __init__(
@@ -98,33 +99,43 @@ class Dendrites(Synapse):
         else:
             mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
             self.register_buffer("mask", mask, persistent=False)
-        self.round = all(cell.round for cell in cell_types)
-        if self.round:
+        inhibited = self.inhibited.any(1)
+        if not inhibited.any():
             self.constants = dict.fromkeys(("hears", "field"), Positive)
+        self.register_buffer("vetoed", inhibited.nonzero()[:, 0], persistent=False)
+        # Neither turn nor elongation learns: what lies along the axes goes on doing so.
+        self.oblique = any(c.elongation != 1 and c.orientation % 90 for c in cell_types)
         # A type that hears the one signal at its own place needs no mixing.
         own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
-        self.own = self.round and len(cell_types) == len(signals) and all(own)
-        heard = self.inhibited.any(1)  # the field of what inhibits it is looked at if it does
-        inhibition = torch.where(heard, self.shift / DENDRITES + self.inhibition, 0)
+        self.own = len(cell_types) == len(signals) and all(own) and not inhibited.any()
+        # The field of what inhibits a cell is looked at if anything does.
+        inhibition = torch.where(inhibited, self.shift / DENDRITES + self.inhibition, 0)
         farthest = torch.maximum(self.field * self.elongation, inhibition)
         self.size = taps(float(farthest.max()), DENDRITES)
         self.groups = len(cell_types) if self.own else 1
 
-    def profile(self) -> Tensor:
-        """Profiles of round fields, ``[K, size]``."""
-        sigma = self.field[:, None]
+    def lines(self, sigma: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Profiles down and along of fields that lie along the axes, ``[2, K, size]`` of sum 1."""
+        wide = torch.stack([sigma, sigma])
+        if shift is None:
+            upright = self.orientation.sin().abs() > 0.5
+            stretch = torch.stack([upright, ~upright]).to(sigma) * (self.elongation - 1) + 1
+            wide, middle, end = wide * stretch, 0 * wide, ends(sigma * self.elongation)
+        else:
+            middle = shift * torch.stack([-self.direction.sin(), self.direction.cos()])
+            end = ends(sigma) + 0.5 * (shift > 0)
         offset = torch.arange(self.size, device=sigma.device) - self.size // 2
-        profile = torch.exp(-(offset**2) / (2 * sigma**2)) * (offset.abs() <= ends(sigma))
-        return profile / profile.sum(1, keepdim=True)
+        distance = offset - middle[:, :, None]
+        inside = distance.abs() <= end[:, None]
+        lines = torch.exp(-(distance**2) / (2 * wide[:, :, None] ** 2)) * inside
+        return lines / lines.sum(2, keepdim=True)
 
     @property
     def weight(self) -> Tensor:
         """The kernels of the convolution, ``[K, S / groups, size, size]``."""
-        if self.round:
-            profile = self.profile()
-            hears = self.hears.diagonal()[:, None] if self.own else self.hears
-            return hears[:, :, None, None] * (profile[:, :, None] * profile[:, None, :])[:, None]
         excited = self._fields(self.field, self.elongation, 0 * self.shift)
+        if self.own:
+            return self.hears.diagonal()[:, None, None, None] * excited[:, None]
         inhibited = self._fields(self.inhibition, torch.ones_like(self.elongation), self.shift)
         return (
             self.hears[:, :, None, None] * excited[:, None]
@@ -133,6 +144,7 @@ class Dendrites(Synapse):
 
     def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
         """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
+        end = (ends(sigma * elongation) + 0.5 * (shift > 0))[:, None, None]
         sigma, elongation = sigma[:, None, None], elongation[:, None, None]
         offset = torch.arange(self.size, device=sigma.device).to(sigma) - self.size // 2
         y, x = torch.meshgrid(-offset, offset, indexing="ij")
@@ -141,8 +153,6 @@ class Dendrites(Synapse):
         cos, sin = (f(self.orientation)[:, None, None] for f in (torch.cos, torch.sin))
         along = (x * cos + y * sin) / (sigma * elongation)
         across = (y * cos - x * sin) / sigma
-        # A shifted field may lie between pixels, and one that is a point would then miss them all.
-        end = ends(sigma * elongation) + 0.5 * (shift > 0)[:, None, None]
         inside = (x.abs() <= end) & (y.abs() <= end)
         fields = torch.exp(-(along**2 + across**2) / 2) * inside
         return fields / fields.sum((1, 2), keepdim=True)
@@ -150,11 +160,17 @@ class Dendrites(Synapse):
     def current(self, x: Tensor) -> Tensor:
         """The current into every cell."""
         images = as_images(x)
-        if self.round:
-            hears = self.hears.diagonal()[:, None] if self.own else self.hears
-            out = kernels.separable(images, self.profile(), hears.contiguous(), self.own)
-        else:
+        if self.oblique:
             out = F.conv2d(images, self.weight.to(images), padding=self.size // 2)
+        else:
+            # Fields that lie along the axes go by columns and rows, inhibition after excitation.
+            hears = self.hears.diagonal()[:, None] if self.own else self.hears
+            lines = self.lines(self.field)
+            out = kernels.separable(images, lines, hears.contiguous(), self.own)
+            if len(self.vetoed):
+                lines = self.lines(self.inhibition, self.shift)[:, self.vetoed]
+                less = kernels.separable(images, lines, self.inhibited[self.vetoed], False)
+                out = out.index_add(1, self.vetoed, less, alpha=-1)
         if self.mask is not None:
             out = out * self.mask
         return out.view(*x.shape[:-3], *out.shape[1:])

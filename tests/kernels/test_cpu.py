@@ -131,15 +131,18 @@ def test_the_outer_retina_equals_the_reference(steps, batch, height, width, seed
     images, profile = x.flatten(0, 1), torch.randn(3, 5, generator=generator)
     profile[0, 1:4] = 0
     mix = torch.randn(3, 2, generator=generator)
-    for kernels in ((profile, mix, False), (profile[:2], mix[:2, :1], True)):
+    two = torch.stack([profile, profile.flip(1) + 1])
+    for kernels in ((profile, mix, False), (profile[:2], mix[:2, :1], True), (two, mix, False)):
         close([cpu.separable(images, *kernels)], [reference.separable(images, *kernels)])
 
 
 def test_separable_is_the_convolution_that_it_says():
-    images, profile, mix = torch.randn(3, 2, 7, 9), torch.randn(4, 3), torch.randn(4, 2)
-    kernels = mix[:, :, None, None] * (profile[:, :, None] * profile[:, None, :])[:, None]
-    expected = torch.nn.functional.conv2d(images, kernels, padding=1)
-    close([cpu.separable(images, profile, mix, False)], [expected])
+    images, mix = torch.randn(3, 2, 7, 9), torch.randn(4, 2)
+    down, along = torch.randn(2, 4, 3)
+    for profile, second in ((down, down), (torch.stack([down, along]), along)):
+        kernels = mix[:, :, None, None] * (down[:, :, None] * second[:, None, :])[:, None]
+        expected = torch.nn.functional.conv2d(images, kernels, padding=1)
+        close([cpu.separable(images, profile, mix, False)], [expected])
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.75])

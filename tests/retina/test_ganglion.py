@@ -32,9 +32,13 @@ UP = direction_selective(
     "up", 90, hears={"transient on": 3.0}, field=0.8, tau=2, shift=2.0, veto=1.5
 )
 LONG = orientation_selective("long", 90, hears={"sustained on": 1.0}, field=0.8, tau=2)
+WIDE = orientation_selective("wide", 0, hears={"sustained on": 1.0}, field=0.8, tau=2)
+OBLIQUE = orientation_selective("oblique", 30, hears={"sustained on": 1.0}, field=0.8, tau=2)
 
 
-@pytest.mark.parametrize("types", [(ROUND,), (RIGHT, UP), (LONG, ROUND)], ids=str)
+@pytest.mark.parametrize(
+    "types", [(ROUND,), (RIGHT, UP), (LONG, ROUND), (OBLIQUE, RIGHT), (UP, WIDE, ROUND)], ids=len
+)
 def test_the_current_is_the_convolution_with_its_weight(types):
     torch.manual_seed(0)
     part = Dendrites(types, ALL, ONE).double()
