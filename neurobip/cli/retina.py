@@ -52,8 +52,9 @@ def characterize(
         page = out or Path("runs/retina") / f"{preset}.html"
         with output.progress(f"stimuli for the {preset} retina") as advance:
             measured = measure(
-                chosen.rig, temporal_frequency=chosen.temporal_frequency, impulse=chosen.impulse,
-                noise_seconds=chosen.noise_seconds, quick=quick, advance=advance,
+                chosen.rig, temporal_frequency=chosen.temporal_frequency,
+                noise_seconds=chosen.noise_seconds, contrast=chosen.contrast,
+                impulse=chosen.impulse, quick=quick, advance=advance,
             )  # fmt: skip
         found = claims(measured)
         seconds = time.perf_counter() - began

@@ -25,6 +25,7 @@ class Chosen:
         title: in words. rig: the retina in front of its screen.
         temporal_frequency: of gratings in Hz, low enough for the retina's kinetics.
         noise_seconds: of white noise, enough for the averages at its time step.
+        contrast: of drifting gratings.
         impulse: contrast of the flicker by which receptive fields are told.
         laid: the same retina with mosaics, of a height and width; None where it has none.
     """
@@ -34,6 +35,7 @@ class Chosen:
     rig: Rig
     temporal_frequency: float
     noise_seconds: float
+    contrast: float = 0.3
     impulse: float = 0.2
     laid: Callable[..., Retina] | None = None
 
@@ -55,7 +57,7 @@ def rig_of(preset: str) -> Chosen:
     if preset == "event":
         screen = Screen(SIDE, SIDE, degrees_per_pixel=1.0, dt=0.015)
         rig = Rig(event_camera(), screen, look=through_camera(0.015))
-        return Chosen(preset, "event camera", rig, 2.0, 40.0, impulse=0.45)
+        return Chosen(preset, "event camera", rig, 2.0, 40.0, contrast=0.8, impulse=0.45)
     raise ConfigError(f"no retina {preset!r}; primate, mouse and event fit")
 
 

@@ -90,6 +90,7 @@ def characterize(
     *,
     temporal_frequency: float = 4.0,
     noise_seconds: float = 20.0,
+    contrast: float = 0.3,
     impulse: float = 0.2,
     quick: bool = False,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -99,6 +100,7 @@ def characterize(
     Args:
         temporal_frequency: of all gratings.
         noise_seconds: of white noise.
+        contrast: of drifting gratings.
         impulse: contrast of the flicker by which receptive fields are told.
         quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
         advance: is told how many experiments are done, of how many.
@@ -112,20 +114,20 @@ def characterize(
     total = 8
     cells = rig.retina.cell_types
     towards = [motion(cell) for cell in cells]
-    every = slice(None, None, 2 if quick else 1)
+    every = 2 if quick else 1
     gratings: dict[str, Any] = {"temporal_frequency": temporal_frequency, "directions": towards,
                 "cycles": 3 if quick else 4}  # fmt: skip
     fields = receptive_fields(rig, contrast=impulse)
     advance(1, total)
     flashed = flashes(rig, repeats=2 if quick else 6)
     signs = torch.where(flashed.polarity < -0.5, -1.0, 1.0)
-    contrast = contrast_response(rig, signs, repeats=1 if quick else 4)
+    adapted = contrast_response(rig, signs, repeats=1 if quick else 4)
     advance(2, total)
     light = light_levels(rig, repeats=1 if quick else 2)
     advance(3, total)
-    spatial = spatial_tuning(rig, per_pixel=DRIFTING[every], **gratings)
+    spatial = spatial_tuning(rig, per_pixel=DRIFTING[::every], contrast=contrast, **gratings)
     advance(4, total)
-    doubled = reversing(rig, per_pixel=STANDING[every], **gratings)
+    doubled = reversing(rig, per_pixel=STANDING[::every], **gratings)
     advance(5, total)
     moved = direction_tuning(rig)
     advance(6, total)
@@ -141,11 +143,11 @@ def characterize(
         else None
         for k, cell in enumerate(cells)
     )
-    parts = (flashed, contrast, light, spatial, doubled, moved, noise)
+    parts = (flashed, adapted, light, spatial, doubled, moved, noise)
     types = tuple(summary(k, cell.name, dogs[k], *parts) for k, cell in enumerate(cells))
     return Characterization(
         cells, any(isinstance(part, ContrastGain) for part in rig.retina.amacrine), flashed,
-        contrast, light, spatial, dogs, doubled, moved, fields, noise, chirped, types,
+        adapted, light, spatial, dogs, doubled, moved, fields, noise, chirped, types,
     )  # fmt: skip
 
 

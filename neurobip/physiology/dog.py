@@ -8,6 +8,9 @@ from torch import Tensor
 
 from neurobip.errors import DataError
 
+WIDER = 1.5
+"""A surround is at least so many times as wide as its center; nearer ones would cancel it."""
+
 
 @dataclass(frozen=True)
 class DifferenceOfGaussians:
@@ -70,6 +73,8 @@ def fit_dog(frequencies: Tensor, response: Tensor) -> DifferenceOfGaussians:
     for i, narrow in enumerate(sigmas.tolist()):
         a = gauss(narrow, k)
         for wide in sigmas[i + 1 :].tolist():
+            if wide < WIDER * narrow:
+                continue
             center, surround = _strengths(a, gauss(wide, k), y)
             left = float((center * a - surround * gauss(wide, k) - y).square().sum())
             if best is None or left < best[0]:

@@ -44,11 +44,12 @@ def flashes(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> Flashes:
     """Flash a bright and a dark spot, as large as the center of each type.
 
     Args:
-        contrast: Weber's, of both signs.
+        contrast: Weber's, of the bright spot; the dark one is as far away in log light.
         repeats: with other noise each.
     """
     dt = rig.screen.dt
-    z = spots(rig, (contrast, -contrast), onset=ONSET, length=LENGTH, repeats=repeats).spikes
+    equal = (contrast, -contrast / (1 + contrast))
+    z = spots(rig, equal, onset=ONSET, length=LENGTH, repeats=repeats).spikes
     z = z.mean(2)  # [T, bright or dark, K]
     on, first, off, part = (round(t / dt) for t in (ONSET, ONSET + FIRST, ONSET + LENGTH, PART))
     bright, dark = counts = z[on:first].sum(0)

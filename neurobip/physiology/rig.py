@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,8 +82,8 @@ class Rig:
                 that is larger than the screen.
         """
         self._check(frames, block)
-        cells = self.retina.ganglion
-        margin = cells.synapse.size // 2  # type: ignore[union-attr]
+        synapse: Any = self.retina.ganglion.synapse
+        margin = synapse.size // 2
         gray = torch.full_like(frames[:1], self.screen.mean)
         state, membranes, drives, spikes = None, None, [], []
         generator = torch.Generator().manual_seed(self.seed)
@@ -98,8 +98,8 @@ class Rig:
             for part in x_seq.split(max(1, CHUNK // frames.shape[1])):
                 signals, state = self.retina.signals(part, state)
                 near = middle(signals, block + 2 * margin)
-                drive = middle(cells.synapse.current(near), block).contiguous()  # type: ignore[operator, union-attr]
-                z, membranes = cells.neuron(drive, membranes)
+                drive = middle(synapse.current(near), block).contiguous()
+                z, membranes = self.retina.ganglion.neuron(drive, membranes)
                 drives.append(drive)
                 spikes.append(z)
         return Reading(torch.cat(drives)[1:], torch.cat(spikes)[1:])

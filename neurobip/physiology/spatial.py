@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,9 +87,8 @@ def follow(response: Tensor, frequency: float, dt: float) -> Tensor:
 
 def anatomy(rig: Rig, frequencies: Tensor, temporal_frequency: float) -> Tensor:
     """The tuning that center and surround predict, ``[F, K]``, see :func:`spatial_tuning`."""
-    bipolar = rig.retina.bipolar
-    strength = float(bipolar.synapse.strength)
-    decay = float(bipolar.neuron.decay_h)
+    outer: Any = rig.retina.bipolar
+    strength, decay = float(outer.synapse.strength), float(outer.neuron.decay_h)
     turn = -2j * math.pi * temporal_frequency * rig.screen.dt
     delay = decay / (1 - (1 - decay) * torch.tensor(turn).exp())
     k = frequencies[:, None]

@@ -24,9 +24,11 @@ def panels(count: int, height: float, **kinds: object) -> tuple[Figure, list[Axe
 
     Units: height of a panel in inches.
     """
-    rows = math.ceil(count / COLUMNS)
-    figure = new_figure(WIDTH, height * rows + 0.45)
-    grid = figure.subplots(rows, min(COLUMNS, count), squeeze=False, subplot_kw=kinds or None)
+    columns = 2 if count in (2, 4) else min(COLUMNS, count)
+    rows = math.ceil(count / columns)
+    taller = 1.2 if columns < COLUMNS else 1.0
+    figure = new_figure(WIDTH, taller * height * rows + 0.45)
+    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw=kinds or None)
     flat = list(grid.flat)
     for axes in flat[count:]:
         axes.remove()
@@ -116,7 +118,8 @@ def contrast_curves(
         axes.set_ylabel(label)
         tidy(axes, grid="y")
         axes.tick_params(labelsize=8)
-    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2,
+                  handlelength=2.6)  # fmt: skip
     return figure
 
 
@@ -142,7 +145,8 @@ def light_curves(names: Sequence[str], levels: Tensor, drive: Tensor) -> Figure:
     axes.set_xlabel("mean light (1 is the brightest)")
     axes.set_ylabel("response, relative")
     tidy(axes, grid="y")
-    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2,
+                  handlelength=2.6)  # fmt: skip
     return figure
 
 
@@ -165,7 +169,8 @@ def direction_polar(names: Sequence[str], directions: Tensor, spikes: Tensor) ->
         top = max(1.0, float(values.max()))
         axes.set_ylim(0, 1.1 * top)
         axes.set_yticks([top], [f"{top:.1f}"])
-        axes.set_rlabel_position(22.5)
+        polar: Any = axes
+        polar.set_rlabel_position(22.5)
         axes.set_xticks(np.deg2rad([0, 90, 180, 270]), ["", "", "", ""])
         axes.spines["polar"].set_color("#d5dce4")
         axes.grid(color="#e3e8ee", lw=0.8)
