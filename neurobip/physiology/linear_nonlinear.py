@@ -78,7 +78,7 @@ def fit_linear_nonlinear(
     lags: int,
     *,
     ranks: Sequence[int] = (1, 2, 3),
-    penalties: Sequence[float] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.001),
+    penalties: Sequence[float] = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1),
     validation: float = 0.2,
     bins: int = 20,
     iterations: int = 60,
@@ -124,7 +124,7 @@ def fit_linear_nonlinear(
     mean = movie[:split].mean(0)
     scale = float((movie[:split] - mean).square().mean().sqrt())
     start = whiten(
-        spike_triggered_average(frames[:split], counts[:split, None], lags), frames[:split]
+        spike_triggered_average(frames[:split], counts[:split, None], lags), frames[:split], 1.0
     )
     x = (movie - mean) / scale
     image = frames.shape[2:]
@@ -132,14 +132,12 @@ def fit_linear_nonlinear(
 
     best: _Filter | None = None
     for rank in ranks:
-        fit = _Filter(start[0], min(rank, lags, x.shape[1]), image)
-        fit.match(x[:split], counts[:split])
-        for penalty in sorted(penalties, reverse=True):
+        for penalty in penalties:
+            # From the start each time: what one penalty spoilt the next would not mend.
+            fit = _Filter(start[0], min(rank, lags, x.shape[1]), image)
+            fit.match(x[:split], counts[:split])
             fit.ascend(x[:split], counts[:split], used, penalty, iterations)
             loss = nll(fit.rate(x)[held], counts[held])
-            if loss > fit.loss:  # from here on weaker penalties fit noise
-                break
-            fit.loss = loss
             if best is None or loss < best.loss:
                 best = fit.copy(penalty, loss)
     if best is None:
