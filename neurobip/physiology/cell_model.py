@@ -170,7 +170,9 @@ class CellModel(nn.Module):
         """Anatomy and cell type with the fitted numbers, in µm and seconds."""
         shared = {field.name for field in fields(Anatomy)}
         values = {name: number(self, name) for name in self.names}
-        seconds = {n: v / 1000 if PARTS[n][1] == "ms" else v for n, v in values.items()}
+        seconds: dict[str, Any] = {
+            n: v / 1000 if PARTS[n][1] == "ms" else v for n, v in values.items()
+        }
         anatomy = replace(self.anatomy, **{n: v for n, v in seconds.items() if n in shared})
         return anatomy, replace(self.cell, field=seconds.get("field", self.cell.field))
 

@@ -200,15 +200,13 @@ def fit_retina(
         shown = torch.cat([lead, test.frames])
         ours = predict(model, shown, box, factor)[before:] * test.dt
         theirs = baseline.rate(shown[..., top:bottom, left:right])[before:]
-        scores = [
-            score(trials[:, used], rate[used])
-            for rate in (ours, theirs)
-            for score in (explained_variance, normalized_correlation)
-        ]
+        scored = trials[:, used]
         fits.append(
             CellFit(
-                name, cell_type, described, constants, *scores, best.loss,
-                {c.cell.name: c.loss for c in candidates}, model, baseline, box, factor,
+                name, cell_type, described, constants,
+                explained_variance(scored, ours[used]), normalized_correlation(scored, ours[used]),
+                explained_variance(scored, theirs[used]), normalized_correlation(scored, theirs[used]),
+                best.loss, {c.cell.name: c.loss for c in candidates}, model, baseline, box, factor,
             )
         )  # fmt: skip
     return RetinaFit(tuple(fits))

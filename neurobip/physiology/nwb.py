@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from neurobip.errors import DataError
 from neurobip.physiology.recordings import Recording
@@ -55,7 +56,7 @@ def read_nwb(
     Source: the NWB schema 2, https://nwb-schema.readthedocs.io.
     """
     try:
-        from pynwb import NWBHDF5IO
+        from pynwb import NWBHDF5IO  # type: ignore[import-untyped]
     except ImportError as error:
         raise ImportError(
             "reading NWB needs pynwb, which is not installed: pip install 'neurobip[nwb]'"
@@ -88,7 +89,7 @@ def _recording(
     for times in spikes:
         shifted = [times - onset for onset in onsets]
         cells.append([here[(here >= 0) & (here < stop)] for here in shifted])
-    return Recording(frames, dt, cells, names)
+    return Recording(torch.from_numpy(frames), dt, cells, names)
 
 
 def _pick(path: Path, what: str, name: str | None, there: dict[str, Any]) -> tuple[str, Any]:

@@ -89,7 +89,7 @@ def rank_types(
     dt = data.dt / data.factor
     retina = grow(anatomy, cell_types, inputs, degrees_per_pixel, dt)  # type: ignore[arg-type]
     shown = luminance(data.fit.frames).repeat_interleave(data.factor, 0)
-    found = []
+    found: list[Candidate] = []
     for channel, cell in enumerate(cell_types):
         model = CellModel(anatomy, cell, degrees_per_pixel, dt, inputs=inputs)
         with torch.no_grad():
