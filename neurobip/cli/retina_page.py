@@ -77,18 +77,17 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
         else f"r = {m.sta_correlation:.2f}"
         for m, linear in zip(c.types, c.fields.linear, strict=True)
     ]  # fmt: skip
+    put_in = at_peak(c.noise.seen) * c.fields.linear[:, None, None]
     return Section(
         "Receptive fields",
         [
             "Above, the field that was put in, as checks of two pixels show it; below, the "
             "spike-triggered average in white noise, at the lag at which it is strongest. Cells "
-            "that hear on and off alike have no linear field: what their average shows is noise."
+            "that hear on and off alike have no linear field; what their average shows is noise."
         ],
         [
             Picture(
-                receptive_field_pictures(
-                    names, at_peak(c.noise.seen), at_peak(c.noise.sta), captions
-                ),
+                receptive_field_pictures(names, put_in, at_peak(c.noise.sta), captions),
                 "Blue: light excites. Red: dark excites. Each picture has a scale of its own, "
                 "but that pale ones are much weaker than the others.",
             )
@@ -115,24 +114,25 @@ def chirp_section(c: Characterization, names: Sequence[str]) -> Section:
 
 
 def contrast_section(c: Characterization, names: Sequence[str]) -> Section:
-    """Contrast adaptation, and light."""
-    pictures = [
-        Picture(
-            contrast_curves(names, c.contrast.contrasts, c.contrast.gain, c.contrast.latency),
-            "Left: peak current over contrast, as a share of that at the lowest contrast. Right: "
-            "time from the onset of the spot to that peak.",
-            "svg",
-        ),
-        Picture(
-            light_curves(names, c.light.levels, c.light.drive),
-            "Peak current to spots of one contrast, each type's as a share of its largest.",
-            "svg",
-        ),
-    ]
-    text = "As contrast rises the gain falls and the response comes earlier."
-    if not c.gain_control:
-        text = "This retina has no contrast gain control."
-    return Section("Contrast and light", [text], pictures)
+    """Contrast adaptation, where there is a gain control, and light."""
+    text = ["This retina has no contrast gain control."]
+    pictures = []
+    if c.gain_control:
+        text = ["As contrast rises the gain falls and the response comes earlier."]
+        pictures = [
+            Picture(
+                contrast_curves(names, c.contrast.contrasts, c.contrast.gain, c.contrast.latency),
+                "Left: peak current over contrast, as a share of that at the lowest contrast. "
+                "Right: time from the onset of the spot to that peak.",
+                "svg",
+            )
+        ]
+    light = Picture(
+        light_curves(names, c.light.levels, c.light.drive),
+        "Peak current to spots of one contrast, each type's as a share of its largest.",
+        "svg",
+    )
+    return Section("Contrast and light", text, [*pictures, light])
 
 
 def space_section(c: Characterization, names: Sequence[str]) -> Section:
@@ -183,4 +183,4 @@ def mosaic_section(chosen: Chosen, names: Sequence[str]) -> list[Section]:
         degrees_per_pixel=screen.degrees_per_pixel,
     )
     text = "Cells of a type keep their distance. Circles are one standard deviation of the center."
-    return [Section("Mosaics", [text], [Picture(figure, "The screen of this page.", "svg")])]
+    return [Section("Mosaics", [text], [Picture(figure, "The screen of this page.")])]

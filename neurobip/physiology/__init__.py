@@ -1,1 +1,57 @@
-"""Physiology: experiments on a retina, and on recordings of real ones."""
+"""Physiology: experiments on a retina, and on recordings of real ones.
+
+A :class:`Rig` is a retina in front of a screen; :func:`characterize` runs all experiments on it,
+and :func:`claims` says what it is asked to do and whether it does.
+"""
+
+from neurobip.physiology.characterize import Characterization, TypeMeasures, characterize
+from neurobip.physiology.chirps import ChirpResponse, chirp_response
+from neurobip.physiology.claims import Claim, claims
+from neurobip.physiology.contrast import ContrastResponse, contrast_response
+from neurobip.physiology.direction import DirectionTuning, direction_tuning
+from neurobip.physiology.dog import DifferenceOfGaussians, fit_dog
+from neurobip.physiology.flashes import Flashes, flashes
+from neurobip.physiology.harmonics import harmonic
+from neurobip.physiology.light import LightLevels, light_levels
+from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
+from neurobip.physiology.noise import WhiteNoise, white_noise
+from neurobip.physiology.receptive import ReceptiveFields, receptive_fields
+from neurobip.physiology.reversing import Reversing, reversing
+from neurobip.physiology.rig import Reading, Rig
+from neurobip.physiology.spatial import SpatialTuning, spatial_tuning
+from neurobip.physiology.sta import spike_triggered_average, whiten
+
+__all__ = [
+    "Characterization",
+    "ChirpResponse",
+    "Claim",
+    "ContrastResponse",
+    "DifferenceOfGaussians",
+    "DirectionTuning",
+    "Flashes",
+    "LightLevels",
+    "LinearNonlinear",
+    "Reading",
+    "ReceptiveFields",
+    "Reversing",
+    "Rig",
+    "SpatialTuning",
+    "TypeMeasures",
+    "WhiteNoise",
+    "characterize",
+    "chirp_response",
+    "claims",
+    "contrast_response",
+    "direction_tuning",
+    "fit_dog",
+    "fit_linear_nonlinear",
+    "flashes",
+    "harmonic",
+    "light_levels",
+    "receptive_fields",
+    "reversing",
+    "spatial_tuning",
+    "spike_triggered_average",
+    "white_noise",
+    "whiten",
+]

@@ -103,7 +103,7 @@ def characterize(
         contrast: of drifting gratings.
         impulse: contrast of the flicker by which receptive fields are told.
         quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
-        advance: is told how many experiments are done, of how many.
+        advance: is told how many experiments and models are done, of how many.
 
     Units:
         temporal_frequency in Hz, noise_seconds in seconds.
@@ -111,8 +111,8 @@ def characterize(
     Raises:
         DataError: a screen of an even size.
     """
-    total = 8
     cells = rig.retina.cell_types
+    total = 7 + len(cells)
     towards = [motion(cell) for cell in cells]
     every = 2 if quick else 1
     gratings: dict[str, Any] = {"temporal_frequency": temporal_frequency, "directions": towards,
@@ -132,11 +132,12 @@ def characterize(
     moved = direction_tuning(rig)
     advance(6, total)
     noise = white_noise(
-        rig, fields, seconds=noise_seconds / 2 if quick else noise_seconds, fit=not quick
-    )
-    advance(7, total)
+        rig, fields, seconds=noise_seconds / 2 if quick else noise_seconds, fit=not quick,
+        advance=lambda done, _: advance(6 + done, total),
+    )  # fmt: skip
+    advance(6 + len(cells), total)
     chirped = chirp_response(rig, short=quick)
-    advance(8, total)
+    advance(total, total)
     dogs = tuple(
         fit_dog(spatial.frequencies, spatial.spikes[:, k])
         if fields.linear[k] and spatial.spikes[:, k].any() and cell.elongation == 1

@@ -1,7 +1,10 @@
 """Whole retinas: the least that an event camera needs, primate periphery, mouse.
 
 Sizes are in µm on the retina and times in seconds; ``degrees_per_pixel`` and ``dt`` turn them into
-pixels and steps (:class:`~neurobip.retina.scale.Scale`). A type of your own is one more entry::
+pixels and steps (:class:`~neurobip.retina.scale.Scale`). Values with a source name it. All others,
+above all weights of signals, strengths of inhibition and gain control and the jump of thresholds,
+are ours: tuned until each type does what ``neurobip retina characterize`` asks of it. A type of
+your own is one more entry::
 
     wide = CellType("wide on-off", {"transient on": 2.0, "transient off": 2.0}, field=150, tau=0.02)
     retina = mouse(cell_types=(*MOUSE, wide))

@@ -77,6 +77,14 @@ def test_another_preset(extra: list[str], capsys: pytest.CaptureFixture[str]) ->
         rig_of("")
 
 
+def test_the_event_retina_keeps_its_claims(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "event.html"
+    document = command("retina", "characterize", "--preset", "event", "--quick", "--out", out)
+    assert all(claim["holds"] for claim in document["claims"])
+    assert all(m["gain_ratio"] is None for m in document["types"])
+    assert "no contrast gain control" in out.read_text()
+
+
 def test_a_camera_stands_in_front_of_the_event_retina() -> None:
     frames = torch.full((6, 2, 1, 4, 5), 0.2)
     frames[2:, 0, 0, 1, 3] = 0.2 * 2.75  # ln 2.75 = 1.01: two thresholds of 0.35
