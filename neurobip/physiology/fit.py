@@ -11,7 +11,7 @@ the validation part; both models are scored on the test recording, which nothing
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -195,17 +195,19 @@ def fit_retina(
         )
         described, cell_type = best.model.described()
         constants = best.model.constants(best.error)
+        for axis, edge in (("row", top), ("column", left)):  # of the screen, not of the window
+            constants[axis] = replace(constants[axis], value=constants[axis].value + edge)
         model = best.model.fixed()
         before, used = len(lead), slice(round(history / test.dt), None)
         shown = torch.cat([lead, test.frames])
-        ours = predict(model, shown, box, factor)[before:] * test.dt
-        theirs = baseline.rate(shown[..., top:bottom, left:right])[before:]
+        ours = (predict(model, shown, box, factor) * test.dt)[before:][used]
+        theirs = baseline.rate(shown[..., top:bottom, left:right])[before:][used]
         scored = trials[:, used]
         fits.append(
             CellFit(
                 name, cell_type, described, constants,
-                explained_variance(scored, ours[used]), normalized_correlation(scored, ours[used]),
-                explained_variance(scored, theirs[used]), normalized_correlation(scored, theirs[used]),
+                explained_variance(scored, ours), normalized_correlation(scored, ours),
+                explained_variance(scored, theirs), normalized_correlation(scored, theirs),
                 best.loss, {c.cell.name: c.loss for c in candidates}, model, baseline, box, factor,
             )
         )  # fmt: skip

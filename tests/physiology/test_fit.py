@@ -248,6 +248,17 @@ def test_nothing_held_out_is_looked_at(recorded):
     assert one.explained != other.explained
 
 
+def test_a_window_changes_nothing_about_where_the_cell_is(recorded):
+    train, test = recorded
+    cell = fit_retina(train.part(0, 1600), test=test, **(SHORT | {"window": 2})).cells[0]
+    top, bottom, left, right = cell.window
+    assert top <= 3 < bottom and left <= 4 < right and (top, left) != (0, 0)
+    assert bottom - top < SIZE and right - left < SIZE
+    assert cell.constants["row"].value == pytest.approx(3.0, abs=0.4)
+    assert cell.constants["column"].value == pytest.approx(4.0, abs=0.4)
+    assert cell.rate(test.frames).shape == (test.steps,)
+
+
 def test_the_end_of_a_repeated_recording_is_set_aside(recorded):
     frames = recorded[0].frames[:2000]
     repeated = poisson_recording(model(slope=200.0), frames, repeats=3, seed=5)
