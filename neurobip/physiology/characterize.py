@@ -123,7 +123,7 @@ def characterize(
     signs = torch.where(flashed.polarity < -0.5, -1.0, 1.0)
     adapted = contrast_response(rig, signs, repeats=1 if quick else 4)
     advance(2, total)
-    light = light_levels(rig, repeats=1 if quick else 2)
+    light = light_levels(rig, repeats=2 if quick else 4)
     advance(3, total)
     spatial = spatial_tuning(rig, per_pixel=DRIFTING[::every], contrast=contrast, **gratings)
     advance(4, total)

@@ -75,7 +75,7 @@ def direction_tuning(
     """Sweep a bright and a dark bar across the screen.
 
     Args:
-        speed: None is 40 pixels a second at steps of 10 ms: 0.4 pixels a step.
+        speed: None is 40 pixels a second.
         width: None is six pixels.
 
     Units:
@@ -83,7 +83,7 @@ def direction_tuning(
     """
     screen = rig.screen
     pixel = screen.degrees_per_pixel
-    speed = 0.4 * pixel / screen.dt if speed is None else speed
+    speed = 40 * pixel if speed is None else speed
     width = 6 * pixel if width is None else width
     longest = max(2 * screen.reach(d) for d in directions) + width
     duration = (math.ceil(longest / speed / screen.dt) + 1) * screen.dt
