@@ -88,9 +88,9 @@ def fit_linear_nonlinear(
     The filter is a sum of ``rank`` products of space and time. It starts from the whitened
     spike-triggered average, and L-BFGS raises the likelihood less ``penalty`` times how rough it is
     (squared differences of neighbours in space and time) and how far it lies from its middle, both
-    as shares of its sum of squares, so that its size is free. Rank and penalty are those with the
-    best likelihood on the last part of the recording. Then that filter is fitted again to all of
-    it; a curve of ``bins`` points takes the softplus' place if it did better on that part. The
+    as shares of its sum of squares, so that its size is free. A curve of ``bins`` points takes
+    the softplus' place where it does better. Rank, penalty and nonlinearity are those with the best
+    likelihood on the last part of the recording; then they are fitted again to all of it. The
     first ``lags - 1`` steps, whose past is not known, do not count.
 
     Args:
@@ -131,28 +131,29 @@ def fit_linear_nonlinear(
     used, held = slice(lags - 1, split), slice(split, None)
 
     best: _Filter | None = None
+    better = False
     for rank in ranks:
         for penalty in penalties:
             # From the start each time: what one penalty spoilt the next would not mend.
             fit = _Filter(start[0], min(rank, lags, x.shape[1]), image)
             fit.match(x[:split], counts[:split])
             fit.ascend(x[:split], counts[:split], used, penalty, iterations)
-            loss = nll(fit.rate(x)[held], counts[held])
-            if best is None or loss < best.loss:
-                best = fit.copy(penalty, loss)
+            drive = fit.drive(x)
+            points = curve(drive[used], counts[used], bins)
+            soft = nll(fit.rate(x)[held], counts[held])
+            curved = nll(interpolate(drive, *points)[held], counts[held])
+            if best is None or min(soft, curved) < best.loss:
+                best, better = fit.copy(penalty, min(soft, curved)), curved < soft
     if best is None:
         raise DataError("no rank or no penalty to choose from; give at least one of each")
-    knots, values = curve(best.drive(x)[used], counts[used], bins)
-    curved = nll(interpolate(best.drive(x)[held], knots, values), counts[held])
     final = best.copy(best.penalty, best.loss)
     final.ascend(x, counts, slice(lags - 1, None), best.penalty, iterations)
     knots, values = curve(final.drive(x)[lags - 1 :], counts[lags - 1 :], bins)
-    better = curved < best.loss
     return LinearNonlinear(
         (final.kernel() / scale).view(lags, *image), mean.view(image),
         math.exp(final.gain.item()), final.offset.item(),
         knots if better else None, values if better else None,
-        final.rank, best.penalty, min(curved, best.loss),
+        final.rank, best.penalty, best.loss,
     )  # fmt: skip
 
 
