@@ -72,7 +72,7 @@ def through_camera(dt: float) -> Callable[[Tensor], Tensor]:
 
     frame_us = 1e6 * dt
     camera = EventCamera(
-        mismatch=0.0, leak_hz=0.0, shot_hz=0.0, cutoff_hz=0.0, refractory_us=0.0, dark=0.001,
+        mismatch=0.0, leak_hz=0.0, shot_hz=0.0, cutoff_hz=0.0, refractory_us=0.0, dark=0.0002,
         frame_us=frame_us,
     )  # fmt: skip
 

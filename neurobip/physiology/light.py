@@ -38,7 +38,7 @@ class LightLevels:
 
 
 def light_levels(
-    rig: Rig, *, levels: Sequence[float] = LEVELS, contrast: float = 0.5, repeats: int = 2
+    rig: Rig, *, levels: Sequence[float] = LEVELS, contrast: float = 0.6, repeats: int = 2
 ) -> LightLevels:
     """Flash spots of one contrast at every light level, to an eye that is adapted to it.
 
