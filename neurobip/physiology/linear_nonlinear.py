@@ -78,7 +78,7 @@ def fit_linear_nonlinear(
     lags: int,
     *,
     ranks: Sequence[int] = (1, 2, 3),
-    penalties: Sequence[float] = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1),
+    penalties: Sequence[float] = (0.01, 0.03, 0.1, 0.3),
     validation: float = 0.2,
     bins: int = 20,
     iterations: int = 60,
