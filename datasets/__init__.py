@@ -15,6 +15,7 @@ from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
 from neurobip.datasets.event_camera import CameraState, EventCamera
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
 from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
+from neurobip.datasets.live import LiveBins, live_frames
 from neurobip.datasets.loader import batches
 from neurobip.datasets.nmnist import NMNIST
 from neurobip.datasets.recordings import Recordings
@@ -27,6 +28,7 @@ __all__ = [
     "CameraState",
     "DatasetInfo",
     "EventCamera",
+    "LiveBins",
     "NMNIST",
     "Recordings",
     "SaccadeDigits",
@@ -38,6 +40,7 @@ __all__ = [
     "cache_folder",
     "choose",
     "fold_of",
+    "live_frames",
     "make_events",
     "official",
     "open_dataset",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neurobip.config import LearnConfig, ModelConfig, RunConfig
     from neurobip.models import BiTFormer
     from neurobip.projection import Projection, projections
-    from neurobip.retina import Retina
+    from neurobip.retina import Retina, event_camera, mouse, primate_periphery
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,9 @@ _HOME = {
     "Projection": "neurobip.projection",
     "Retina": "neurobip.retina",
     "RunConfig": "neurobip.config",
+    "event_camera": "neurobip.retina",
+    "mouse": "neurobip.retina",
+    "primate_periphery": "neurobip.retina",
     "projections": "neurobip.projection",
 }
 
@@ -39,6 +42,9 @@ __all__ = [
     "Projection",
     "Retina",
     "RunConfig",
+    "event_camera",
+    "mouse",
+    "primate_periphery",
     "projections",
 ]
 

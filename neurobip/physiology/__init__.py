@@ -14,6 +14,7 @@ from neurobip.physiology.flashes import Flashes, flashes
 from neurobip.physiology.harmonics import harmonic
 from neurobip.physiology.light import LightLevels, light_levels
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
+from neurobip.physiology.most_exciting import MostExciting, most_exciting_stimulus
 from neurobip.physiology.noise import WhiteNoise, white_noise
 from neurobip.physiology.receptive import ReceptiveFields, receptive_fields
 from neurobip.physiology.reversing import Reversing, reversing
@@ -31,6 +32,7 @@ __all__ = [
     "Flashes",
     "LightLevels",
     "LinearNonlinear",
+    "MostExciting",
     "Reading",
     "ReceptiveFields",
     "Reversing",
@@ -48,6 +50,7 @@ __all__ = [
     "flashes",
     "harmonic",
     "light_levels",
+    "most_exciting_stimulus",
     "receptive_fields",
     "reversing",
     "spatial_tuning",

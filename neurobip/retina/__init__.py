@@ -12,6 +12,7 @@ from neurobip.retina.photoreceptor import Photoreceptor, cones
 from neurobip.retina.presets import (
     EVENT_CAMERA,
     EVENT_MOTION,
+    LNK,
     MOUSE,
     MOUSE_ANATOMY,
     PRIMATE,
@@ -29,6 +30,7 @@ from neurobip.retina.scale import Scale, time_constant
 __all__ = [
     "EVENT_CAMERA",
     "EVENT_MOTION",
+    "LNK",
     "MOUSE",
     "MOUSE_ANATOMY",
     "PRIMATE",

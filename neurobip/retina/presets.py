@@ -10,7 +10,7 @@ your own is one more entry::
     retina = mouse(cell_types=(*MOUSE, wide))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,6 +22,7 @@ from neurobip.retina.bipolar import SIGNALS, Bipolar
 from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
 from neurobip.retina.ganglion import ganglion
 from neurobip.retina.horizontal import CenterSurround
+from neurobip.retina.kinetics import Kinetics
 from neurobip.retina.mosaic import Mosaic, lay
 from neurobip.retina.photoreceptor import Adaptation, Photoreceptor
 from neurobip.retina.retina import Retina
@@ -120,9 +121,11 @@ class Anatomy:
         wide, tau_w, sigma_w: strength of wide-field inhibition, its delay and reach.
         tau_s: memory of the starburst cells.
         tau_a, jump: adaptation of the ganglion threshold.
+        kinetics: rates of the kinetic synapse of the bipolar cells, see
+            :class:`~neurobip.retina.kinetics.Kinetics`; None hands signals on as they are.
 
     Units:
-        µm, seconds; gain in 1 / s per squared contrast; jump in thresholds.
+        µm, seconds; gain in 1 / s per squared contrast; jump in thresholds; rates in 1 / s.
     """
 
     um_per_degree: float
@@ -148,7 +151,13 @@ class Anatomy:
     dark: float = 0.01
     exponent: float = 1.0
     adaptation: Adaptation = "naka-rushton"
+    kinetics: Mapping[str, float] | None = None
 
+
+LNK = {"ka": 60.0, "kfi": 30.0, "kfr": 10.0, "ksi": 0.5, "ksr": 2.0}
+"""Rates of a kinetic synapse, in 1 / s: a fast inactivation within the response to a contrast, a
+slow one over seconds, as in Ozuysal & Baccus 2012; the values are ours. An anatomy with it is
+``replace(MOUSE_ANATOMY, kinetics=LNK)``, and :func:`grow` makes a retina of that."""
 
 PRIMATE_ANATOMY = Anatomy(
     um_per_degree=223.0,  # Perry & Cowey 1985
@@ -320,7 +329,10 @@ def grow(
         leak=a.leak,
     )
     signals: tuple[str, ...] = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
-    amacrine: list[Component] = [
+    amacrine: list[Component] = []
+    if a.kinetics is not None:
+        amacrine.append(Kinetics(**{name: rate * dt for name, rate in a.kinetics.items()}))
+    amacrine += [
         ContrastGain(
             leak=dt / a.tau_v,
             strength=a.gain * dt,

@@ -40,7 +40,8 @@ class Retina(Circuit):
         of three kinds of cones; spikes ``[B, K, H, W]``, one channel a cell type.
 
     Raises:
-        DataError: another number of channels, or a single pixel, which has no surround.
+        DataError: another number of channels, a single pixel, which has no surround, or counts of
+            events that are negative, infinite or NaN.
     """
 
     amacrine: "list[Component]"  # a module list, typed by what it holds
@@ -131,7 +132,7 @@ class Retina(Circuit):
 
     def _signals(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
         """The graded signals of the inner retina."""
-        self._check(x, 4 if run.verb == "step" else 5)
+        x = self._checked(x, 4 if run.verb == "step" else 5)
         before = state or {}
         now: dict[str, Any] = {}
         if self.photoreceptor is not None:
@@ -143,7 +144,8 @@ class Retina(Circuit):
                 x, now["amacrine"][str(i)] = run(part, x, inner.get(str(i)))
         return x, now
 
-    def _check(self, x: Tensor, axes: int) -> None:
+    def _checked(self, x: Tensor, axes: int) -> Tensor:
+        """Input that fits; counts of events in floating point."""
         kind = "event counts (off, on)" if self.photoreceptor is None else "luminance"
         shape = f"[B, {self.inputs}, H, W]" if axes == 4 else f"[T, B, {self.inputs}, H, W]"
         if x.ndim != axes or x.shape[-3] != self.inputs:
@@ -162,3 +164,11 @@ class Retina(Circuit):
                     f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; its cells stand on "
                     f"{first.height} x {first.width}"
                 )
+        if self.photoreceptor is not None:
+            return x  # which looks at the range of its light
+        if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
+            raise DataError(
+                f"Retina: event counts from {x.min().item():g} to {x.max().item():g}; they are 0 "
+                "or more, and none is NaN or infinite"
+            )
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())

@@ -15,6 +15,7 @@ TESTED = {
     "retina_on_recording.py",
     "convert_and_verify.py",
     "learn_on_chip.py",
+    "fit_retina.py",
     "most_exciting_stimuli.py",
 }
 

@@ -1,5 +1,7 @@
 """Whole retinas: both ways in, streaming, gradients, and what they refuse."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,15 @@ from hypothesis import strategies as st
 from neurobip.constants import fix, free
 from neurobip.errors import ConfigError, DataError
 from neurobip.projection import projections
-from neurobip.retina import EVENT_MOTION, event_camera, grow, mouse, primate_periphery
+from neurobip.retina import (
+    EVENT_MOTION,
+    LNK,
+    MOUSE,
+    event_camera,
+    grow,
+    mouse,
+    primate_periphery,
+)
 from neurobip.retina.presets import MOUSE_ANATOMY, PRIMATE
 from neurobip.state import tree_map
 
@@ -113,6 +123,34 @@ def test_motion_cells_stand_beside_the_four_of_the_camera():
 def test_input_that_does_not_fit_is_refused(retina, shape, message):
     with pytest.raises(DataError, match=message):
         retina()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf")])
+def test_counts_that_are_none_are_refused(bad):
+    events = torch.zeros(3, 1, 2, 8, 8)
+    events[1, 0, 1, 2, 2] = bad
+    with pytest.raises(DataError, match="event counts from"):
+        event_camera()(events)
+
+
+def test_bytes_are_counts():
+    events = (torch.rand(9, 1, 2, 8, 8) < 0.3).to(torch.uint8)
+    assert torch.equal(event_camera()(events)[0], event_camera()(events.float())[0])
+
+
+def test_a_kinetic_synapse_adapts_to_contrast_over_seconds():
+    """High contrast for three seconds: the cells' drive falls while it lasts."""
+    anatomy = replace(MOUSE_ANATOMY, kinetics=LNK, gain=1e-9)
+    noise = torch.rand(400, 1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    frames = 0.5 + torch.cat([0.05 * (noise[:100] - 0.5), 0.9 * (noise[100:] - 0.5)])
+    falls = []
+    for kinetics in (LNK, None):
+        retina = grow(replace(anatomy, kinetics=kinetics), MOUSE, "light", 1.0, 0.01)
+        with torch.no_grad():
+            signals, _ = retina.signals(frames)
+        size = signals[:, 0, :4, 2:6, 2:6].mean((1, 2, 3))
+        falls.append(float(size[340:].mean() / size[110:170].mean()))
+    assert falls[0] < 0.9 * falls[1]
 
 
 def test_images_have_to_fit_the_mosaics():
