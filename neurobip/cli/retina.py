@@ -15,11 +15,6 @@ app = typer.Typer(no_args_is_help=True, help="Retinas: characterize, live.")
 app.command("live")(live.live)
 
 
-@app.callback()
-def root() -> None:
-    """Keeps the subcommand's name, even while there is only one."""
-
-
 @app.command()
 def characterize(
     preset: Annotated[str, typer.Option(help="Retina: primate, mouse or event.")] = "primate",
