@@ -96,6 +96,15 @@ class Component(nn.Module):
             )
 
 
+class Fused(Component):
+    """A component that runs a sequence at once: a step is a sequence of one."""
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Advance by one time step."""
+        z, state = self.forward(x[None], state)
+        return z[0], state
+
+
 @dataclass(frozen=True)
 class Run:
     """One of the verbs ``step``, ``scan`` and ``forward``, for all parts of a circuit alike."""

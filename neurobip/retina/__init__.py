@@ -2,6 +2,7 @@
 
 from neurobip.constants import constants, fix, free
 from neurobip.retina.amacrine import ContrastGain, Starburst, WideField
+from neurobip.retina.anatomy import LNK, MOUSE_ANATOMY, PRIMATE_ANATOMY, Anatomy, grow
 from neurobip.retina.bipolar import SIGNALS, Bipolar, BipolarState
 from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
 from neurobip.retina.ganglion import Dendrites, ganglion
@@ -12,15 +13,10 @@ from neurobip.retina.photoreceptor import Photoreceptor, cones
 from neurobip.retina.presets import (
     EVENT_CAMERA,
     EVENT_MOTION,
-    LNK,
     MOUSE,
-    MOUSE_ANATOMY,
     PRIMATE,
-    PRIMATE_ANATOMY,
     SMALL_BISTRATIFIED,
-    Anatomy,
     event_camera,
-    grow,
     mouse,
     primate_periphery,
 )

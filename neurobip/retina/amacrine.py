@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip import kernels
-from neurobip.component import Component
+from neurobip.component import Component, Fused
 from neurobip.constants import Constants, Positive, Share
 from neurobip.neurons.neuron import unit_interval
 from neurobip.retina.bipolar import SIGNALS
@@ -81,7 +81,7 @@ class WideFieldState(NamedTuple):
     w: Tensor
 
 
-class WideField(Component):
+class WideField(Fused):
     """Transient inhibition from far away: what moves everywhere at once is not told.
 
     ::
@@ -106,11 +106,6 @@ class WideField(Component):
         unit_interval("WideField", decay=decay)
         self.strength, self.decay, self.sigma, self.size = strength, decay, sigma, taps(sigma)
 
-    def step(self, x: Tensor, state: WideFieldState | None = None) -> tuple[Tensor, WideFieldState]:
-        """One step: a sequence of one."""
-        z, state = self.forward(x[None], state)
-        return z[0], state
-
     def forward(
         self, x_seq: Tensor, state: WideFieldState | None = None
     ) -> tuple[Tensor, WideFieldState]:
@@ -130,7 +125,7 @@ class StarburstState(NamedTuple):
     tau: Tensor
 
 
-class Starburst(Component):
+class Starburst(Fused):
     """Two more signals: what the transient cells said before, slowly forgotten.
 
     ::
@@ -157,11 +152,6 @@ class Starburst(Component):
         super().__init__()
         unit_interval("Starburst", decay=decay)
         self.decay = decay
-
-    def step(self, x: Tensor, state: StarburstState | None = None) -> tuple[Tensor, StarburstState]:
-        """One step: a sequence of one."""
-        z, state = self.forward(x[None], state)
-        return z[0], state
 
     def forward(
         self, x_seq: Tensor, state: StarburstState | None = None

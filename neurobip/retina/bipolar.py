@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from neurobip import kernels
+from neurobip.component import Fused
 from neurobip.constants import Constants, Share
 from neurobip.neurons.neuron import Neuron, unit_interval
 from neurobip.state import last
@@ -31,7 +32,7 @@ class BipolarState(NamedTuple):
     z: Tensor
 
 
-class Bipolar(Neuron):
+class Bipolar(Fused, Neuron):
     """Pointwise dynamics from center and surround currents to four rectified signals.
 
     ::
@@ -70,11 +71,6 @@ class Bipolar(Neuron):
         super().__init__()
         unit_interval("Bipolar", decay_c=decay_c, decay_h=decay_h, decay_l=decay_l, leak=leak)
         self.decay_c, self.decay_h, self.decay_l, self.leak = decay_c, decay_h, decay_l, leak
-
-    def step(self, x: Tensor, state: BipolarState | None = None) -> tuple[Tensor, BipolarState]:
-        """One step of every pixel: a sequence of one."""
-        z, state = self.forward(x[None], state)
-        return z[0], state
 
     def forward(
         self, x_seq: Tensor, state: BipolarState | None = None

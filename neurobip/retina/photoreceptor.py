@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neurobip import kernels
-from neurobip.component import Component
+from neurobip.component import Fused
 from neurobip.constants import Constants, Positive, Share
 from neurobip.errors import ConfigError, DataError
 from neurobip.neurons.neuron import unit_interval
@@ -23,7 +23,7 @@ class PhotoreceptorState(NamedTuple):
     second: Tensor
 
 
-class Photoreceptor(Component):
+class Photoreceptor(Fused):
     """Cones that adapt to the light around them, followed by a low-pass of two stages.
 
     ::
@@ -81,13 +81,6 @@ class Photoreceptor(Component):
             )
         self.decay_m, self.decay_p, self.dark = decay_m, decay_p, dark
         self.exponent, self.adaptation = exponent, adaptation
-
-    def step(
-        self, x: Tensor, state: PhotoreceptorState | None = None
-    ) -> tuple[Tensor, PhotoreceptorState]:
-        """One image: a sequence of one."""
-        z, state = self.forward(x[None], state)
-        return z[0], state
 
     def forward(
         self, x_seq: Tensor, state: PhotoreceptorState | None = None

@@ -21,12 +21,12 @@ from neurobip.retina import (
     MOUSE,
     PRIMATE,
     PRIMATE_ANATOMY,
+    Anatomy,
     CellType,
     grow,
     mouse,
     primate_periphery,
 )
-from neurobip.retina.presets import Anatomy
 from neurobip.stimuli import Screen
 
 SCREEN = Screen(41, 41, degrees_per_pixel=0.1, dt=0.005)

@@ -14,12 +14,13 @@ from neurobip.retina import (
     EVENT_MOTION,
     LNK,
     MOUSE,
+    MOUSE_ANATOMY,
+    PRIMATE,
     event_camera,
     grow,
     mouse,
     primate_periphery,
 )
-from neurobip.retina.presets import MOUSE_ANATOMY, PRIMATE
 from neurobip.state import tree_map
 
 CHANNELS = {"light": 1, "cones": 3, "events": 2}
