@@ -1,27 +1,36 @@
 """How well ``fit_retina`` finds known constants again, over several seeds.
 
     python benchmarks/fit_retina.py [--seeds 5] [--blocks 12] [--cells parasol,alpha] [--spiking]
+                                    [--output poisson,escape]
 
 A parasol cell and a mouse alpha cell whose constants were moved away from the presets are recorded
 in a simulation; the fit starts from the presets and chooses the type. Stimulus, spikes and noise
 differ between seeds. With ``--spiking`` the cells are integrate-and-fire cells of the retina behind
-noise of the luminance, otherwise they fire at random at the rate of the fitted model.
+noise of the luminance, otherwise they fire at random at the rate of the fitted model. Every output
+stage of ``--output`` is fitted to the same recordings; beside ``escape``, which knows the cell's
+last spikes, stands a generalised linear model that knows them too.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from neurobip.physiology.cell_model import CellModel
+from neurobip.physiology.explained import explained_variance, normalized_correlation
 from neurobip.physiology.fit import FREE, CellFit, fit_retina
+from neurobip.physiology.glm import fit_glm
+from neurobip.physiology.recordings import Recording
 from neurobip.physiology.simulate import mixture, poisson_recording, spiking_recording
+from neurobip.physiology.spike_history import EscapeCell
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, PRIMATE, PRIMATE_ANATOMY, grow
 from neurobip.stimuli import Screen
 
-SIZE = 11
+SIZE, HISTORY = 11, 0.5
+SCORES = ("explained", "baseline_explained", "correlation", "baseline_correlation")
 MOVED = {
     "parasol": (
         PRIMATE_ANATOMY, PRIMATE, 2, 0.1, 0.005,
@@ -36,8 +45,10 @@ MOVED = {
 }  # fmt: skip
 
 
-def record_and_fit(cell: str, seed: int, blocks: int, spiking: bool) -> tuple[CellFit, CellModel]:
-    """The fit of one simulated recording, and the model that it was simulated with."""
+def simulated(
+    cell: str, seed: int, blocks: int, spiking: bool
+) -> tuple[Recording, Recording, CellModel]:
+    """A recording to fit, one to test on, and the cell that they were simulated with."""
     anatomy, types, index, degrees, dt, moved = MOVED[cell]
     screen, middle = Screen(SIZE, SIZE, degrees, dt), SIZE // 2
     shared = {name: value for name, value in moved.items() if name != "field"}
@@ -54,10 +65,21 @@ def record_and_fit(cell: str, seed: int, blocks: int, spiking: bool) -> tuple[Ce
         record = partial(poisson_recording, model, name=true_type.name)
     train = record(frames=mixture(screen, blocks, seed=seed), seed=seed)
     test = record(frames=mixture(screen, 1, seed=1000 + seed), repeats=30, seed=1000 + seed)
-    found = fit_retina(
-        train, test=test, degrees_per_pixel=degrees, anatomy=anatomy, cell_types=types
-    )
-    return found.cells[0], model
+    return train, test, model
+
+
+def scored(fit: CellFit, train: Recording, test: Recording) -> dict[str, float]:
+    """Scores of a fit on the test, and of the generalised linear model where that is fair."""
+    found = {name: getattr(fit, name) for name in SCORES}
+    if isinstance(fit.model, EscapeCell):
+        top, bottom, left, right = fit.window
+        shown, tested = (r.frames[..., top:bottom, left:right] for r in (train, test))
+        glm = fit_glm(shown, train.counts()[0, 0], len(fit.baseline.filter))
+        used = slice(round(HISTORY / test.dt), None)
+        trials, rate = test.counts()[0][:, used], glm.rate(tested)[used]
+        found["GLM explained"] = explained_variance(trials, rate)
+        found["GLM correlation"] = normalized_correlation(trials, rate)
+    return found
 
 
 def main() -> None:
@@ -67,29 +89,46 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=12, help="of 8 s to fit on")
     parser.add_argument("--cells", default="parasol,alpha")
     parser.add_argument("--spiking", action="store_true", help="integrate-and-fire cells")
+    parser.add_argument("--output", help="by comma; both for spiking cells, else poisson")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    blocks, spiking = arguments.blocks, arguments.spiking
+    outputs = arguments.output or ("poisson,escape" if spiking else "poisson")
+    if "escape" in outputs and not spiking:
+        parser.error("cells that fire at random at a rate have no escape noise; give --spiking")
     for cell in arguments.cells.split(","):
-        fits = []
-        for seed in range(arguments.seeds):
-            begin = time.perf_counter()
-            fit, model = record_and_fit(cell, seed, arguments.blocks, arguments.spiking)
-            fits.append(fit)
-            print(
-                f"{cell} seed {seed}: {fit.cell_type.name}, explained {fit.explained:.3f}, "
-                f"LN {fit.baseline_explained:.3f}, {time.perf_counter() - begin:.0f} s",
-                flush=True,
-            )
-        report(cell, fits, model, 8 * arguments.blocks, arguments.spiking)
+        for output in outputs.split(","):
+            fits, scores = [], []
+            for seed in range(arguments.seeds):
+                begin = time.perf_counter()
+                train, test, model = simulated(cell, seed, blocks, spiking)
+                anatomy, types, _, degrees, *_ = MOVED[cell]
+                fit = fit_retina(
+                    train, test=test, degrees_per_pixel=degrees, anatomy=anatomy,
+                    cell_types=types, output=output, history=HISTORY,
+                ).cells[0]  # fmt: skip
+                fits.append(fit)
+                scores.append(scored(fit, train, test))
+                print(
+                    f"{cell} seed {seed}: {fit.cell_type.name}, explained {fit.explained:.3f}, "
+                    f"LN {fit.baseline_explained:.3f}, {time.perf_counter() - begin:.0f} s",
+                    flush=True,
+                )
+            fires = "integrate-and-fire" if spiking else "Poisson"
+            print(f"\n{cell}, {fires}, fitted as {output}, {8 * blocks} s, {len(fits)} seeds")
+            truth = EscapeCell.at(model) if output == "escape" else model
+            # The noise of a spiking cell is in what it sees; it has a threshold of 1 and no slope.
+            unknown = ("softness",) if output == "escape" else ("slope", "threshold", "softness")
+            report(fits, scores, truth, unknown if spiking else ())
 
 
-def report(cell: str, fits: list[CellFit], truth: CellModel, seconds: int, spiking: bool) -> None:
+def report(
+    fits: list[CellFit], scores: list[dict[str, float]], truth: CellModel, unknown: Sequence[str]
+) -> None:
     """True and found constants, and explained variance."""
-    output = "integrate-and-fire" if spiking else "Poisson"
-    print(f"\n{cell}, {output}, {seconds} s, {len(fits)} seeds")
     print(f"{'constant':16}{'true':>9}{'found':>9}{'sd':>8}{'error':>8}{'stated':>8}  unit")
     for name, true in truth.constants().items():
-        if spiking and name in ("slope", "threshold", "softness"):
+        if name in unknown:
             continue
         found = torch.tensor([fit.constants[name].value for fit in fits])
         stated = torch.tensor([fit.constants[name].error for fit in fits]).median()
@@ -99,8 +138,8 @@ def report(cell: str, fits: list[CellFit], truth: CellModel, seconds: int, spiki
             f"{name:16}{true.value:9.3g}{found.mean():9.3g}{sd:8.2g}{error:8.2g}{stated:8.2g}"
             f"  {true.unit}"
         )
-    for name in ("explained", "baseline_explained", "correlation", "baseline_correlation"):
-        values = torch.tensor([getattr(fit, name) for fit in fits])
+    for name in scores[0]:
+        values = torch.tensor([score[name] for score in scores])
         sd = values.std() if len(fits) > 1 else torch.tensor(0.0)
         print(f"{name.replace('_', ' '):24}{values.mean():7.3f} ± {sd:.3f}")
     print()

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from neurobip.constants import fix, free
 from neurobip.errors import ConfigError
+from neurobip.retina import Anatomy, grow
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import PhotoreceptorState, low_pass, luminance
-from neurobip.retina.presets import Anatomy, grow
 from neurobip.retina.scale import Scale, time_constant
 
 PARTS = {
@@ -78,7 +78,7 @@ class CellModel(nn.Module):
         place: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
-        self.anatomy, self.cell = anatomy, cell
+        self.anatomy, self.cell, self.inputs = anatomy, cell, inputs
         self.scale = Scale(degrees_per_pixel, anatomy.um_per_degree, dt)
         self.retina = grow(anatomy, (cell,), inputs, degrees_per_pixel, dt)
         self.membrane = self.scale.decay(cell.tau, f"membrane of {cell.name!r}")
@@ -97,13 +97,17 @@ class CellModel(nn.Module):
         Shape:
             frames ``[T, B, C, H, W]``; currents ``[T, B]``.
         """
+        there = self.drive(frames, state)
+        return low_pass(there, torch.zeros_like(there[0]), self.membrane)
+
+    def drive(self, frames: Tensor, state: Any = None) -> Tensor:
+        """The current into the cell before its membrane, ``[T, B]``."""
         currents, _ = self.retina.currents(frames, state)
         height, width = currents.shape[-2:]
         rows, columns = (
             near(torch.arange(n) - at) for n, at in zip((height, width), self.place, strict=True)
         )
-        there = currents[:, :, 0] @ columns @ rows
-        return low_pass(there, torch.zeros_like(there[0]), self.membrane)
+        return currents[:, :, 0] @ columns @ rows
 
     def rate(self, current: Tensor) -> Tensor:
         """Expected spikes a step at a current."""
@@ -184,10 +188,12 @@ class CellModel(nn.Module):
     def _physical(self) -> Mapping[str, tuple[float, str]]:
         found = {name: (number(self, name), PARTS[name][1]) for name in self.names}
         row, column = self.place.tolist()
+        return found | {"row": (row, "pixel"), "column": (column, "pixel")} | self._output()
+
+    def _output(self) -> dict[str, tuple[float, str]]:
+        """Constants of the output stage."""
         slope, threshold, softness = self.output.tolist()
-        return found | {
-            "row": (row, "pixel"),
-            "column": (column, "pixel"),
+        return {
             "slope": (float(torch.tensor(slope).exp()), "Hz"),
             "threshold": (threshold, ""),
             "softness": (float(torch.tensor(softness).exp()), ""),

@@ -12,31 +12,35 @@ the validation part; both models are scored on the test recording, which nothing
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from neurobip.errors import DataError
+from neurobip.errors import ConfigError, DataError
 from neurobip.physiology.cell_model import CellModel, Constant
 from neurobip.physiology.explained import explained_variance, normalized_correlation
 from neurobip.physiology.likelihood import Segments, maximise
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurobip.physiology.placing import Candidate, find_place, rank_types, window_around
 from neurobip.physiology.recordings import Recording
+from neurobip.physiology.spike_history import EscapeCell, start_cell, with_spikes
+from neurobip.retina import PRIMATE, PRIMATE_ANATOMY, Anatomy
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import luminance
-from neurobip.retina.presets import PRIMATE, PRIMATE_ANATOMY, Anatomy
 
 FREE = (
     "tau_p", "sigma_center", "sigma_surround", "strength", "tau_l", "tau_v", "gain", "field",
 )  # fmt: skip
 """What is fitted where nothing else is said; see :data:`~neurobip.physiology.cell_model.PARTS`."""
 
+Output = Literal["poisson", "escape"]
+"""Output stages: spikes by chance at a rate, or integrate-and-fire with escape noise."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told while a fit runs: losses are Poisson negative log likelihoods a step."""
+    """What is told while a fit runs: losses are negative log likelihoods a frame."""
 
     cell: str
     cell_type: str
@@ -115,6 +119,7 @@ def fit_retina(
     free: Sequence[str] = FREE,
     validation: float = 0.2,
     held_out: float = 0.2,
+    output: Output = "poisson",
     window: int | None = None,
     lags: int | None = None,
     finalists: int = 1,
@@ -128,8 +133,14 @@ def fit_retina(
 
     A cell is placed by its spike-triggered average; the types that are offered compete by
     likelihood at that place; then constants of the retina, the place and an output stage are
-    fitted by Poisson likelihood (:mod:`~neurobip.physiology.cell_model` has the equations,
+    fitted by likelihood (:mod:`~neurobip.physiology.cell_model` has the equations,
     :func:`~neurobip.physiology.likelihood.maximise` the optimiser).
+
+    Cells that fire by chance at some rate, and the mean over many repeats, are described by the
+    output ``poisson``. One that is less excitable after a spike is not: there a fit of the rate
+    changes the constants of the retina to make up for it. The output ``escape`` is fitted given
+    the cell's own last spikes (:mod:`~neurobip.physiology.spike_history`), needs steps that hold
+    one spike, and predicts by the mean of free runs.
 
     Args:
         stimulus: a :class:`Recording`, or frames with ``spike_times`` and ``dt``.
@@ -139,6 +150,7 @@ def fit_retina(
         anatomy, cell_types: where the fit starts from; give one type where it is known.
         free: names of the constants to fit, of :data:`~neurobip.physiology.cell_model.PARTS`.
         validation: share of the training recording, at its end.
+        output: ``poisson`` or ``escape``.
         window: pixels on each side of the cell that are modelled; None reaches 2 standard
             deviations of the surround.
         lags: frames that the baseline looks back; None is a quarter of a second.
@@ -156,8 +168,10 @@ def fit_retina(
     Raises:
         DataError: a recording that cannot be used, no repeats to test on, or a cell that never
             fires in the training part.
-        ConfigError: an unknown constant, or a step longer than a time constant.
+        ConfigError: an unknown constant or output, or a step longer than a time constant.
     """
+    if output not in get_args(Output):
+        raise ConfigError(f"fit_retina: output {output!r}; {' and '.join(get_args(Output))} fit")
     if not isinstance(stimulus, Recording):
         if spike_times is None or dt is None:
             raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")
@@ -180,9 +194,13 @@ def fit_retina(
             anatomy.tau_m,
         )  # fmt: skip
         candidates = rank_types(data, anatomy, cell_types, degrees_per_pixel)
+        if output == "escape":
+            data = with_spikes(data, train.refined(factor).counts()[cell], name)
 
         def fitted(candidate: Candidate, data: Segments = data, name: str = name) -> Any:
             model = candidate.model(free)
+            if output == "escape":
+                model = start_cell(EscapeCell.at(model), data)
             return maximise(
                 model, data, rounds,
                 lambda i, loss, held: told(Progress(name, model.cell.name, i, loss, held)),

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,13 +29,19 @@ class Pieces:
 
     Shape:
         frames ``[history + T, S, C, h, w]``, counts ``[T, S]``; light, to which the eye is adapted
-        at the start, ``[S, C, h, w]``.
+        at the start, ``[S, C, h, w]``; starts, the frame that each begins with, ``[S]``.
     """
 
     frames: Tensor
     counts: Tensor
     light: Tensor
+    starts: Tensor
     factor: int
+
+    @property
+    def samples(self) -> int:
+        """How many counts there are."""
+        return self.counts.numel()
 
     def __len__(self) -> int:
         return self.counts.shape[1]
@@ -42,24 +49,22 @@ class Pieces:
     def some(self, most: int) -> "Pieces":
         """At most so many of them, evenly chosen."""
         chosen = torch.linspace(0, len(self) - 1, min(most, len(self))).round().long()
-        return Pieces(
-            self.frames[:, chosen], self.counts[:, chosen], self.light[chosen], self.factor
-        )
+        return replace(self, **self._chosen(chosen))
 
     def batches(self) -> list["Pieces"]:
         """As many at a time as memory takes."""
         each = self.frames[:, 0, 0].numel() * self.factor
         size = max(1, LARGEST // each)
-        parts = (x.split(size, 1) for x in (self.frames, self.counts))
-        return [
-            Pieces(frames, counts, light, self.factor)
-            for frames, counts, light in zip(*parts, self.light.split(size), strict=True)
-        ]
+        return [replace(self, **self._chosen(c)) for c in torch.arange(len(self)).split(size)]
 
     def currents(self, model: CellModel) -> Tensor:
         """Currents after the history, ``[T factor, S]``."""
+        return self.driven(model)[-len(self.counts) * self.factor :]
+
+    def driven(self, model: CellModel) -> Tensor:
+        """Currents from the history on, ``[(history + T) factor, S]``."""
         shown = luminance(self.frames).repeat_interleave(self.factor, 0)
-        return model.current(shown, model.adapted(self.light))[-len(self.counts) * self.factor :]
+        return model.current(shown, model.adapted(self.light))
 
     def rate(self, model: CellModel, current: Tensor | None = None) -> Tensor:
         """Expected spikes of every frame, ``[T, S]``."""
@@ -69,6 +74,17 @@ class Pieces:
     def loss(self, rate: Tensor) -> Tensor:
         """Poisson negative log likelihood a frame, without the term of the counts alone."""
         return F.poisson_nll_loss(rate, self.counts, log_input=False, eps=EPS)
+
+    def variance(self, rate: Tensor) -> Tensor:
+        """What the square of a change of the rate is divided by in the Fisher information."""
+        return rate
+
+    def _chosen(self, which: Tensor) -> dict[str, Any]:
+        """What differs between segments, of some of them."""
+        return {
+            "frames": self.frames[:, which], "counts": self.counts[:, which],
+            "light": self.light[which], "starts": self.starts[which],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +133,8 @@ class Segments:
             shown = torch.cat([seen[start - past : start + length] for start in starts], 1)
             light = torch.cat([adapted[max(0, start - past - 1)] for start in starts])
             wanted = torch.stack([counts[start : start + length] for start in starts], 1)
-            return Pieces(shown, wanted.to(shown), light, factor)
+            first_frames = torch.tensor(starts) - past
+            return Pieces(shown, wanted.to(shown), light, first_frames, factor)
 
         return Segments(pieces(0, split), pieces(split, total), factor, dt)
 
@@ -187,7 +204,7 @@ def maximise(
                 break
             last = loss
     model.load(best)
-    information = fisher(model, few) * data.fit.counts.numel()
+    information = fisher(model, few) * data.fit.samples
     loss = validated(model, data)
     return Maximum(model, loss, torch.linalg.pinv(information, hermitian=True).diagonal().sqrt())
 
@@ -200,9 +217,10 @@ def validated(model: CellModel, data: Segments) -> float:
 
 
 def fisher(model: CellModel, data: Pieces, step: float = 0.02) -> Tensor:
-    """Fisher information a frame about the vector of a model, by finite differences.
+    """Fisher information a sample about the vector of a model, by finite differences.
 
-    ``sum over frames of (d rate / d i) (d rate / d j) / rate``, divided by their number.
+    ``sum over samples of (d rate / d i) (d rate / d j) / variance``, divided by their number; the
+    variance of a Poisson count is its rate.
     """
     here = model.vector()
     with torch.no_grad():
@@ -214,7 +232,7 @@ def fisher(model: CellModel, data: Pieces, step: float = 0.02) -> Tensor:
             model.load(moved)
             slopes.append(((data.rate(model) - rate) / step).flatten())
         model.load(here)
-        slope = torch.stack(slopes) / (rate.flatten() + EPS).sqrt()
+        slope = torch.stack(slopes) / (data.variance(rate).flatten() + EPS).sqrt()
         return (slope @ slope.T / slope.shape[1]).double().float()
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from neurobip.physiology.cell_model import CellModel
 from neurobip.physiology.likelihood import Pieces, Segments
 from neurobip.physiology.sta import spike_triggered_average
+from neurobip.retina import Anatomy, grow
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import luminance
-from neurobip.retina.presets import Anatomy, grow
 from neurobip.retina.scale import Scale
 
 Box = tuple[int, int, int, int]

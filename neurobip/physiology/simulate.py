@@ -9,6 +9,8 @@ from torch import Tensor
 from neurobip.physiology.cell_model import CellModel
 from neurobip.physiology.fit import predict
 from neurobip.physiology.recordings import Recording
+from neurobip.physiology.spike_history import EscapeCell
+from neurobip.retina.photoreceptor import luminance
 from neurobip.retina.retina import Retina
 from neurobip.stimuli import Screen, checkerboard, natural_saccades
 
@@ -53,6 +55,23 @@ def poisson_recording(
     rate = predict(model, frames, (0, height, 0, width), 1).double().numpy() * dt
     trials = [times_of(rng.poisson(rate), dt, rng) for _ in range(repeats)]
     return Recording(frames, dt, [trials], [name])
+
+
+def escape_recording(
+    cell: EscapeCell, frames: Tensor, *, repeats: int = 1, seed: int = 0, name: str = "0"
+) -> Recording:
+    """A cell that fires freely by escape noise (:mod:`~neurobip.physiology.spike_history`).
+
+    Shape:
+        frames ``[T, 1, C, H, W]`` of the whole screen.
+    """
+    rng = np.random.default_rng(seed)
+    light = luminance(frames[:1])[0].mean((-2, -1), keepdim=True).expand_as(frames[0])
+    with torch.no_grad():
+        current = cell.current(luminance(frames), cell.adapted(light))
+    counts = cell.run(current, repeats, seed)[0][:, 0].T.numpy().astype(int)
+    dt = cell.scale.dt
+    return Recording(frames, dt, [[times_of(one, dt, rng) for one in counts]], [name])
 
 
 def spiking_recording(
