@@ -5,6 +5,7 @@
 The recording is simulated: a mouse alpha cell whose constants were moved away from the preset looks
 at white noise and natural images, once for the fit and 30 times at other frames for the test. For
 your own, give ``fit_retina`` arrays or what ``neurobip.physiology.nwb.read_nwb`` reads from a file.
+This cell fires at random at its rate; for one that its last spikes hold back, ``output="escape"``.
 """
 
 import argparse
