@@ -23,7 +23,7 @@ from neurobip.attention import (
 )
 from neurobip.component import Component
 from neurobip.converters.graph import Connection, Graph, Population, population_shape
-from neurobip.converters.lower_retina import adaptive, array, bipolar, lower_retina
+from neurobip.converters.lower_retina import GAIN, adaptive, array, bipolar, lower_retina
 from neurobip.converters.neurons import LI, LIF, Input, Neuron
 from neurobip.converters.synapses import (
     Broadcast,
@@ -135,6 +135,8 @@ def lower(part: Any, build: Builder, name: str, sources: Names, skip: str | None
 def _(
     part: Projection, build: Builder, name: str, sources: Names, skip: str | None = None
 ) -> Names:
+    if part.gain is not None:
+        raise ConversionError(f"{name or 'the projection'}: {GAIN}")
     shapes = tuple(build.shape(source) for source in sources)
     try:
         inputs = [Connection(sources, synapse(part.synapse, shapes))]

@@ -32,6 +32,9 @@ REASONS = {
 }
 
 
+GAIN = "there is no node for a threshold that later spikes move"
+
+
 def float_only(retina: Retina) -> dict[str, str]:
     """The parts and cell types of a retina that exist in floating point alone, and why.
 
@@ -41,7 +44,7 @@ def float_only(retina: Retina) -> dict[str, str]:
     """
     found = {}
     if retina.ganglion.gain is not None:
-        found["ganglion.gain"] = "there is no node for a threshold that later spikes move"
+        found["ganglion.gain"] = GAIN
     if retina.photoreceptor is not None:
         found["photoreceptor"] = reason(retina.photoreceptor)
     for i, part in enumerate(retina.amacrine):
@@ -72,7 +75,7 @@ def lower_retina(
     refused = float_only(part)
     if refused:
         listed = "; ".join(f"{within}{which}: {why}" for which, why in refused.items())
-        raise ConversionError(f"{listed}. The preset event_camera converts")
+        raise ConversionError(f"{listed}. The preset event_camera converts, without a gain")
     outer: Any = part.bipolar.synapse
     graded = build.add(
         f"{within}bipolar",
@@ -86,7 +89,7 @@ def lower_retina(
     starburst: Any
     for starburst in part.amacrine:
         for i, polarity in enumerate(("on", "off")):
-            decay = float(starburst.decay)
+            decay = number(starburst.decay)
             share = np.zeros((2, signals, 1, 1))
             share[0, 2 + i] = decay
             # decay_l = 1 and no leak: what it holds is its first output, the rest is silent.
@@ -123,14 +126,19 @@ def same_size(weight: np.ndarray, groups: int = 1) -> Conv:
 
 def bipolar(part: Any) -> Bipolar:
     """The node of bipolar cells, their constants fixed or free."""
-    decay_c, decay_h, decay_l = (float(getattr(part, f"decay_{x}")) for x in "chl")
-    return Bipolar(decay_c, decay_h, decay_l, float(part.leak))
+    decay_c, decay_h, decay_l = (number(getattr(part, f"decay_{x}")) for x in "chl")
+    return Bipolar(decay_c, decay_h, decay_l, number(part.leak))
 
 
 def adaptive(part: Any) -> ALIF:
     """The node of adaptive neurons, their constants fixed or free."""
-    constants = {name: float(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
+    constants = {name: number(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
     return ALIF(array(part.decay_v).reshape(-1), **constants)
+
+
+def number(value: float | Tensor) -> float:
+    """A constant, fixed or free, as a plain number."""
+    return value.item() if isinstance(value, Tensor) else float(value)
 
 
 def array(tensor: Tensor) -> np.ndarray:

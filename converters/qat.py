@@ -103,7 +103,12 @@ def learned(model: Component) -> tuple[list[tuple[str, int]], dict[str, Tensor]]
     no connection has the number -1.
     """
     probe = copy.deepcopy(model)
-    parameters = {name: p for name, p in probe.named_parameters() if p.ndim > 1}
+    # A freed constant is no weight of a connection.
+    parameters = {
+        name: p
+        for name, p in probe.named_parameters()
+        if p.ndim > 1 and ".parametrizations." not in name
+    }
     for parameter in parameters.values():
         nn.init.zeros_(parameter)
     still = weights_of(to_graph(probe))

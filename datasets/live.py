@@ -111,10 +111,11 @@ class LiveBins:
         return (t_us - (self.start_us or 0)) // self.window_us
 
     def _within(self, where: str, t_us: int, start: int) -> None:
-        if (bins := (t_us - start) // self.window_us) > MOST_BINS:
+        open_since = start + self.closed * self.window_us
+        if (bins := (t_us - open_since) // self.window_us) > MOST_BINS:
             raise DataError(
-                f"{where}: time {t_us} µs is {bins} bins of {self.window_us} µs after the start at "
-                f"{start} µs. The clock has jumped, or did not start with the recording"
+                f"{where}: time {t_us} µs is {bins} bins of {self.window_us} µs after the open one "
+                f"at {open_since} µs. The clock has jumped, or did not start with the recording"
             )
 
     def _settled(self) -> None:

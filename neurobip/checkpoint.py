@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from neurobip.atomic import write_atomic
 from neurobip.config import ModelConfig, RunConfig, load_config, make_config
+from neurobip.constants import constants
 from neurobip.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def capture(
     rule: Mapping[str, Tensor] | None = None,
     history: list[dict[str, Any]] | None = None,
 ) -> Checkpoint:
-    """The checkpoint of a model as it stands now, as a copy."""
+    """The checkpoint of a model as it stands now, as a copy.
+
+    Raises:
+        CheckpointError: constants of the retina have learned, for which a checkpoint has no room.
+    """
+    check_constants(model)
     return Checkpoint(
         config=config,
         epoch=epoch,
@@ -155,6 +161,31 @@ def restore(model: nn.Module, checkpoint: Checkpoint, where: str = "checkpoint")
         if name not in ours:
             raise CheckpointError(f"{where}: it has a tensor {name}, which this network lacks")
     model.load_state_dict(stored)
+
+
+def check_constants(model: nn.Module) -> None:
+    """Check that the retina of a network is the one that its configuration makes.
+
+    Raises:
+        CheckpointError: names a constant that is free, or not what it was.
+    """
+    from neurobip.models.bitformer import BiTFormer  # which asks this package for its configuration
+
+    if not isinstance(model, BiTFormer) or model.retina is None:
+        return
+    retina = model.retina
+    with torch.random.fork_rng(devices=[]):
+        fresh: Any = BiTFormer(model.config).retina
+    expected = constants(fresh)
+    for name, value in constants(retina).items():
+        free = any(f"{name.rpartition('.')[2]}.original" in p for p, _ in retina.named_parameters())
+        now, then = (torch.as_tensor(v, device="cpu") for v in (value, expected[name]))
+        same = torch.allclose(now.double(), then.double(), rtol=1e-5)  # what was free is rounded
+        if free or not same:
+            raise CheckpointError(
+                f"retina.{name} is no longer what the configuration says, and a checkpoint does "
+                "not hold it; keep neurobip.constants.constants(model.retina) beside it"
+            )
 
 
 def check_architecture(ours: ModelConfig, theirs: ModelConfig, where: str = "checkpoint") -> None:

@@ -243,6 +243,21 @@ class RunConfig(Section):
                 f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
                 f"data.steps {self.data.steps}"
             )
+        if self.model.retina_gain and self.learn.locality == "aligned":
+            raise ValueError(
+                "model.retina_gain does not go with learn.locality aligned: the embedding sends "
+                "its error down through its own weights; use block"
+            )
+        if self.model.retina_gain and self.learn.weight_bits is not None:
+            raise ValueError(
+                "model.retina_gain does not go with learn.weight_bits: no chip has a threshold "
+                "that later spikes move"
+            )
+        if self.learn.freeze == "feedforward" and not self.model.loops:
+            raise ValueError(
+                "learn.freeze feedforward leaves feedback to learn, and there is none; set "
+                "model.top_down or model.retina_gain, or freeze features"
+            )
         for name in ("top_down", "retina_gain"):
             delay = getattr(self.model, name)
             if delay >= self.data.steps:

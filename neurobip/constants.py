@@ -17,17 +17,26 @@ from torch.nn.utils import parametrize
 
 from neurobip.errors import ConfigError
 
+NEVER = -1e4
+"""A logarithm whose number is 0, and stays so."""
+
 
 class Positive(nn.Module):
-    """Numbers from 0 on: what is learned is the logarithm. What is 0 stays 0."""
+    """Numbers from 0 on: what is learned is the logarithm. What is 0 stays 0.
+
+    Raises:
+        ConfigError: a negative number.
+    """
 
     def forward(self, raw: Tensor) -> Tensor:
         """The number of a learned value."""
         return raw.exp()
 
     def right_inverse(self, value: Tensor) -> Tensor:
-        """The learned value of a number."""
-        return value.log()
+        """The learned value of a number; that of 0 is finite, so that an optimiser can hold it."""
+        if bool((value < 0).any()):
+            raise ConfigError(f"a constant of {value.min().item():g} cannot be kept above 0")
+        return value.log().clamp(min=NEVER)
 
 
 class Share(nn.Module):
@@ -80,7 +89,8 @@ def free(model: nn.Module, *patterns: str) -> list[str]:
         names.append(name)
         if parametrize.is_parametrized(part, constant):
             continue
-        value = torch.as_tensor(getattr(part, constant), dtype=_precision(model))
+        like = _first(model)
+        value = torch.as_tensor(getattr(part, constant), dtype=like.dtype, device=like.device)
         delattr(part, constant)
         part.register_parameter(constant, nn.Parameter(value.clone()))
         ranges: Any = part.constants
@@ -90,6 +100,8 @@ def free(model: nn.Module, *patterns: str) -> list[str]:
 
 def fix(model: nn.Module, *patterns: str) -> list[str]:
     """Make plain numbers of constants again, at their present values; see :func:`free`.
+
+    A fixed constant is no part of a ``state_dict``: keep :func:`constants` if it has learned.
 
     Raises:
         ConfigError: a pattern that fits nothing.
@@ -126,9 +138,9 @@ def _matching(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn
     return [found for found in there if any(fnmatch(found[0], p) for p in patterns)]
 
 
-def _precision(model: nn.Module) -> torch.dtype:
-    """The precision of a model: that of its first tensor."""
+def _first(model: nn.Module) -> Tensor:
+    """The first tensor of a model, whose precision and device are the model's."""
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
-            return tensor.dtype
-    return torch.get_default_dtype()
+            return tensor
+    return torch.zeros(())

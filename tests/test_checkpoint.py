@@ -25,6 +25,7 @@ from neurobip.checkpoint import (
     write,
 )
 from neurobip.config import make_config
+from neurobip.constants import fix, free
 from neurobip.errors import CheckpointError
 from neurobip.models.bitformer import BiTFormer
 
@@ -64,6 +65,25 @@ def test_a_captured_checkpoint_does_not_follow_the_model() -> None:
             parameter.add_(1.0)
     name, parameter = next(iter(model.named_parameters()))
     assert not torch.equal(kept.model[name], parameter)
+
+
+def test_constants_that_have_learned_are_not_lost_silently() -> None:
+    config, model = small()
+    free(model.retina, "bipolar.neuron.decay_l")
+    with pytest.raises(CheckpointError, match="retina.bipolar.neuron.decay_l is no longer"):
+        capture(config, 1, model)
+    fix(model.retina, "*")
+    assert capture(config, 1, model).epoch == 1, "the number is the old one"
+    model.retina.bipolar.neuron.decay_l = 0.3
+    with pytest.raises(CheckpointError, match="constants.constants"):
+        capture(config, 1, model)
+
+
+def test_tensors_of_a_retina_that_were_stored_once_are_passed_over() -> None:
+    config, model = small()
+    checkpoint = capture(config, 1, model)
+    checkpoint.model["retina.bipolar.synapse.weight"] = torch.zeros(2, 2, 9, 9)
+    restore(model, checkpoint)
 
 
 def test_load_run_gives_the_best_or_the_last(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from neurobip.retina import (
     primate_periphery,
 )
 from neurobip.state import at, stack, tree_map
-from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Separable
+from neurobip.synapses import Conv2d, Delayed, Linear, Patches
 
 
 def model(**settings) -> BiTFormer:
@@ -89,7 +89,6 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "linear": (Linear(5, 4, **trace), (3, 4, 5)),
         "delayed": (Delayed(5, 4, delay=2, **trace), (3, 4, 5)),
         "conv": (Conv2d(torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
-        "separable": (Separable(torch.rand(3, 5), torch.randn(3, 2)), (3, 2, 7, 8)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1, **trace), (3, 2, 7, 8)),
         "memory": (LinearMemory(8, 2, decay_shift=2, gain_shift=1, **trace), (3, 5, 24)),
         "spatial memory": (LinearMemory(8, 2, decay_shift=0, gain_shift=1), (3, 5, 24)),

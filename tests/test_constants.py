@@ -47,7 +47,7 @@ def test_a_weight_of_nothing_stays_nothing():
     retina = mouse(inputs="events")
     absent = retina.ganglion.synapse.hears == 0
     free(retina, "ganglion.synapse.hears")
-    optimizer = torch.optim.Adam(retina.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(retina.parameters(), lr=0.1, weight_decay=0.01)
     for _ in range(3):
         optimizer.zero_grad()
         retina.currents(torch.rand(10, 1, 2, 8, 8).round())[0].sum().backward()
@@ -73,6 +73,12 @@ def test_a_freed_neuron_keeps_its_shape():
     part = ALIF((0.5, 0.25))
     free(part, "*"), fix(part, "*")
     assert part.decay_v.shape == (2, 1, 1) and "decay_v" in dict(part.named_buffers())
+
+
+def test_what_is_below_its_range_cannot_be_freed():
+    part = Positive()
+    with pytest.raises(ConfigError, match="-2 cannot be kept above 0"):
+        part.right_inverse(torch.tensor([1.0, -2.0]))
 
 
 def test_a_pattern_that_fits_nothing_is_refused():

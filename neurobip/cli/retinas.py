@@ -81,7 +81,7 @@ def through_camera(dt: float) -> Callable[[Tensor], Tensor]:
         counts = torch.zeros(steps * 2 * height * width, batch)
         for b in range(batch):
             events = camera.run(frames[:, b, 0].numpy())
-            step = torch.from_numpy(-(-events["t"] // int(frame_us))).clamp(max=steps - 1)
+            step = torch.from_numpy(events["t"] / frame_us).ceil().long().clamp(max=steps - 1)
             polarity, y, x = (torch.from_numpy(events[c].astype("int64")) for c in "pyx")
             place = ((step * 2 + polarity) * height + y) * width + x
             counts[:, b] = torch.bincount(place, minlength=len(counts)).float()

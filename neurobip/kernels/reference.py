@@ -126,9 +126,11 @@ def bipolar_scan(
 @lru_cache(maxsize=16)
 def _bands(edge: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Where tap ``k`` of a centred profile stands: ``[size, edge, edge]`` of zeros and ones."""
-    taps = torch.arange(size, device=device) - size // 2
-    place = torch.arange(edge, device=device)
-    return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).to(dtype)
+    # Kept for later, when derivatives may be asked for.
+    with torch.inference_mode(False):
+        taps = torch.arange(size, device=device) - size // 2
+        place = torch.arange(edge, device=device)
+        return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).to(dtype)
 
 
 def down_and_along(profile: Tensor) -> tuple[Tensor, Tensor]:

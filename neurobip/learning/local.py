@@ -39,7 +39,8 @@ class LocalRule(Rule):
     feedback matrices that learn beside them (call :func:`align` on the model first).
 
     Raises:
-        ConfigError: ``overlap`` for a model whose first stage waits for the last one.
+        ConfigError: ``overlap`` for a model whose first stage waits for the last one, or
+            ``aligned`` for one whose embedding sends errors down.
 
     Source: DECOLLE (Kaiser et al. 2020) for the readout at every block; e-prop (Bellec et al.
     2020) for the form of the product.
@@ -56,6 +57,11 @@ class LocalRule(Rule):
             raise ConfigError(
                 f"overlap {config.overlap} does not go with feedback (top_down, retina_gain): the "
                 "first stage waits for the last one at every step; use overlap 1"
+            )
+        if model.config.retina_gain and config.locality == "aligned":
+            raise ConfigError(
+                "locality aligned does not go with retina_gain: the embedding sends its error down "
+                "through its own weights; use block"
             )
         self.stages = model.stages()
         super().__init__(model, config, total_batches, rounding)

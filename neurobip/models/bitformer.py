@@ -141,7 +141,7 @@ class BiTFormer(Circuit):
         return Projection(synapse, LI(c.readout_decay))
 
     def checked(self, x: Tensor, axes: int) -> Tensor:
-        """Frames as floating point.
+        """Frames as the first layer takes them: in floating point, or bytes for a retina.
 
         Args:
             axes: 4 for those of one step, ``[B, C, H, W]``, 5 for a sequence, time first.
@@ -161,6 +161,8 @@ class BiTFormer(Circuit):
                 "BiTFormer: a frame holds NaN, infinite or negative numbers; event counts are 0 or "
                 "more. Check the recording or the binning"
             )
+        if self.retina is not None and x.dtype is torch.uint8:
+            return x  # the retina takes bytes as they are, and need not look at each
         return x.to(next(self.embed.parameters()).dtype)
 
     def quiet(self, batch: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from neurobip import kernels
 from neurobip.constants import Constants, Positive, Share
 from neurobip.neurons.neuron import Neuron, unit_interval
+from neurobip.state import stack
 
 
 class ALIFState(NamedTuple):
@@ -108,9 +109,29 @@ class ALIF(Neuron):
             1 - self.decay_a, self.jump, self.width,
         )  # fmt: skip
 
+    def scan(
+        self, x_seq: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+    ) -> tuple[Tensor, ALIFState]:
+        """A sequence, with the state of every step."""
+        if gain is None:
+            return super().scan(x_seq, state)
+        self._check_length(x_seq)
+        outputs, states = [], []
+        for x, lowered in zip(x_seq, gain, strict=True):
+            z, state = self.step(x, state, lowered)
+            outputs.append(z)
+            states.append(state)
+        return torch.stack(outputs), stack(states)
+
     def gate(self, error: Tensor, state: ALIFState) -> Tensor:
-        """Error times the sensitivity around the threshold that held at this step."""
-        before = (state.a - self.jump * state.z) / (1 - self.decay_a) if self.decay_a < 1 else 0.0
+        """Error times the sensitivity around the threshold that held at this step.
+
+        Raises:
+            ValueError: ``decay_a = 1``, which leaves no trace of that threshold in the state.
+        """
+        if not isinstance(self.decay_a, Tensor) and self.decay_a == 1:
+            raise ValueError("ALIF: decay_a = 1 forgets the threshold that credit needs; use less")
+        before = (state.a - self.jump * state.z) / (1 - self.decay_a)
         threshold = self.threshold + before
         if state.gain is not None:
             threshold = threshold - state.gain

@@ -36,7 +36,8 @@ def spike_triggered_average(frames: Tensor, spikes: Tensor, lags: int) -> Tensor
     total = len(movie)
     # One matrix product a lag: cells by time, times time by pixels.
     sums = [spikes[lag:].T @ centered[: total - lag] for lag in range(lags)]
-    number = [spikes[lag:].sum(0).clamp(min=1) for lag in range(lags)]
+    number = [spikes[lag:].sum(0) for lag in range(lags)]
+    number = [torch.where(count > 0, count, 1) for count in number]
     sta = torch.stack(sums, 1) / torch.stack(number, 1)[:, :, None]
     return sta.view(spikes.shape[1], lags, *frames.shape[2:])
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from neurobip import kernels
 from neurobip.component import Component, Fused
 from neurobip.constants import Constants, Positive, Share
+from neurobip.errors import ConfigError
 from neurobip.neurons.neuron import unit_interval
 from neurobip.retina.bipolar import SIGNALS
 from neurobip.retina.horizontal import gaussian, taps
@@ -44,6 +45,9 @@ class ContrastGain(Component):
     Units:
         leak in conductance times a time step; strength per squared signal; sigma in pixels.
 
+    Raises:
+        ConfigError: no leak, or a strength below 0.
+
     Source: Wohrer & Kornprobst 2009 (contrast gain control by a shunting conductance);
     Shapley & Victor 1978 for the effect.
     """
@@ -58,6 +62,10 @@ class ContrastGain(Component):
     def __init__(self, *, leak: float, strength: float, decay_g: float, sigma: float) -> None:
         super().__init__()
         unit_interval("ContrastGain", decay_g=decay_g)
+        if not leak > 0 or not strength >= 0:
+            raise ConfigError(
+                f"ContrastGain: leak = {leak} has to be above 0, strength = {strength} 0 or more"
+            )
         self.leak, self.strength, self.decay_g, self.sigma = leak, strength, decay_g, sigma
         self.size = taps(sigma)
 

@@ -169,6 +169,7 @@ def grow(
         leak=a.leak,
     )
     signals: tuple[str, ...] = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
+    scale.decay(a.tau_v, "membrane of the inner retina")  # refuses a step that is too long
     amacrine: list[Component] = []
     if a.kinetics is not None:
         amacrine.append(Kinetics(**{name: rate * dt for name, rate in a.kinetics.items()}))
@@ -200,8 +201,8 @@ def grow(
 
 
 def needs_starburst(cell_types: Sequence[CellType]) -> bool:
-    """Whether starburst cells inhibit any of the types."""
-    return any(set(STARBURST) & set(cell.inhibited) for cell in cell_types)
+    """Whether any of the types listens to starburst cells."""
+    return any(set(STARBURST) & {*cell.hears, *cell.inhibited} for cell in cell_types)
 
 
 def mosaics_of(

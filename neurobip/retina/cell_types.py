@@ -71,6 +71,10 @@ class CellType:
         for name, size in sizes.items():
             if size is not None and not 0 < size < math.inf:
                 raise ConfigError(f"{where}: {name} = {size}; expected a number above 0")
+        if not all(map(math.isfinite, (self.orientation, self.direction or 0.0))):
+            raise ConfigError(
+                f"{where}: orientation {self.orientation}, direction {self.direction}; degrees fit"
+            )
         if not 0 <= self.shift < math.inf or (self.shift and self.direction is None):
             raise ConfigError(f"{where}: shift = {self.shift} needs a direction and is 0 or more")
 
@@ -128,12 +132,3 @@ def orientation_selective(
         inhibited={s: inhibition * w for s, w in hears.items()},
         elongation=elongation, orientation=orientation, inhibition=field * elongation,
     )  # fmt: skip
-
-
-def opposite(cell: CellType) -> dict[str, float]:
-    """What a cell of the other polarity would hear: on for off and off for on."""
-    swap = {"on": "off", "off": "on"}
-    return {
-        " ".join(swap.get(word, word) for word in signal.split()): weight
-        for signal, weight in cell.hears.items()
-    }

@@ -23,7 +23,10 @@ DENDRITES = 2.0
 """A dendritic field ends at this many standard deviations."""
 
 POINT = 1 / 3
-"""A field of a smaller standard deviation, in pixels, is one pixel."""
+"""A field of a smaller standard deviation, in pixels, is one pixel, and has no slope."""
+
+LEAST = 0.1
+"""A standard deviation, in pixels, below which a Gaussian between pixels would vanish on all."""
 
 
 def ends(sigma: Tensor) -> Tensor:
@@ -40,7 +43,8 @@ class Dendrites(Synapse):
     Args:
         cell_types: in the order of the output channels.
         signals: names of the input channels.
-        scale: turns µm into pixels.
+        scale: turns µm into pixels. The kernels are as large as the largest field is now: one that
+            learns to be larger is cut.
         mosaics: where cells stand, by type; without them, everywhere.
 
     Shape:
@@ -62,7 +66,6 @@ class Dendrites(Synapse):
     direction: Tensor
     orientation: Tensor
     elongation: Tensor
-    vetoed: Tensor
     mask: Tensor | None
 
     def __init__(
@@ -99,23 +102,23 @@ class Dendrites(Synapse):
         else:
             mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
             self.register_buffer("mask", mask, persistent=False)
-        inhibited = self.inhibited.any(1)
-        if not inhibited.any():
+        vetoed = [k for k, cell in enumerate(cell_types) if any(cell.inhibited.values())]
+        if not vetoed:
             self.constants = dict.fromkeys(("hears", "field"), Positive)
-        self.register_buffer("vetoed", inhibited.nonzero()[:, 0], persistent=False)
+        self.vetoed = vetoed
         # Neither turn nor elongation learns: what lies along the axes goes on doing so.
         self.oblique = any(c.elongation != 1 and c.orientation % 90 for c in cell_types)
         # A type that hears the one signal at its own place needs no mixing.
         own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
-        self.own = len(cell_types) == len(signals) and all(own) and not inhibited.any()
-        # The field of what inhibits a cell is looked at if anything does.
-        inhibition = torch.where(inhibited, self.shift / DENDRITES + self.inhibition, 0)
-        farthest = torch.maximum(self.field * self.elongation, inhibition)
-        self.size = taps(float(farthest.max()), DENDRITES)
+        self.own = len(cell_types) == len(signals) and all(own) and not vetoed
+        excited = [f * e for f, e in zip(values["field"], values["elongation"], strict=True)]
+        inhibited = [values["shift"][k] / DENDRITES + values["inhibition"][k] for k in vetoed]
+        self.size = taps(max(excited + inhibited), DENDRITES)
         self.groups = len(cell_types) if self.own else 1
 
     def lines(self, sigma: Tensor, shift: Tensor | None = None) -> Tensor:
         """Profiles down and along of fields that lie along the axes, ``[2, K, size]`` of sum 1."""
+        sigma = sigma.clamp(min=LEAST)
         wide = torch.stack([sigma, sigma])
         if shift is None:
             upright = self.orientation.sin().abs() > 0.5
@@ -144,6 +147,7 @@ class Dendrites(Synapse):
 
     def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
         """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
+        sigma = sigma.clamp(min=LEAST)
         end = (ends(sigma * elongation) + 0.5 * (shift > 0))[:, None, None]
         sigma, elongation = sigma[:, None, None], elongation[:, None, None]
         offset = torch.arange(self.size, device=sigma.device).to(sigma) - self.size // 2
@@ -161,16 +165,17 @@ class Dendrites(Synapse):
         """The current into every cell."""
         images = as_images(x)
         if self.oblique:
-            out = F.conv2d(images, self.weight.to(images), padding=self.size // 2)
+            weight = self.weight.to(images)
+            out = F.conv2d(images, weight, padding=self.size // 2, groups=self.groups)
         else:
             # Fields that lie along the axes go by columns and rows, inhibition after excitation.
             hears = self.hears.diagonal()[:, None] if self.own else self.hears
             lines = self.lines(self.field)
             out = kernels.separable(images, lines, hears.contiguous(), self.own)
-            if len(self.vetoed):
+            if self.vetoed:
                 lines = self.lines(self.inhibition, self.shift)[:, self.vetoed]
                 less = kernels.separable(images, lines, self.inhibited[self.vetoed], False)
-                out = out.index_add(1, self.vetoed, less, alpha=-1)
+                out[:, self.vetoed] = out[:, self.vetoed] - less
         if self.mask is not None:
             out = out * self.mask
         return out.view(*x.shape[:-3], *out.shape[1:])

@@ -1,5 +1,6 @@
 """The synapse of a bipolar cell as a kinetic scheme: contrast adaptation by depletion."""
 
+import math
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from neurobip.component import Component
 from neurobip.constants import Constants, Positive
+from neurobip.errors import ConfigError
 
 
 class KineticsState(NamedTuple):
@@ -39,6 +41,9 @@ class Kinetics(Component):
         rates per time step; ``ka`` and ``ksr`` also per unit of input. gain is chosen so that a
         weak input is handed on as it is, unless it is given.
 
+    Raises:
+        ConfigError: a rate that is negative or infinite, or none for what opens and closes.
+
     Source: Ozuysal & Baccus 2012, "Linking the computational structure of variance adaptation to
     biophysical mechanisms".
     """
@@ -56,6 +61,9 @@ class Kinetics(Component):
         gain: float | None = None,
     ) -> None:
         super().__init__()
+        rates = {"ka": ka, "kfi": kfi, "kfr": kfr, "ksi": ksi, "ksr": ksr}
+        if not all(0 <= rate < math.inf for rate in rates.values()) or not ka or not kfi:
+            raise ConfigError(f"Kinetics: rates {rates}; 0 or more fits, ka and kfi above 0")
         self.ka, self.kfi, self.kfr, self.ksi, self.ksr = ka, kfi, kfr, ksi, ksr
         # At rest a small steady input u leaves active = ka u / kfi.
         self.gain = kfi / ka if gain is None else gain

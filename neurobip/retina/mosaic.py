@@ -54,11 +54,13 @@ def lay(height: int, width: int, spacing: float, *, jitter: float = 0.1, seed: i
         pixels.
 
     Raises:
-        ConfigError: a spacing that leaves no cell on the image.
+        ConfigError: a spacing that is not positive, or leaves no cell on the image.
 
     Source: Wässle & Boycott 1991, "Functional architecture of the mammalian retina", for regular
     mosaics; the jitter gives them the regularity that is seen.
     """
+    if not (0 < spacing < math.inf and 0 <= jitter < math.inf):
+        raise ConfigError(f"lay: spacing {spacing}, jitter {jitter}; positive numbers fit")
     if spacing <= 1:
         rows, columns = np.indices((height, width)).reshape(2, -1)
         return Mosaic(rows, columns, height, width, 1.0)

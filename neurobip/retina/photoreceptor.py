@@ -12,6 +12,9 @@ from neurobip.errors import ConfigError, DataError
 from neurobip.neurons.neuron import unit_interval
 from neurobip.state import last
 
+BLACK = 1e-9
+"""The least luminance that is told from none."""
+
 Adaptation = Literal["log", "naka-rushton"]
 
 
@@ -103,7 +106,9 @@ class Photoreceptor(Fused):
             return torch.log((light + self.dark) / (m + self.dark))
         n = self.exponent
         half = (self.dark + m) ** n
-        return 4 / n * (light**n / (light**n + half) - m**n / (m**n + half))
+        # Black has no slope to give: below an exponent of 1 it would be infinite.
+        light, m = light.clamp(min=BLACK) ** n, m.clamp(min=BLACK) ** n
+        return 4 / n * (light / (light + half) - m / (m + half))
 
 
 def low_pass(x_seq: Tensor, state: Tensor, decay: float | Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from neurobip.retina.anatomy import (
 from neurobip.retina.bipolar import SIGNALS, Bipolar
 from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
 from neurobip.retina.ganglion import ganglion
-from neurobip.retina.horizontal import CenterSurround
+from neurobip.retina.horizontal import CenterSurround, taps
 from neurobip.retina.retina import Retina
 from neurobip.retina.scale import Scale, time_constant
 
@@ -85,7 +85,7 @@ def event_camera(
     """
     outer = CenterSurround(
         "events", contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround,
-        size=9,
+        size=taps(max(sigma_center, sigma_surround), 2.0),
     )  # fmt: skip
     amacrine: list[Component] = []
     signals: tuple[str, ...] = SIGNALS

@@ -40,8 +40,8 @@ class Retina(Circuit):
         of three kinds of cones; spikes ``[B, K, H, W]``, one channel a cell type.
 
     Raises:
-        DataError: another number of channels, a single pixel, which has no surround, or counts of
-            events that are negative, infinite or NaN.
+        DataError: another number of channels, images that do not fit the mosaics, a single pixel,
+            which has no surround, or counts of events that are negative, infinite or NaN.
     """
 
     amacrine: "list[Component]"  # a module list, typed by what it holds
@@ -108,6 +108,9 @@ class Retina(Circuit):
             error ``[B, K, H, W]``: the derivative of the loss with respect to the spikes; what is
             sent is that with respect to the graded signals.
         """
+        mask = getattr(self.ganglion.synapse, "mask", None)
+        if mask is not None:  # where no cell is, none is near its threshold
+            error = error * mask
         cells = self.ganglion.credit(error, state["ganglion"])
         return Credit(cells.delta, prefixed("ganglion", cells.dw), cells.send)
 
@@ -171,4 +174,4 @@ class Retina(Circuit):
                 f"Retina: event counts from {x.min().item():g} to {x.max().item():g}; they are 0 "
                 "or more, and none is NaN or infinite"
             )
-        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        return x.to(self.bipolar.synapse.mix.dtype)  # type: ignore[union-attr, arg-type, return-value]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neurobip.errors import ConfigError
 from neurobip.synapses.delayed import Delayed
 from neurobip.synapses.linear import Linear
 
@@ -28,6 +29,9 @@ class TopDownGain(Delayed):
         delay: steps that the gain is on its way beyond the one that every loop takes.
         limit: largest change of the threshold, in thresholds.
 
+    Raises:
+        ConfigError: a limit that is not between 0 and 1.
+
     Shape:
         x ``[B, N, D]``, tokens row by row; gain ``[B, K, H, W]``; weight ``[K, D]``.
     """
@@ -47,6 +51,11 @@ class TopDownGain(Delayed):
     ) -> None:
         # A threshold forgets at once, so that the presynaptic trace has no memory either.
         super().__init__(inputs, cell_types, delay=delay, scale=0.0, decay_trace=1.0)
+        if not 0 < limit < 1:
+            raise ConfigError(
+                f"TopDownGain: limit = {limit} thresholds; between 0 and 1 fits, so that a cell "
+                "that sees nothing stays silent"
+            )
         self.grid, self.limit = tuple(len(line) for line in centers), limit
         for name, line, edge in zip(("rows", "columns"), centers, image, strict=True):
             nearest = (torch.arange(edge)[:, None] - line[None]).abs().argmin(1)

@@ -4,7 +4,6 @@ from neurobip.synapses.conv import Conv2d
 from neurobip.synapses.delayed import Delayed
 from neurobip.synapses.linear import Linear
 from neurobip.synapses.patches import Patches
-from neurobip.synapses.separable import Separable
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "Linear",
     "Operations",
     "Patches",
-    "Separable",
     "Synapse",
     "SynapseState",
 ]

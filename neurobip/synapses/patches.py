@@ -90,6 +90,7 @@ class Patches(Synapse):
         """Error at the image: every patch adds to the pixels that it saw."""
         rows, columns = self.grid(*state.x.shape[-2:])
         image = delta.transpose(-2, -1).reshape(-1, delta.shape[-1], rows, columns)
+        image = image.to(self.weight.dtype)  # an error may come in half precision
         return grad.conv2d_input(
             as_images(state.x).shape, self.weight, image, stride=self.stride, padding=self.padding
         ).view(state.x.shape)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig
+from neurobip.constants import free
 from neurobip.converters.lower import to_graph
 from neurobip.converters.qat import RoundedWeights, learned_bits
 from neurobip.converters.quantize import quantize
@@ -17,6 +18,13 @@ from neurobip.learning.loop import build_rule
 def rounded_by_conversion(model, bits: int) -> dict[tuple[str, int], torch.Tensor]:
     quantized = quantize(to_graph(model), learned_bits(model, bits))
     return {at: quantized.weight(*at) for at in RoundedWeights(model, bits).connections}
+
+
+def test_a_freed_constant_of_the_retina_is_no_weight(make_model) -> None:
+    model = make_model()
+    expected = learned_bits(model, 4)
+    free(model.retina, "ganglion.*")
+    assert learned_bits(model, 4) == expected
 
 
 @pytest.mark.parametrize("attention", ["linear", "masked", "none", "query-key"])

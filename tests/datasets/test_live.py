@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from neurobip.datasets.events import EVENT, bin_events, make_events
 from neurobip.datasets.files import read_davis, read_nmnist
-from neurobip.datasets.live import LiveBins, live_frames, packets
+from neurobip.datasets.live import MOST_BINS, LiveBins, live_frames, packets
 from neurobip.errors import ConfigError, DataError
 from neurobip.retina import event_camera, primate_periphery
 
@@ -141,6 +141,17 @@ def test_what_is_refused_changes_nothing(chunk, words):
     assert bins.closed == 1
     last = bins.flush()
     assert last is not None and last.sum() == 1
+
+
+def test_a_stream_goes_on_for_as_long_as_it_likes():
+    """What counts is the way from the open bin, not from the start."""
+    live = LiveBins(SENSOR, 1000, 0)
+    live.closed = 3 * MOST_BINS
+    late = make_events(*(np.array([v]) for v in (3 * MOST_BINS * 1000 + 1500, 1, 1, 1)))
+    assert len(list(live.feed(late))) == 1
+    jump = make_events(*(np.array([v]) for v in (5 * MOST_BINS * 1000, 1, 1, 1)))
+    with pytest.raises(DataError, match="The clock has jumped"):
+        list(live.feed(jump))
 
 
 def test_late_for_the_clock():

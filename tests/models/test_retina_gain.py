@@ -1,16 +1,18 @@
 """Top-down gain: what the last block said sets how excitable the ganglion cells are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig, ModelConfig, RunConfig
 from neurobip.converters.lower import to_graph
 from neurobip.energy import count
 from neurobip.errors import ConfigError, ConversionError
 from neurobip.learning.loop import build, build_rule, calibrate
 from neurobip.models import BiTFormer
 from neurobip.projection import projections, state_at
-from neurobip.retina import event_camera
+from neurobip.retina import EVENT_CAMERA, event_camera
 from neurobip.synapses import Linear, Patches
 
 SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)
@@ -163,10 +165,63 @@ def test_energy_counts_a_spike_for_each_type_it_tells():
                 told += float(state_at(state, "blocks.1.down").neuron.z.sum())
         data = [(x, torch.zeros(3))]
         counted = {c.name: c.acs for c in count(model, data)}["retina.ganglion"]
-        model.retina.ganglion.gain.weight.zero_()
         model.retina.ganglion.gain = None
         assert {c.name: c.acs for c in count(model, data)}["retina.ganglion"] == 0
     assert counted == pytest.approx(4 * told / 3)
+
+
+def test_cells_that_are_not_there_teach_nothing():
+    """On mosaics the gradient is that of the cells, checked by autograd through one step."""
+    retina = event_camera(
+        tuple(replace(cell, spacing=3.0) for cell in EVENT_CAMERA), size=(14, 14)
+    ).double()
+    gain = network().retina.ganglion.gain.double()
+    with torch.no_grad():
+        gain.weight.abs_()
+    retina.ganglion.gain = gain
+    x, above, state = events().double(), torch.ones(3, 9, 8, dtype=torch.float64), None
+    with torch.no_grad():
+        gain.weight.mul_(0.3)
+        for frame in x:
+            _, state = retina.step(frame, state, above=above)
+    z, now = retina.step(x[0], state, above=above)
+    error = torch.randn_like(z)
+    cells = error * retina.ganglion.synapse.mask
+    z.backward(cells)
+    assert gain.weight.grad.abs().max() > 0
+    found = retina.credit(error, now).dw["ganglion.gain.weight"]
+    torch.testing.assert_close(found, gain.weight.grad)
+
+
+def test_scan_with_a_gain_is_steps_in_a_row():
+    retina = network().retina
+    x, above = events().float(), torch.rand(12, 3, 9, 8).round()
+    with torch.no_grad():
+        z, states = retina.scan(x, above=above)
+        state = None
+        for t in range(12):
+            step, state = retina.step(x[t], state, above=above[t])
+            torch.testing.assert_close(z[t], step)
+    torch.testing.assert_close(states["ganglion"].neuron.v[-1], state["ganglion"].neuron.v)
+
+
+@pytest.mark.parametrize("update", ["online", 3, "sequence"])
+def test_learning_goes_on_where_it_was_left(update):
+    """Bit by bit, whatever the pace."""
+    learn = LearnConfig(update=update, warmup_steps=1, freeze="feedforward")
+    config = ModelConfig(**SMALL, retina_gain=2)
+    lessons = [(events(seed=seed), torch.arange(3)) for seed in range(4)]
+    rules = [build_rule(build(config, learn, seed=0), learn, total_batches=4) for _ in range(3)]
+    for lesson in lessons:
+        rules[0].learn(*lesson)
+    for lesson in lessons[:2]:
+        rules[1].learn(*lesson)
+    rules[2].model.load_state_dict(rules[1].model.state_dict())
+    rules[2].load_state_dict(rules[1].state_dict())
+    for lesson in lessons[2:]:
+        rules[2].learn(*lesson)
+    whole, resumed = (rule.model.state_dict() for rule in (rules[0], rules[2]))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_it_is_float_only_and_says_so():
@@ -181,6 +236,25 @@ def test_it_is_float_only_and_says_so():
 def test_a_gain_from_or_to_nowhere_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**{**SMALL, "retina_gain": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("learn", "message"),
+    [
+        ({"locality": "aligned", "weight_decay": 0.3}, "does not go with learn.locality aligned"),
+        ({"weight_bits": 4}, "does not go with learn.weight_bits"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(learn, message):
+    with pytest.raises(ValueError, match=message):
+        RunConfig(model=ModelConfig(retina_gain=1), learn=LearnConfig(**learn))
+    with pytest.raises(ValueError, match="leaves feedback to learn, and there is none"):
+        RunConfig(learn=LearnConfig(freeze="feedforward"))
+
+
+def test_a_projection_does_not_lose_its_gain_on_the_way_to_a_graph():
+    with pytest.raises(ConversionError, match="threshold that later spikes move"):
+        to_graph(network().retina.ganglion, shape=(4, 14, 14))
 
 
 def test_stages_cannot_run_side_by_side():

@@ -1,8 +1,16 @@
 """The adaptive threshold: a slow loop, and what adaptation is for."""
 
+import pytest
 import torch
 
 from neurobip.neurons import ALIF
+
+
+def test_credit_without_a_memory_of_the_threshold_is_refused():
+    neuron = ALIF((0.5,), decay_a=1.0)
+    z, state = neuron.step(torch.rand(1, 1, 2, 2))
+    with pytest.raises(ValueError, match="decay_a = 1 forgets"):
+        neuron.gate(z, state)
 
 
 def test_equals_a_loop_in_plain_python():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from neurobip.errors import ConfigError
 from neurobip.retina import ContrastGain, Starburst, WideField
 
 
@@ -65,6 +66,11 @@ def test_starburst_cells_tell_the_moment_before():
     for now, said in zip(x, z, strict=True):
         torch.testing.assert_close(said[:, 4:], tau)
         tau = 0.75 * tau + 0.25 * now[:, 2:4]
+
+
+def test_no_leak_is_refused():
+    with pytest.raises(ConfigError, match="leak = 0.0 has to be above 0"):
+        ContrastGain(leak=0.0, strength=1.0, decay_g=0.5, sigma=1.0)
 
 
 @pytest.mark.parametrize("part", [

@@ -20,7 +20,6 @@ from neurobip.retina import (
     orientation_selective,
 )
 from neurobip.retina.amacrine import STARBURST
-from neurobip.retina.cell_types import opposite
 
 ALL = (*SIGNALS, *STARBURST)
 ONE = Scale(1.0, 1.0, 1.0)
@@ -114,8 +113,27 @@ def test_a_type_is_a_few_lines():
         assert retina(flash)[0][10:, 0, -1, 12, 12].any()
 
 
-def test_opposite_swaps_on_and_off():
-    assert opposite(ROUND) == {"sustained off": 2.0, "transient on": 1.0}
+def test_each_type_at_its_own_signal_may_lie_obliquely():
+    types = tuple(
+        CellType(s, {s: 2.0}, field=0.7, tau=2, elongation=3.0, orientation=45) for s in SIGNALS
+    )
+    part = Dendrites(types, SIGNALS, ONE).double()
+    x = torch.rand(2, 4, 9, 11, dtype=torch.float64)
+    expected = F.conv2d(x, part.weight, padding=part.size // 2, groups=4)
+    torch.testing.assert_close(part.current(x), expected)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.3])
+def test_a_point_between_pixels_has_a_weight(shift):
+    between = direction_selective(
+        "between", 0, hears={"transient on": 1.0}, field=0.02, tau=2, shift=shift, veto=1.0
+    )
+    part = Dendrites([between], ALL, ONE)
+    assert torch.isfinite(part.weight).all() and part.weight[0, 4].sum() == pytest.approx(-1.0)
+    torch.testing.assert_close(
+        part.current(torch.eye(9).expand(1, 6, 9, 9).contiguous()),
+        F.conv2d(torch.eye(9).expand(1, 6, 9, 9), part.weight, padding=part.size // 2),
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +145,7 @@ def test_opposite_swaps_on_and_off():
         ({"tau": math.nan}, "tau = nan"),
         ({"spacing": -2.0}, "spacing = -2.0"),
         ({"shift": 3.0}, "shift = 3.0 needs a direction"),
+        ({"orientation": math.nan}, "orientation nan"),
     ],
 )
 def test_a_type_that_makes_no_sense_is_refused_by_name(changes, message):

@@ -1,9 +1,11 @@
 """The kinetic synapse: implicit Euler of a Markov scheme, and what it does to contrast."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurobip.errors import ConfigError
 from neurobip.retina import Kinetics
 
 RATES = dict(ka=1.3, kfi=0.6, kfr=0.2, ksi=0.03, ksr=0.15)
@@ -32,6 +34,12 @@ def test_a_step_solves_the_four_equations(inputs, rates):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
         assert abs(found.sum() - 1) < 1e-9 and (found >= 0).all()
         torch.testing.assert_close(z.flatten()[0], part.gain * found[1])
+
+
+@pytest.mark.parametrize("change", [{"ka": 0.0}, {"kfr": -1.0}, {"ksi": float("nan")}])
+def test_rates_that_are_none_are_refused(change):
+    with pytest.raises(ConfigError, match="Kinetics: rates"):
+        Kinetics(**{**RATES, **change})
 
 
 def test_a_faint_input_is_handed_on_as_it_is():

@@ -49,6 +49,12 @@ def test_an_image_without_a_cell_is_refused():
         lay(2, 2, 500.0, jitter=0.4, seed=3)
 
 
+@pytest.mark.parametrize(("spacing", "jitter"), [(math.nan, 0.1), (-1.0, 0.1), (2.0, math.nan)])
+def test_a_lattice_of_no_size_is_refused(spacing, jitter):
+    with pytest.raises(ConfigError, match="positive numbers fit"):
+        lay(8, 8, spacing, jitter=jitter)
+
+
 def test_types_of_the_primate_cover_the_retina():
     retina = primate_periphery(size=(64, 64))
     fields = retina.ganglion.synapse.field.square() + retina.bipolar.synapse.sigma_center**2

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from neurobip.constants import free
 from neurobip.errors import ConfigError, DataError
 from neurobip.retina import Photoreceptor, cones
 
@@ -74,6 +75,16 @@ def test_white_is_white_to_every_cone():
     torch.testing.assert_close(white, torch.ones(2, 3, 1, 1))
     red, blue = cones(torch.eye(3)[:, :, None, None]).flatten(1)[[0, 2]]
     assert red[0] > red[1] > red[2] and blue[2] > 0.8
+
+
+def test_black_has_a_finite_gradient_at_any_exponent():
+    cell = Photoreceptor(decay_m=0.1, decay_p=0.5, exponent=0.7)
+    free(cell, "*")
+    frames = torch.zeros(5, 1, 1, 2, 2)
+    frames[3:] = 0.5
+    cell(frames.requires_grad_())[0].sum().backward()
+    assert torch.isfinite(frames.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in cell.parameters())
 
 
 @pytest.mark.parametrize("bad", [math.nan, -0.1, 1.5, math.inf])

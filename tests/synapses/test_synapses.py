@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from neurobip.synapses import Conv2d, Linear, Patches, Separable
+from neurobip.retina import EVENT_MOTION, event_camera, mouse
+from neurobip.synapses import Conv2d, Linear, Patches
 
 
 def synapses():
@@ -13,11 +14,16 @@ def synapses():
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
         "conv": (Conv2d(torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
         "depthwise": (Conv2d(torch.randn(2, 1, 3, 3), padding=1, groups=2), (3, 2, 8, 7)),
-        "separable": (Separable(torch.rand(3, 5), torch.randn(3, 2)), (3, 2, 8, 7)),
+        "center and surround": (mouse().bipolar.synapse, (3, 1, 8, 7)),
+        "dendrites": (event_camera().ganglion.synapse, (3, 4, 8, 7)),
+        "dendrites of motion": (event_camera(EVENT_MOTION).ganglion.synapse, (3, 6, 8, 7)),
+        "dendrites on mosaics": (
+            event_camera(EVENT_MOTION, size=(8, 7)).ganglion.synapse, (3, 6, 8, 7),
+        ),
     }
 
 
-@pytest.mark.parametrize("name", synapses())
+@pytest.mark.parametrize("name", [n for n in synapses() if n != "center and surround"])
 def test_adjoint_equals_autograd(name):
     synapse, shape = synapses()[name]
     x = torch.randn(shape, requires_grad=True)
@@ -68,14 +74,6 @@ def test_patches_are_the_convolution_read_row_by_row():
     image = torch.nn.functional.conv2d(x, synapse.weight, stride=2, padding=1)
     torch.testing.assert_close(synapse.step(x)[0], image.flatten(2).transpose(1, 2))
     assert synapse.grid(8, 6) == tuple(image.shape[-2:])
-
-
-def test_separable_is_its_own_convolution():
-    torch.manual_seed(0)
-    for groups, mix in ((1, torch.randn(3, 2)), (3, torch.randn(3, 1))):
-        synapse = Separable(torch.rand(3, 5), mix, groups=groups)
-        x = torch.randn(2, 3 if groups == 3 else 2, 9, 7)
-        torch.testing.assert_close(synapse.step(x)[0], Conv2d.step(synapse, x)[0])
 
 
 def test_small_image_is_refused():
