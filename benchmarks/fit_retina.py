@@ -19,13 +19,13 @@ from functools import partial
 
 import torch
 
-from neurobip.physiology.cell_model import CellModel
-from neurobip.physiology.explained import explained_variance, normalized_correlation
-from neurobip.physiology.fit import FREE, CellFit, fit_retina
-from neurobip.physiology.glm import fit_glm
-from neurobip.physiology.recordings import Recording
-from neurobip.physiology.simulate import mixture, poisson_recording, spiking_recording
-from neurobip.physiology.spike_history import EscapeCell
+from neurobip.fitting.cell_model import CellModel
+from neurobip.fitting.explained import explained_variance, normalized_correlation
+from neurobip.fitting.fit import FREE, CellFit, fit_retina
+from neurobip.fitting.glm import fit_glm
+from neurobip.fitting.recordings import Recording
+from neurobip.fitting.simulate import mixture, poisson_recording, spiking_recording
+from neurobip.fitting.spike_history import EscapeCell
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, PRIMATE, PRIMATE_ANATOMY, grow
 from neurobip.stimuli import Screen
 

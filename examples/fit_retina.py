@@ -4,7 +4,7 @@
 
 The recording is simulated: a mouse alpha cell whose constants were moved away from the preset looks
 at white noise and natural images, once for the fit and 30 times at other frames for the test. For
-your own, give ``fit_retina`` arrays or what ``neurobip.physiology.nwb.read_nwb`` reads from a file.
+your own, give ``fit_retina`` arrays or what ``neurobip.fitting.nwb.read_nwb`` reads from a file.
 This cell fires at random at its rate; for one that its last spikes hold back, ``output="escape"``.
 """
 
@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import torch
 
-from neurobip.physiology.cell_model import CellModel
-from neurobip.physiology.fit import Progress, fit_retina
-from neurobip.physiology.simulate import mixture, poisson_recording
+from neurobip.fitting.cell_model import CellModel
+from neurobip.fitting.fit import Progress, fit_retina
+from neurobip.fitting.simulate import mixture, poisson_recording
 from neurobip.retina import MOUSE, MOUSE_ANATOMY
 from neurobip.stimuli import Screen
 

@@ -130,12 +130,12 @@ def fit_linear_nonlinear(
     image = frames.shape[2:]
     used, held = slice(lags - 1, split), slice(split, None)
 
-    best: _Filter | None = None
+    best: LowRankFilter | None = None
     better = False
     for rank in ranks:
         for penalty in penalties:
             # From the start each time: what one penalty spoilt the next would not mend.
-            fit = _Filter(start[0], min(rank, lags, x.shape[1]), image)
+            fit = LowRankFilter(start[0], min(rank, lags, x.shape[1]), image)
             fit.match(x[:split], counts[:split])
             fit.ascend(x[:split], counts[:split], used, penalty, iterations)
             drive = fit.drive(x)
@@ -157,7 +157,7 @@ def fit_linear_nonlinear(
     )  # fmt: skip
 
 
-class _Filter:
+class LowRankFilter:
     """A filter of some rank while it is being fitted."""
 
     def __init__(self, start: Tensor, rank: int, image: torch.Size) -> None:
@@ -174,9 +174,9 @@ class _Filter:
         self.time = self.time / self.drive(x).std().clamp(min=1e-9)
         self.gain = (counts.mean() / F.softplus(self.drive(x)).mean()).log()
 
-    def copy(self, penalty: float, loss: float) -> "_Filter":
+    def copy(self, penalty: float, loss: float) -> "LowRankFilter":
         """The same, remembered with how well it did."""
-        other = object.__new__(_Filter)
+        other = object.__new__(LowRankFilter)
         other.__dict__.update(self.__dict__)
         other.penalty, other.loss = penalty, loss
         return other

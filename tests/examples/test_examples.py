@@ -42,6 +42,11 @@ def test_train_on_nmnist(real_nmnist, tmp_path, locality):
     assert "epoch  2" in out and "held-out recordings" in out
 
 
+def test_a_cell_is_fitted_from_its_spikes(tmp_path):
+    out = run("fit_retina.py", "--seconds", "16", cwd=tmp_path)
+    assert "transient off alpha" in out and "stated error" in out
+
+
 def test_retina_on_a_simulated_recording(tmp_path):
     out = run("retina_on_recording.py", cwd=tmp_path)
     assert "transient off" in out

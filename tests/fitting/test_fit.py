@@ -9,16 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError, DataError
-from neurobip.physiology.cell_model import PARTS, CellModel, near
-from neurobip.physiology.explained import (
+from neurobip.fitting.cell_model import PARTS, CellModel, near
+from neurobip.fitting.explained import (
     explained_variance,
     normalized_correlation,
     signal_power,
 )
-from neurobip.physiology.fit import fit_retina, predict
-from neurobip.physiology.likelihood import Segments, coordinates, fisher
-from neurobip.physiology.recordings import Recording
-from neurobip.physiology.simulate import mixture, poisson_recording, spiking_recording
+from neurobip.fitting.fit import fit_retina, predict
+from neurobip.fitting.likelihood import Segments, coordinates, fisher
+from neurobip.fitting.recordings import Recording
+from neurobip.fitting.simulate import mixture, poisson_recording, spiking_recording
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, mouse
 from neurobip.stimuli import Screen
 

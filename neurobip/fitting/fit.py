@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import ConfigError, DataError
-from neurobip.physiology.cell_model import CellModel, Constant
-from neurobip.physiology.explained import explained_variance, normalized_correlation
-from neurobip.physiology.likelihood import Segments, maximise
+from neurobip.fitting.cell_model import CellModel, Constant
+from neurobip.fitting.explained import explained_variance, normalized_correlation
+from neurobip.fitting.likelihood import Segments, maximise
+from neurobip.fitting.placing import Candidate, find_place, rank_types, window_around
+from neurobip.fitting.recordings import Recording
+from neurobip.fitting.spike_history import EscapeCell, start_cell, with_spikes
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
-from neurobip.physiology.placing import Candidate, find_place, rank_types, window_around
-from neurobip.physiology.recordings import Recording
-from neurobip.physiology.spike_history import EscapeCell, start_cell, with_spikes
 from neurobip.retina import PRIMATE, PRIMATE_ANATOMY, Anatomy
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import luminance
@@ -32,7 +32,7 @@ from neurobip.retina.photoreceptor import luminance
 FREE = (
     "tau_p", "sigma_center", "sigma_surround", "strength", "tau_l", "tau_v", "gain", "field",
 )  # fmt: skip
-"""What is fitted where nothing else is said; see :data:`~neurobip.physiology.cell_model.PARTS`."""
+"""What is fitted where nothing else is said; see :data:`~neurobip.fitting.cell_model.PARTS`."""
 
 Output = Literal["poisson", "escape"]
 """Output stages: spikes by chance at a rate, or integrate-and-fire with escape noise."""
@@ -57,8 +57,8 @@ class CellFit:
         name: of the cell. cell_type, anatomy: with the fitted numbers, in µm and seconds.
         constants: what was fitted, with units and standard errors from the Fisher information.
         explained, correlation: on the test repeats, see
-            :func:`~neurobip.physiology.explained.explained_variance` and
-            :func:`~neurobip.physiology.explained.normalized_correlation`.
+            :func:`~neurobip.fitting.explained.explained_variance` and
+            :func:`~neurobip.fitting.explained.normalized_correlation`.
         baseline_explained, baseline_correlation: the same of the linear–nonlinear model.
         loss: on the validation part, a step. baseline: the linear–nonlinear model itself.
         candidates: validation loss of every cell type before its constants were fitted.
@@ -133,13 +133,13 @@ def fit_retina(
 
     A cell is placed by its spike-triggered average; the types that are offered compete by
     likelihood at that place; then constants of the retina, the place and an output stage are
-    fitted by likelihood (:mod:`~neurobip.physiology.cell_model` has the equations,
-    :func:`~neurobip.physiology.likelihood.maximise` the optimiser).
+    fitted by likelihood (:mod:`~neurobip.fitting.cell_model` has the equations,
+    :func:`~neurobip.fitting.likelihood.maximise` the optimiser).
 
     Cells that fire by chance at some rate, and the mean over many repeats, are described by the
     output ``poisson``. One that is less excitable after a spike is not: there a fit of the rate
     changes the constants of the retina to make up for it. The output ``escape`` is fitted given
-    the cell's own last spikes (:mod:`~neurobip.physiology.spike_history`), needs steps that hold
+    the cell's own last spikes (:mod:`~neurobip.fitting.spike_history`), needs steps that hold
     one spike, and predicts by the mean of free runs.
 
     Args:
@@ -148,7 +148,7 @@ def fit_retina(
         test: other frames, shown several times to the same cells. Without it the last ``held_out``
             share of the recording, which then has to have repeats itself, is set aside.
         anatomy, cell_types: where the fit starts from; give one type where it is known.
-        free: names of the constants to fit, of :data:`~neurobip.physiology.cell_model.PARTS`.
+        free: names of the constants to fit, of :data:`~neurobip.fitting.cell_model.PARTS`.
         validation: share of the training recording, at its end.
         output: ``poisson`` or ``escape``.
         window: pixels on each side of the cell that are modelled; None reaches 2 standard

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.errors import DataError
-from neurobip.physiology.linear_nonlinear import _Filter, filtered
-from neurobip.physiology.spike_history import RUNS, surprise
+from neurobip.fitting.spike_history import RUNS, surprise
+from neurobip.physiology.linear_nonlinear import LowRankFilter, filtered
 from neurobip.physiology.sta import check_lags, flat, spike_triggered_average, whiten
 
 MEMORY = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -107,8 +107,8 @@ def fit_glm(
     sta = spike_triggered_average(frames[:split], z[:split, None], lags)
     start = whiten(sta, frames[:split], 1.0)[0]
 
-    def ascended(rank: int, penalty: float, stop: int) -> tuple[_Filter, Tensor]:
-        fit = _Filter(start, min(rank, lags, x.shape[1]), image)
+    def ascended(rank: int, penalty: float, stop: int) -> tuple[LowRankFilter, Tensor]:
+        fit = LowRankFilter(start, min(rank, lags, x.shape[1]), image)
         fit.match(x[:split], z[:split])
         fit.offset = z[:split].mean().logit()
         leaves = [fit.time, fit.space, fit.offset, torch.zeros(len(MEMORY))]

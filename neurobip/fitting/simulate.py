@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurobip.physiology.cell_model import CellModel
-from neurobip.physiology.fit import predict
-from neurobip.physiology.recordings import Recording
-from neurobip.physiology.spike_history import EscapeCell
+from neurobip.fitting.cell_model import CellModel
+from neurobip.fitting.fit import predict
+from neurobip.fitting.recordings import Recording
+from neurobip.fitting.spike_history import EscapeCell
 from neurobip.retina.photoreceptor import luminance
 from neurobip.retina.retina import Retina
 from neurobip.stimuli import Screen, checkerboard, natural_saccades
@@ -60,7 +60,7 @@ def poisson_recording(
 def escape_recording(
     cell: EscapeCell, frames: Tensor, *, repeats: int = 1, seed: int = 0, name: str = "0"
 ) -> Recording:
-    """A cell that fires freely by escape noise (:mod:`~neurobip.physiology.spike_history`).
+    """A cell that fires freely by escape noise (:mod:`~neurobip.fitting.spike_history`).
 
     Shape:
         frames ``[T, 1, C, H, W]`` of the whole screen.

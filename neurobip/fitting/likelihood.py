@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.errors import DataError
-from neurobip.physiology.cell_model import CellModel
+from neurobip.fitting.cell_model import CellModel
 from neurobip.retina.photoreceptor import low_pass, luminance
 
 EPS = 1e-6

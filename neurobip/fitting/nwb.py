@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from neurobip.errors import DataError
-from neurobip.physiology.recordings import Recording
+from neurobip.fitting.recordings import Recording
 
 
 def read_nwb(

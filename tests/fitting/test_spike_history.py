@@ -7,13 +7,13 @@ import torch
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError, DataError
+from neurobip.fitting.fit import fit_retina, predict
+from neurobip.fitting.glm import MEMORY, GeneralisedLinear, fit_glm, traces_of
+from neurobip.fitting.likelihood import Segments, fisher
+from neurobip.fitting.recordings import Recording
+from neurobip.fitting.simulate import escape_recording, mixture
+from neurobip.fitting.spike_history import EscapeCell, SpikePieces, with_spikes
 from neurobip.neurons import ALIF
-from neurobip.physiology.fit import fit_retina, predict
-from neurobip.physiology.glm import MEMORY, GeneralisedLinear, fit_glm, traces_of
-from neurobip.physiology.likelihood import Segments, fisher
-from neurobip.physiology.recordings import Recording
-from neurobip.physiology.simulate import escape_recording, mixture
-from neurobip.physiology.spike_history import EscapeCell, SpikePieces, with_spikes
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, grow
 from neurobip.stimuli import Screen
 

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 
 from neurobip import kernels
 from neurobip.errors import DataError
-from neurobip.physiology.cell_model import CellModel
-from neurobip.physiology.likelihood import Pieces, Segments
+from neurobip.fitting.cell_model import CellModel
+from neurobip.fitting.likelihood import Pieces, Segments
 from neurobip.retina import Anatomy
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.scale import time_constant
@@ -50,7 +50,7 @@ class EscapeCell(CellModel):
     ``output`` holds the logarithms of threshold, softness and jump, and the logits of decay_a and
     decay_v. All but the place start from ``anatomy`` and ``cell``.
 
-    Args and Raises: as :class:`~neurobip.physiology.cell_model.CellModel`.
+    Args and Raises: as :class:`~neurobip.fitting.cell_model.CellModel`.
     """
 
     def __init__(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from neurobip.physiology.cell_model import CellModel
-from neurobip.physiology.likelihood import Pieces, Segments
+from neurobip.fitting.cell_model import CellModel
+from neurobip.fitting.likelihood import Pieces, Segments
 from neurobip.physiology.sta import spike_triggered_average
 from neurobip.retina import Anatomy, grow
 from neurobip.retina.cell_types import CellType

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from neurobip.errors import DataError
-from neurobip.physiology.nwb import read_nwb
-from neurobip.physiology.recordings import Recording
+from neurobip.fitting.nwb import read_nwb
+from neurobip.fitting.recordings import Recording
 
 
 def frames(steps: int = 10) -> torch.Tensor:
