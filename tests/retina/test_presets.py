@@ -87,6 +87,26 @@ def test_every_constant_has_a_gradient(preset, inputs):
         assert torch.equal(retina(scene(inputs, 60))[0], expected)
 
 
+@pytest.mark.parametrize(
+    ("lms", "fires"),
+    [
+        ((0.5, 0.5, 0.9), True),
+        ((0.1, 0.1, 0.5), True),
+        ((0.9, 0.9, 0.5), False),
+        ((0.9, 0.9, 0.9), False),
+    ],
+    ids=["blue on", "yellow off", "yellow on", "white on"],
+)
+def test_the_small_bistratified_cell_is_blue_on_yellow_off(lms, fires):
+    frames = torch.full((60, 1, 3, 16, 16), 0.5)
+    frames[20:] = torch.tensor(lms)[:, None, None]
+    retina = primate_periphery(inputs="cones")
+    with torch.no_grad():
+        spikes, _ = retina(frames)
+    cell = spikes[20:, 0, retina.index("small bistratified"), 8, 8]
+    assert bool(cell.sum() >= 3) == fires
+
+
 def test_the_gradient_of_the_light_goes_through_the_whole_retina():
     frames = scene("light", 30).requires_grad_()
     currents, _ = mouse().currents(frames)
