@@ -53,15 +53,18 @@ def to_graph(model: Component, shape: Shape | None = None) -> Graph:
     Populations that no output depends on are left out.
 
     Args:
-        shape: ``(C, H, W)`` of the input; a BiTFormer knows its own.
+        shape: ``(C, H, W)`` of the input; a BiTFormer knows its own, and a retina on mosaics.
 
     Raises:
         ConversionError: a component that has no rule; the message holds its dotted name.
     """
     if shape is None:
-        if not isinstance(model, BiTFormer):
+        if isinstance(model, BiTFormer):
+            shape = model.config.sensor
+        elif isinstance(model, Retina) and model.mosaics is not None:
+            shape = model.inputs, model.mosaics[0].height, model.mosaics[0].width
+        else:
             raise ConversionError(f"{type(model).__name__}: give the shape (C, H, W) of its input")
-        shape = model.config.sensor
     build = Builder(shape)
     outputs = lower(model, build, "", (INPUT,))
     return build.graph(outputs)

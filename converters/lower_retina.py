@@ -111,6 +111,11 @@ def hears(
     conv = same_size(weight, dendrites.groups)
     synapse: Synapse = conv
     if dendrites.mask is not None:
+        if tuple(dendrites.mask.shape[1:]) != shape[1:]:
+            raise ConversionError(
+                f"images of {shape[1]} x {shape[2]} pixels; the cells of this retina stand on "
+                f"{' x '.join(map(str, dendrites.mask.shape[1:]))}"
+            )
         target = conv.output((shape,))
         there = array(dendrites.mask).reshape(-1)
         weights = matrix(conv, shape, target).multiply(there[:, None]).tocsr()

@@ -37,6 +37,7 @@ def characterize(
         from neurobip.cli.retina_text import document_of, text_of
         from neurobip.cli.retinas import rig_of
         from neurobip.cli.runs import one_thread
+        from neurobip.errors import ConfigError
         from neurobip.physiology.characterize import characterize as measure
         from neurobip.physiology.claims import claims
         from neurobip.report import write_page
@@ -45,6 +46,8 @@ def characterize(
         one_thread()
         chosen = rig_of(preset)
         page = out or Path("runs/retina") / f"{preset}.html"
+        if page.is_dir() or not page.name:
+            raise ConfigError(f"--out {page}: a folder; name the page, such as retina.html")
         with output.progress(f"stimuli for the {preset} retina") as advance:
             measured = measure(
                 chosen.rig, temporal_frequency=chosen.temporal_frequency,

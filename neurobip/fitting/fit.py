@@ -172,6 +172,10 @@ def fit_retina(
     """
     if output not in get_args(Output):
         raise ConfigError(f"fit_retina: output {output!r}; {' and '.join(get_args(Output))} fit")
+    if not cell_types or not all(isinstance(cell, CellType) for cell in cell_types):
+        raise ConfigError(f"fit_retina: cell_types {cell_types!r:.60}; one CellType or more fit")
+    if not 0 < validation < 1:
+        raise ConfigError(f"fit_retina: validation {validation}; a share between 0 and 1 fits")
     if not isinstance(stimulus, Recording):
         if spike_times is None or dt is None:
             raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")

@@ -49,6 +49,12 @@ class Recording:
         if len(names) != len(self.spike_times):
             raise DataError(f"Recording: {len(names)} names for {len(self.spike_times)} cells")
         object.__setattr__(self, "names", names)
+        for name, cell in zip(names, self.spike_times, strict=True):
+            if not isinstance(cell, Sequence | np.ndarray):
+                raise DataError(
+                    f"Recording: cell {name!r}: {type(cell).__name__}; spikes go by cell, then by "
+                    "repeat: spike_times[cell][repeat] is a list of seconds"
+                )
         cells = [
             tuple(_checked(times, name, repeat, self.duration) for repeat, times in enumerate(cell))
             for cell, name in zip(self.spike_times, names, strict=True)

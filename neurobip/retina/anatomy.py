@@ -14,7 +14,7 @@ from neurobip.errors import ConfigError
 from neurobip.projection import Projection
 from neurobip.retina.amacrine import STARBURST, ContrastGain, Starburst, WideField
 from neurobip.retina.bipolar import SIGNALS, Bipolar
-from neurobip.retina.cell_types import CellType
+from neurobip.retina.cell_types import CellType, check_types
 from neurobip.retina.ganglion import ganglion
 from neurobip.retina.horizontal import CenterSurround
 from neurobip.retina.kinetics import Kinetics
@@ -202,12 +202,23 @@ def grow(
 
 def needs_starburst(cell_types: Sequence[CellType]) -> bool:
     """Whether any of the types listens to starburst cells."""
+    check_types(cell_types)
     return any(set(STARBURST) & {*cell.hears, *cell.inhibited} for cell in cell_types)
 
 
 def mosaics_of(
     cell_types: Sequence[CellType], scale: Scale, size: tuple[int, int], seed: int
 ) -> list[Mosaic]:
-    """One mosaic a type, each with a jitter of its own."""
+    """One mosaic a type, each with a jitter of its own.
+
+    Raises:
+        ConfigError: a size that is not a height and a width of whole pixels.
+    """
+    if (
+        not isinstance(size, tuple | list)
+        or len(size) != 2
+        or not all(isinstance(edge, int) and edge > 0 for edge in size)
+    ):
+        raise ConfigError(f"size = {size!r}; height and width in pixels fit, such as (32, 32)")
     spacings = [scale.pixels(cell.spacing) if cell.spacing else 1.0 for cell in cell_types]
     return [lay(*size, spacing, seed=seed + i) for i, spacing in enumerate(spacings)]

@@ -1,7 +1,7 @@
 """Ganglion cell types as data: what a cell hears, from where, and how fast it is."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 
@@ -132,3 +132,19 @@ def orientation_selective(
         inhibited={s: inhibition * w for s, w in hears.items()},
         elongation=elongation, orientation=orientation, inhibition=field * elongation,
     )  # fmt: skip
+
+
+def check_types(cell_types: Sequence[CellType]) -> None:
+    """Check that a retina can be told by these types.
+
+    Raises:
+        ConfigError: there is none, one is no :class:`CellType`, or two have one name.
+    """
+    if not cell_types:
+        raise ConfigError("a retina without a cell type tells nothing; give at least one")
+    for cell in cell_types:
+        if not isinstance(cell, CellType):
+            raise ConfigError(f"cell type {cell!r:.60}; a CellType fits, see MOUSE for ten")
+    names = [cell.name for cell in cell_types]
+    if again := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two cell types are called {again[0]!r}; give each its own name")

@@ -13,7 +13,7 @@ from neurobip.constants import Constants, Positive
 from neurobip.errors import ConfigError
 from neurobip.neurons import ALIF
 from neurobip.projection import Projection
-from neurobip.retina.cell_types import CellType
+from neurobip.retina.cell_types import CellType, check_types
 from neurobip.retina.horizontal import taps
 from neurobip.retina.mosaic import Mosaic
 from neurobip.retina.scale import Scale
@@ -76,8 +76,7 @@ class Dendrites(Synapse):
         mosaics: Sequence[Mosaic] | None = None,
     ) -> None:
         super().__init__()
-        if not cell_types:
-            raise ConfigError("a retina without a cell type tells nothing; give at least one")
+        check_types(cell_types)
         for cell in cell_types:
             for signal in (*cell.hears, *cell.inhibited):
                 if signal not in signals:

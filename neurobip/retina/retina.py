@@ -149,6 +149,10 @@ class Retina(Circuit):
 
     def _checked(self, x: Tensor, axes: int) -> Tensor:
         """Input that fits; counts of events in floating point."""
+        if not isinstance(x, Tensor):
+            raise DataError(
+                f"Retina: input is a {type(x).__name__}; a tensor fits, torch.from_numpy makes one"
+            )
         kind = "event counts (off, on)" if self.photoreceptor is None else "luminance"
         shape = f"[B, {self.inputs}, H, W]" if axes == 4 else f"[T, B, {self.inputs}, H, W]"
         if x.ndim != axes or x.shape[-3] != self.inputs:
@@ -167,11 +171,15 @@ class Retina(Circuit):
                     f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; its cells stand on "
                     f"{first.height} x {first.width}"
                 )
+        precision = self.bipolar.synapse.mix.dtype  # type: ignore[union-attr]
         if self.photoreceptor is not None:
-            return x  # which looks at the range of its light
+            # Which looks at the range of its light; bytes and what is refused go there as they are.
+            return x.to(precision) if x.is_floating_point() else x  # type: ignore[arg-type]
+        if not x.is_floating_point() and x.dtype is not torch.uint8:
+            x = x.to(precision)  # type: ignore[arg-type]
         if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
             raise DataError(
                 f"Retina: event counts from {x.min().item():g} to {x.max().item():g}; they are 0 "
                 "or more, and none is NaN or infinite"
             )
-        return x.to(self.bipolar.synapse.mix.dtype)  # type: ignore[union-attr, arg-type, return-value]
+        return x.to(precision)  # type: ignore[arg-type]

@@ -78,6 +78,13 @@ def test_another_preset(extra: list[str], capsys: pytest.CaptureFixture[str]) ->
         rig_of("")
 
 
+def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Told before anything is measured."""
+    assert run(["retina", "characterize", "--quick", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "name the page, such as retina.html" in said.err
+
+
 def test_the_event_retina_keeps_its_claims(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

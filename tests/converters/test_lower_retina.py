@@ -68,6 +68,13 @@ def test_integers_keep_the_direction_of_motion():
         assert ours[channel] > 3 * other[channel] + 5
 
 
+def test_mosaics_know_the_size_of_the_image():
+    retina = event_camera(EVENT_MOTION, size=(9, 7))
+    assert to_graph(retina).input.shape == (2, 9, 7)
+    with pytest.raises(ConversionError, match="20 x 20 pixels; the cells of this retina stand on"):
+        to_graph(retina, (2, 20, 20))
+
+
 def test_a_starburst_cell_is_a_bipolar_node_whose_connections_are_late():
     graph = to_graph(event_camera(EVENT_MOTION), shape=(2, 8, 8))
     assert isinstance(graph["starburst.on"].neuron, Bipolar)

@@ -69,6 +69,7 @@ def test_gray_movies_and_arrays_become_frames():
         ({"spike_times": [[[0.1, 1.2]]]}, "1.2 s.*0 to 1 s"),
         ({"spike_times": [[[-0.1]]]}, "-0.1 s"),
         ({"spike_times": [[0.1, 0.2]]}, "by cell, then by repeat"),
+        ({"spike_times": [0.1, 0.2]}, r"spike_times\[cell\]\[repeat\] is a list"),
         ({"spike_times": [[["early"]]]}, "numbers"),
         ({"names": ["a", "b"]}, "2 names for 1 cells"),
     ],

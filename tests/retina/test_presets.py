@@ -154,6 +154,38 @@ def test_counts_that_are_none_are_refused(bad):
         event_camera()(events)
 
 
+def test_what_is_no_tensor_is_refused():
+    with pytest.raises(DataError, match="torch.from_numpy makes one"):
+        event_camera()(torch.zeros(3, 1, 2, 8, 8).numpy())
+
+
+def test_any_precision_of_light_is_taken():
+    frames = scene("light", 12)
+    with torch.no_grad():
+        assert torch.equal(mouse()(frames.double())[0], mouse()(frames)[0])
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint16, torch.bool])
+def test_whole_numbers_are_counts(kind):
+    events = torch.rand(9, 1, 2, 8, 8) < 0.3
+    assert torch.equal(event_camera()(events.to(kind))[0], event_camera()(events.float())[0])
+
+
+@pytest.mark.parametrize("size", [8, (8.5, 8), (0, 4), (4,)])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ConfigError, match="height and width in pixels fit"):
+        mouse(size=size)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [(("alpha",), "a CellType fits"), ((MOUSE[0], MOUSE[0]), "two cell types are called")],
+)
+def test_types_that_are_none_or_one_twice_are_refused(types, message):
+    with pytest.raises(ConfigError, match=message):
+        mouse(types)
+
+
 def test_bytes_are_counts():
     events = (torch.rand(9, 1, 2, 8, 8) < 0.3).to(torch.uint8)
     assert torch.equal(event_camera()(events)[0], event_camera()(events.float())[0])
