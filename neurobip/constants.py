@@ -51,18 +51,6 @@ class Share(nn.Module):
         return value.clamp(1e-6, 1 - 1e-6).logit()
 
 
-class Real(nn.Module):
-    """Numbers of either sign."""
-
-    def forward(self, raw: Tensor) -> Tensor:
-        """The number itself."""
-        return raw
-
-    def right_inverse(self, value: Tensor) -> Tensor:
-        """The number itself."""
-        return value
-
-
 Constants = dict[str, type[nn.Module]]
 """Names of the constants of a part, and the range of each."""
 
