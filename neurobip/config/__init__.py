@@ -1,0 +1,20 @@
+"""The configuration of a run: what data, what network, how it learns.
+
+A configuration is one YAML file with the sections ``data``, ``model`` and ``learn`` and a ``seed``.
+Every key has a default; an unknown key or a value that does not fit is refused by its dotted name.
+"""
+
+from neurobip.config.data import DataConfig
+from neurobip.config.learn import LearnConfig
+from neurobip.config.loading import load_config, make_config
+from neurobip.config.model import ModelConfig
+from neurobip.config.run import RunConfig
+
+__all__ = [
+    "DataConfig",
+    "LearnConfig",
+    "ModelConfig",
+    "RunConfig",
+    "load_config",
+    "make_config",
+]

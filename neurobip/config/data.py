@@ -1,0 +1,54 @@
+"""The section ``data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_serializer, model_validator
+
+from neurobip.config.fields import Count, Index, NotNegative, Positive, Section, Seed
+
+
+class DataConfig(Section):
+    """Which recordings, how they are binned and how they are split.
+
+    ``steps`` bins of ``window_ms`` milliseconds make a sample; what comes later is dropped. The
+    test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
+    the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
+    turned by up to ``rotate`` degrees and zoomed by up to the share ``zoom``. ``seed`` is that of
+    simulated recordings.
+    """
+
+    name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
+    root: Path | None = None
+    steps: Count = 20
+    window_ms: Annotated[Positive, Field(le=3_600_000)] = 15.0
+    samples: Count | None = None
+    folds: Annotated[Count, Field(ge=2)] = 5
+    fold: Index = 0
+    valid_fraction: Annotated[NotNegative, Field(lt=1)] = 0.1
+    shift: Index = 2
+    rotate: NotNegative = 0.0
+    zoom: Annotated[NotNegative, Field(lt=1)] = 0.0
+    batch: Count = 32
+    workers: Index = 0
+    cache: Path | None = None
+    seed: Seed = 0
+
+    @property
+    def window_us(self) -> int:
+        """Length of a time bin in microseconds."""
+        return round(self.window_ms * 1000)
+
+    @field_serializer("root", "cache")
+    def _path_as_text(self, value: Path | None) -> str | None:
+        return None if value is None else str(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> DataConfig:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} does not exist among {self.folds} folds")
+        if self.window_us < 1:
+            raise ValueError(f"window_ms {self.window_ms} is less than a microsecond")
+        return self

@@ -1,0 +1,54 @@
+"""The section ``learn``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from neurobip.config.fields import Count, Index, NotNegative, Positive, Section, pace
+
+
+class LearnConfig(Section):
+    """How the network learns.
+
+    ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
+    the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone,
+    ``feedforward`` them and what comes back from above.
+    ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
+    come down, or that with the least loss on validation samples; with few of those the last is
+    safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``
+    says when the weights of the local rule move: at every step (``online``), after a number of
+    steps, or once a ``sequence``. With ``overlap`` its stages learn side by side on that many
+    threads, to the same result. ``precision`` is that of matrix products, of which half
+    (``bf16``) is for GPUs; membranes, traces and weights are kept in single precision.
+    """
+
+    rule: Literal["local", "bptt"] = "local"
+    locality: Literal["block", "aligned"] = "block"
+    update: Annotated[Literal["online", "sequence"] | int, BeforeValidator(pace)] = "online"
+    overlap: Count = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deep_supervision: bool = False
+    epochs: Index = 8
+    lr: Positive = 2e-3
+    weight_decay: NotNegative = 0.0
+    warmup_steps: Index = 2
+    calibrate: bool = True
+    freeze: Literal["none", "qk", "features", "feedforward"] = "none"
+    select: Literal["last", "validation"] = "last"
+    weight_bits: Annotated[int, Field(ge=2, le=8)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> LearnConfig:
+        if self.rule == "local" and self.locality == "aligned" and self.weight_decay == 0:
+            raise ValueError(
+                "locality aligned needs a weight_decay above 0, such as 0.3: without forgetting "
+                "where they began, feedback and weights do not become alike"
+            )
+        if self.rule != "local" and self.overlap > 1:
+            raise ValueError(
+                f"overlap {self.overlap} needs the rule local: backpropagation goes back through "
+                "all blocks, so that none can go ahead"
+            )
+        return self

@@ -1,0 +1,93 @@
+"""The section ``model``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from neurobip.config.fields import Count, Decay, Index, NotNegative, Positive, Section
+
+
+class ModelConfig(Section):
+    """The architecture of a :class:`~neurobip.models.bitformer.BiTFormer`.
+
+    Two networks with equal ``ModelConfig`` have the same tensors, by name and shape; a checkpoint
+    loads into no other.
+
+    ``retina`` is ``event`` (four types of ganglion cells), ``motion`` (four direction selective
+    types beside them) or ``none``. The spikes of the last block come back after ``top_down`` steps
+    as currents into the embedding, and after ``retina_gain`` steps as gain of the ganglion cells.
+
+    Units:
+        decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
+        shortcut: firing thresholds; top_down, retina_gain: time steps, 0 is no feedback at all.
+    """
+
+    sensor: tuple[Count, Count, Count] = (2, 34, 34)
+    classes: Annotated[Count, Field(ge=2)] = 10
+    retina: Literal["event", "motion", "none"] = "event"
+    width: Count = 48
+    hidden: Count = 96
+    depth: Index = 2
+    heads: Count = 4
+    attention: Literal["linear", "masked", "query-key", "none"] = "linear"
+    memory_shift: Annotated[Index, Field(le=12)] = 2
+    top_down: Index = 0
+    retina_gain: Index = 0
+    patch: Count = 7
+    stride: Count = 4
+    padding: Index = 2
+    decay_v: Decay = 0.25
+    readout_decay: Decay = 0.125
+    shortcut: NotNegative = 1.125
+    surrogate_width: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> ModelConfig:
+        channels, height, width = self.sensor
+        if channels != 2:
+            raise ValueError(f"sensor has {channels} channels, events have 2 polarities")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if min(height, width) + 2 * self.padding < self.patch:
+            raise ValueError(
+                f"a patch of {self.patch} with padding {self.padding} is larger than the "
+                f"sensor of {height} x {width}"
+            )
+        for name in ("top_down", "retina_gain"):
+            if getattr(self, name) and not self.depth:
+                raise ValueError(f"{name} needs a block to come from, depth is 0")
+        if self.retina_gain and self.retina == "none":
+            raise ValueError("retina_gain needs a retina to go to, retina is none")
+        return self
+
+    @property
+    def heard(self) -> str:
+        """Which of queries, keys and values the attention takes."""
+        return {"linear": "qkv", "masked": "qkv", "query-key": "qk", "none": "v"}[self.attention]
+
+    @property
+    def loops(self) -> bool:
+        """Whether anything comes back from above, so that a step has to wait for the last one."""
+        return bool(self.top_down or self.retina_gain)
+
+    @property
+    def loop(self) -> int:
+        """Connections from the embedding through all blocks and back, on the longest way.
+
+        Where every connection takes a time step, as in Lava, it is the shortest ``top_down`` that
+        the loop can keep. A block has four connections (into queries, out, up, down), and the
+        attention as many more as follow one another in it.
+        """
+        inside = {"linear": 1, "masked": 3, "query-key": 2, "none": 0}[self.attention]
+        return self.depth * (4 + inside) + 1
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the architecture, the same for equal configurations."""
+        # A setting that came later counts where it is used: older checkpoints keep their prints.
+        later = {name for name in ("top_down", "retina_gain") if not getattr(self, name)}
+        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,60 @@
+"""A whole configuration: the sections together, and what does not go together in them."""
+
+from __future__ import annotations
+
+import yaml
+from pydantic import model_validator
+
+from neurobip.config.data import DataConfig
+from neurobip.config.fields import Section, Seed
+from neurobip.config.learn import LearnConfig
+from neurobip.config.model import ModelConfig
+
+
+class RunConfig(Section):
+    """Everything that a run depends on."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    learn: LearnConfig = LearnConfig()
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunConfig:
+        if self.learn.warmup_steps >= self.data.steps:
+            raise ValueError(
+                f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
+                f"data.steps {self.data.steps}"
+            )
+        if self.model.retina_gain and self.learn.locality == "aligned":
+            raise ValueError(
+                "model.retina_gain does not go with learn.locality aligned: the embedding sends "
+                "its error down through its own weights; use block"
+            )
+        if self.model.retina_gain and self.learn.weight_bits is not None:
+            raise ValueError(
+                "model.retina_gain does not go with learn.weight_bits: no chip has a threshold "
+                "that later spikes move"
+            )
+        if self.learn.freeze == "feedforward" and not self.model.loops:
+            raise ValueError(
+                "learn.freeze feedforward leaves feedback to learn, and there is none; set "
+                "model.top_down or model.retina_gain, or freeze features"
+            )
+        for name in ("top_down", "retina_gain"):
+            delay = getattr(self.model, name)
+            if delay >= self.data.steps:
+                raise ValueError(
+                    f"model.{name} {delay} is no shorter than data.steps {self.data.steps}: "
+                    "nothing would ever come back"
+                )
+            if delay and self.learn.overlap > 1:
+                raise ValueError(
+                    f"learn.overlap {self.learn.overlap} does not go with model.{name}: the first "
+                    "block waits for the last one at every step"
+                )
+        return self
+
+    def to_yaml(self) -> str:
+        """The configuration as YAML that :func:`load_config` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
