@@ -65,7 +65,7 @@ def demo(
         run = open_run_with(out, data)
         _, quantized = integers(run.model, run.checkpoint.config.learn.weight_bits)
         output.say("evaluating the integer network")
-        metrics["integer"] = integer_accuracy(quantized, data.part("test"))
+        metrics["integer"] = integer_accuracy(run.model, quantized, data.part("test"))
         metrics["energy"] = energy_of(run, 64, energy_table("45nm-int8"), output)
         frames = torch.cat([frames for frames, _ in data.part("test", samples)], dim=1)
         metrics["lava"] = lava_check(quantized, frames, output)

@@ -77,13 +77,15 @@ def integers(model: BiTFormer, weight_bits: int | None = None) -> tuple[Graph, Q
 
 
 @torch.no_grad()
-def integer_accuracy(quantized: QuantizedGraph, data: Batches) -> dict[str, Any]:
+def integer_accuracy(
+    model: BiTFormer, quantized: QuantizedGraph, data: Batches
+) -> dict[str, Any]:
     """Accuracy of the integer network, decided as the model decides."""
     network = IntegerNetwork(quantized)
     correct, samples = 0, 0
     for frames, labels in data:
         potentials, _ = network.potentials(frames)
-        correct += int((BiTFormer.decide(potentials) == labels).sum())
+        correct += int((model.decide(potentials) == labels).sum())
         samples += len(labels)
     return {"accuracy": correct / samples, "samples": samples}
 

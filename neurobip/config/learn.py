@@ -12,7 +12,8 @@ from neurobip.config.fields import Count, Index, NotNegative, Positive, Section,
 class LearnConfig(Section):
     """How the network learns.
 
-    ``warmup_steps`` time steps at the start of each sample pass without learning. ``freeze`` makes
+    ``warmup_steps`` time steps at the start of each sample pass without learning. The label is
+    seen in the last ``label_steps`` alone, in all where it is 0. ``freeze`` makes
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone,
     ``feedforward`` them and what comes back from above.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
@@ -25,7 +26,7 @@ class LearnConfig(Section):
     """
 
     rule: Literal["local", "bptt"] = "local"
-    locality: Literal["block", "aligned"] = "block"
+    locality: Literal["block", "aligned", "sign", "feedback", "broadcast", "reward"] = "block"
     update: Annotated[Literal["online", "sequence"] | int, BeforeValidator(pace)] = "online"
     overlap: Count = 1
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -34,6 +35,8 @@ class LearnConfig(Section):
     lr: Positive = 2e-3
     weight_decay: NotNegative = 0.0
     warmup_steps: Index = 2
+    label_steps: Index = 0
+    label_smoothing: Annotated[NotNegative, Field(lt=1)] = 0.0
     calibrate: bool = True
     freeze: Literal["none", "qk", "features", "feedforward"] = "none"
     select: Literal["last", "validation"] = "last"
@@ -46,9 +49,18 @@ class LearnConfig(Section):
                 "locality aligned needs a weight_decay above 0, such as 0.3: without forgetting "
                 "where they began, feedback and weights do not become alike"
             )
+        if self.overlap > 1 and self.locality in ("broadcast", "reward"):
+            raise ValueError(
+                f"overlap {self.overlap} does not go with locality {self.locality}: no stage can "
+                "learn before the last one has answered"
+            )
         if self.rule != "local" and self.overlap > 1:
             raise ValueError(
                 f"overlap {self.overlap} needs the rule local: backpropagation goes back through "
                 "all blocks, so that none can go ahead"
             )
         return self
+
+    def first_taught(self, steps: int) -> int:
+        """The first step at which a sample of that many steps is learned from."""
+        return max(self.warmup_steps, steps - self.label_steps if self.label_steps else 0)

@@ -21,6 +21,13 @@ class ModelConfig(Section):
     types beside them) or ``none``. The spikes of the last block come back after ``top_down`` steps
     as currents into the embedding, and after ``retina_gain`` steps as gain of the ganglion cells.
 
+    With ``merge`` every window of ``merge`` x ``merge`` tokens becomes one token of ``merged``
+    features before the first block: a cell behind it sees a whole digit where one before saw a
+    stroke. Blocks are then ``merged`` wide.
+
+    With ``answer_steps`` the answer is that of the last steps, as where a question comes at the
+    end; 0 takes all.
+
     Units:
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
         shortcut: firing thresholds; top_down, retina_gain: time steps, 0 is no feedback at all.
@@ -30,6 +37,8 @@ class ModelConfig(Section):
     classes: Annotated[Count, Field(ge=2)] = 10
     retina: Literal["event", "motion", "none"] = "event"
     width: Count = 48
+    merge: Index = 0
+    merged: Count = 96
     hidden: Count = 96
     depth: Index = 2
     heads: Count = 4
@@ -42,6 +51,7 @@ class ModelConfig(Section):
     padding: Index = 2
     decay_v: Decay = 0.25
     readout_decay: Decay = 0.125
+    answer_steps: Index = 0
     shortcut: NotNegative = 1.125
     surrogate_width: Positive = 1.0
 
@@ -50,8 +60,11 @@ class ModelConfig(Section):
         channels, height, width = self.sensor
         if channels != 2:
             raise ValueError(f"sensor has {channels} channels, events have 2 polarities")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.token_width % self.heads:
+            name = "merged" if self.merge else "width"
+            raise ValueError(
+                f"{name} {self.token_width} is not a multiple of heads {self.heads}"
+            )
         if min(height, width) + 2 * self.padding < self.patch:
             raise ValueError(
                 f"a patch of {self.patch} with padding {self.padding} is larger than the "
@@ -60,9 +73,19 @@ class ModelConfig(Section):
         for name in ("top_down", "retina_gain"):
             if getattr(self, name) and not self.depth:
                 raise ValueError(f"{name} needs a block to come from, depth is 0")
+        if self.merge and self.loops:
+            raise ValueError(
+                "merge does not go with feedback (top_down, retina_gain), which goes from token to "
+                "token; set merge 0"
+            )
         if self.retina_gain and self.retina == "none":
             raise ValueError("retina_gain needs a retina to go to, retina is none")
         return self
+
+    @property
+    def token_width(self) -> int:
+        """Features of a token in the blocks."""
+        return self.merged if self.merge else self.width
 
     @property
     def heard(self) -> str:
@@ -88,6 +111,8 @@ class ModelConfig(Section):
     def fingerprint(self) -> str:
         """SHA-256 of the architecture, the same for equal configurations."""
         # A setting that came later counts where it is used: older checkpoints keep their prints.
-        later = {name for name in ("top_down", "retina_gain") if not getattr(self, name)}
+        switches = ("top_down", "retina_gain", "merge", "answer_steps")
+        later = {name for name in switches if not getattr(self, name)}
+        later |= set() if self.merge else {"merged"}
         text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -20,11 +20,12 @@ class BackpropThroughTime(Rule):
         model, config = self.model, self.config
         self._begin_batch()
         potentials, _ = self.in_precision(model)(frames)
-        logits = model.config.readout_decay * potentials[config.warmup_steps :]
+        logits = model.config.readout_decay * potentials[config.first_taught(len(frames)) :]
         taught = logits if config.deep_supervision else logits[:, -1:]
         shape = taught.shape[:-1]
         repeated = labels.expand(shape).reshape(-1)
-        loss = F.cross_entropy(taught.reshape(-1, taught.shape[-1]), repeated)
+        flat = taught.reshape(-1, taught.shape[-1])
+        loss = F.cross_entropy(flat, repeated, label_smoothing=config.label_smoothing)
         self.optimizers[0].zero_grad()
         loss.backward()
         self.update()

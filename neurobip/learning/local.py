@@ -1,20 +1,16 @@
 """The local three-factor rule, written out by hand: no graph, no memory of past pieces."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from neurobip.config import LearnConfig
 from neurobip.errors import ConfigError, DataError
-from neurobip.learning.relay import relay
+from neurobip.learning.lesson import Lesson
+from neurobip.learning.locality import LAST
+from neurobip.learning.relay import Station, relay
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
-from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.learning.third_factor import Reward
 from neurobip.models import BiTFormer
-from neurobip.state import at
-from neurobip.synapses import Linear
 
 PIECE = 4
 """Steps that run at once where the weights only move at the end of the sequence."""
@@ -35,12 +31,15 @@ class LocalRule(Rule):
     the weights move once a batch, by the mean over all steps. With ``overlap`` a stage learns while
     the next one is still at the piece before, to the same result.
 
-    Locality: ``block`` sends errors inside a block through its own weights; ``aligned`` through
-    feedback matrices that learn beside them (call :func:`align` on the model first).
+    By which way errors come is the locality, see :mod:`neurobip.learning.locality`; call
+    :func:`~neurobip.learning.locality.route` on the model first. With ``broadcast`` and ``reward``
+    all stages wait for the last readout before they learn from a piece.
+
+    Memory: states and traces of all cells, once. Cost: about twice a pass forward.
 
     Raises:
-        ConfigError: ``overlap`` for a model whose first stage waits for the last one, or
-            ``aligned`` for one whose embedding sends errors down.
+        ConfigError: ``overlap`` where stages wait for the last one, or a locality other than
+            ``block`` and ``reward`` where the embedding sends errors down.
 
     Source: DECOLLE (Kaiser et al. 2020) for the readout at every block; e-prop (Bellec et al.
     2020) for the form of the product.
@@ -53,16 +52,18 @@ class LocalRule(Rule):
         total_batches: int,
         rounding: WeightRounding | None = None,
     ) -> None:
-        if model.config.loops and config.overlap > 1:
+        if config.overlap > 1 and (model.config.loops or config.locality in LAST):
             raise ConfigError(
-                f"overlap {config.overlap} does not go with feedback (top_down, retina_gain): the "
-                "first stage waits for the last one at every step; use overlap 1"
+                f"overlap {config.overlap} does not go with feedback (top_down, retina_gain) nor "
+                f"with locality {' or '.join(LAST)}: stages wait for the last one at every step; "
+                "use overlap 1"
             )
-        if model.config.retina_gain and config.locality == "aligned":
+        if model.config.retina_gain and config.locality not in ("block", "reward"):
             raise ConfigError(
-                "locality aligned does not go with retina_gain: the embedding sends its error down "
-                "through its own weights; use block"
+                f"locality {config.locality} does not go with retina_gain: the embedding sends its "
+                "error down through its own weights; use block"
             )
+        self.reward = Reward(1 / model.config.classes)
         self.stages = model.stages()
         super().__init__(model, config, total_batches, rounding)
 
@@ -88,109 +89,41 @@ class LocalRule(Rule):
         self._begin_batch()
         every = {"online": 1, "sequence": steps}[update] if isinstance(update, str) else update
         lessons = [Lesson(self, i, labels, steps, every) for i in range(len(self.stages))]
-        stations: list[Callable[[Tensor], Tensor]] = [lesson.take for lesson in lessons]
+        stations = self._stations(lessons, frames.shape[1])
         piece = PIECE if update == "sequence" else every
         if self.model.config.loops:
-            # What comes back from above closes the loop at every step.
-            piece, quiet = 1, self.model.quiet(frames.shape[1])
-            bottom, top = lessons[0], lessons[-1]
-
-            def hear(x: Tensor) -> Tensor:
-                above = quiet if top.spikes is None else top.spikes
-                return bottom.take(x, above=above[None])
-
-            stations[0] = hear
+            piece = 1  # what comes back from above closes the loop at every step
         stations = [self.in_precision(station) for station in stations]
         relay(frames.split(piece), stations, self.config.overlap)
         answer = lessons[-1]
         correct = int((answer.total.argmax(-1) == labels).sum())
         return BatchResult(float(answer.loss) / answer.taught, correct, len(labels))
 
+    def _stations(self, lessons: list[Lesson], batch: int) -> list[Station]:
+        """What a piece of the sequence passes through: the stages, one by one or together."""
+        stations: list[Station] = [lesson.take for lesson in lessons]
+        if self.config.locality in LAST:
+            stations = [lesson.run for lesson in lessons]
+        if self.model.config.loops:
+            quiet, bottom, top = self.model.quiet(batch), stations[0], lessons[-1]
 
-class Lesson:
-    """One stage and one batch: what the stage carries from piece to piece, and what it learns.
+            def hear(x: Tensor) -> Tensor:
+                above = quiet if top.spikes is None else top.spikes
+                return bottom(x, above=above[None])
 
-    Args:
-        rule: holds the stage, by its index, and moves its weights.
-        steps: length of the sequence.
-        every: steps after which weights move.
-    """
+            stations[0] = hear
+        if self.config.locality in LAST:
+            stations.append(lambda _: self._learn_together(lessons))
+        return stations
 
-    def __init__(self, rule: LocalRule, index: int, labels: Tensor, steps: int, every: int) -> None:
-        self.rule, self.index, self.labels, self.steps, self.every = (
-            rule, index, labels, steps, every,
-        )  # fmt: skip
-        self.stage = rule.stages[index]
-        self.state: dict[str, Any] | None = None
-        self.spikes: Tensor | None = None
-        self.done, self.taught = 0, 0
-        self.total: Tensor = torch.zeros((), device=labels.device)
-        self.loss: Tensor = torch.zeros((), device=labels.device)
-        self._gathered: dict[str, Tensor] = {}
-        self._gathered_steps = 0
-
-    def take(self, x_seq: Tensor, **beside: Tensor) -> Tensor:
-        """Run a piece, learn from it, and hand the spikes on.
-
-        Shape:
-            x_seq ``[t, B, ...]``; spikes ``[t, B, N, D]``.
-        """
-        gain = self.rule.model.config.readout_decay
-        x = self.rule.model.checked(x_seq, 5) if self.index == 0 else x_seq
-        z, potentials, states = self.stage.scan(x, self.state, **beside)
-        # Views, which keep one piece in memory until the next one is done; copies take time.
-        self.state = {"front": states["front"]}
-        self.state |= {name: at(states[name], -1) for name in ("part", "readout")}
-        self.spikes = z[-1]
-        self.total = self.total + potentials.sum(0)
-        passed = max(0, self.rule.config.warmup_steps - self.done)
-        self.done += len(x_seq)
-        if passed < len(x_seq):
-            late = slice(passed, None)
-            taught = potentials[late]
-            repeated = self.labels.expand(len(taught), -1).flatten()
-            loss = F.cross_entropy(gain * taught.flatten(0, 1), repeated)
-            self.loss += loss * len(taught)
-            self.taught += len(taught)
-            error = cross_entropy_error(taught, self.labels, gain)
-            part, readout = states["part"], states["readout"]
-            if passed:
-                part, readout = at(part, late), at(readout, late)
-            front = states["front"] if self.rule.model.config.retina_gain else None
-            self._learn(error, part, readout, front)
-        return z
-
-    def _learn(self, error: Tensor, part: Any, readout: Any, front: Any) -> None:
-        if self.rule.config.freeze == "features":
-            dw = self.stage.readout_credit(error, readout)
-        else:
-            dw = self.stage.credit(error, part, readout, front)
-        self._gathered_steps += len(error)
-        for name, gradient in dw.items():
-            # In half precision each product may be rounded, but not the sum of many.
-            if name not in self.rule.plastic:
-                continue
-            gradient = gradient.to(self.rule.plastic[name].dtype)
-            earlier = self._gathered.get(name)
-            self._gathered[name] = gradient if earlier is None else earlier + gradient
-        if self.done % self.every == 0 or self.done == self.steps:
-            for name, gradient in self._gathered.items():
-                share = gradient / self._gathered_steps if self._gathered_steps > 1 else gradient
-                self.rule.plastic[name].grad = share
-            self._gathered, self._gathered_steps = {}, 0
-            # Where all stages are one group, the last one moves it: one call costs less than three.
-            if len(self.rule.optimizers) > 1:
-                self.rule.update(self.index)
-            elif self.index == len(self.rule.stages) - 1:
-                self.rule.update()
-
-
-def align(model: torch.nn.Module) -> None:
-    """Give every synapse that sends errors a feedback matrix of its own (locality ``aligned``).
-
-    The matrices start at random. They receive the same local product as the weights and the same
-    weight decay, under which both forget where they began and so become alike.
-    """
-    for name, part in model.named_modules():
-        if isinstance(part, Linear) and not name.endswith(("qkv.synapse", "top_down", "gain")):
-            part.align()
+    def _learn_together(self, lessons: list[Lesson]) -> None:
+        """Every stage learns from what the last readout has just said."""
+        answer, gain = lessons[-1], self.model.config.readout_decay
+        if self.config.locality == "broadcast":
+            direct = answer.error()
+            for lesson in lessons:
+                lesson.learn(lesson.error(), direct)
+            return
+        actions, advantage = self.reward.act(answer.potentials, answer.labels, gain)
+        for lesson in lessons:
+            lesson.learn(Reward.error(lesson.potentials, actions, advantage, gain))

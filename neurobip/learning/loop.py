@@ -12,7 +12,8 @@ from neurobip.device import beside
 from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.bptt import BackpropThroughTime
 from neurobip.learning.homeostasis import calibrate
-from neurobip.learning.local import LocalRule, align
+from neurobip.learning.local import LocalRule
+from neurobip.learning.locality import route
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.models import BiTFormer
 
@@ -38,8 +39,8 @@ def build(model_config: ModelConfig, learn: LearnConfig, seed: int) -> BiTFormer
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BiTFormer(model_config)
-        if learn.rule == "local" and learn.locality == "aligned":
-            align(model)
+        if learn.rule == "local":
+            route(model, learn.locality)
     return model
 
 

@@ -78,7 +78,7 @@ class Rule:
         self.model, self.config, self.total_batches = model, config, max(total_batches, 1)
         check_precision(config, device_of(model))
         self.batches = 0
-        names = dict(model.named_parameters())
+        names = {n: p for n, p in model.named_parameters() if p.requires_grad}
         if config.freeze == "features":
             names = {n: p for n, p in names.items() if n.startswith("readouts.")}
         if config.freeze == "feedforward":

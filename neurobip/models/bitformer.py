@@ -17,12 +17,14 @@ from neurobip.attention import (
 from neurobip.component import Circuit, Component, Run
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
+from neurobip.models.answer import decide
 from neurobip.models.stage import Stage
+from neurobip.models.tail import Tail
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
 from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera
 from neurobip.retina.top_down import TopDownGain
-from neurobip.synapses import Delayed, Linear, Patches
+from neurobip.synapses import Delayed, Linear, Merge, Patches
 
 PIECE = 8
 """Steps that run at once where no graph is kept."""
@@ -69,9 +71,23 @@ class BiTFormer(Circuit):
         )
         self.grid = patches.grid(height, width)
         self.embed = Projection(patches, self._population(config.width))
+        self.tokens = self.grid[0] * self.grid[1]
+        self.merge: Projection | None = None
+        features = [self.tokens * config.width]
+        if config.merge:
+            merge = Merge(
+                config.width,
+                config.merged,
+                window=config.merge,
+                grid=self.grid,
+                decay_trace=config.decay_v,
+            )
+            self.merge = Projection(merge, self._population(config.merged))
+            features.append(merge.windows[0] * merge.windows[1] * config.merged)
         blocks = (self._block() for _ in range(config.depth))
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
-        readouts = (self._readout() for _ in range(config.depth + 1))
+        features += config.depth * features[-1:]
+        readouts = (self._readout(inputs) for inputs in features)
         self.readouts = nn.ModuleList(readouts)  # type: ignore[assignment]
         if config.top_down:
             # Last and silent, so that the network begins as the one without.
@@ -98,46 +114,43 @@ class BiTFormer(Circuit):
         return Linear(inputs, outputs, scale=scale, decay_trace=self.config.decay_v)
 
     def _block(self) -> Block:
-        c = self.config
+        c, width = self.config, self.config.token_width
         # With small weights behind the shortcuts, a block starts as the identity.
         return Block(
             qkv=self._qkv(),
             attention=self._attention(),
-            out=Projection(
-                self._linear(c.width, c.width, 0.2), self._population(c.width), c.shortcut
-            ),
-            up=Projection(self._linear(c.width, c.hidden), self._population(c.hidden)),
+            out=Projection(self._linear(width, width, 0.2), self._population(width), c.shortcut),
+            up=Projection(self._linear(width, c.hidden), self._population(c.hidden)),
             down=Projection(
-                self._linear(c.hidden, c.width, 0.2), self._population(c.width), c.shortcut
+                self._linear(c.hidden, width, 0.2), self._population(width), c.shortcut
             ),
             heard=c.heard,
         )
 
     def _qkv(self) -> Projection:
         """The projection onto those of queries, keys and values that the attention takes."""
-        c = self.config
-        synapse = self._linear(c.width, 3 * c.width)
+        c, width = self.config, self.config.token_width
+        synapse = self._linear(width, 3 * width)
         # All three are drawn, so that networks of one seed differ in their attention alone.
         drawn = dict(zip("qkv", synapse.weight.detach().chunk(3), strict=True))
         synapse.weight = nn.Parameter(torch.cat([drawn[x] for x in c.heard]))
         return Projection(synapse, self._population(len(synapse.weight)))
 
     def _attention(self) -> Component:
-        c = self.config
+        c, width = self.config, self.config.token_width
         if c.attention == "none":
             return NoAttention()
         if c.attention == "masked":
-            return MaskedAttention(Projection(Coincidence(0.5), self._population(c.width)))
+            return MaskedAttention(Projection(Coincidence(0.5), self._population(width)))
         if c.attention == "query-key":
-            count = QueryCount(c.width, c.heads, 0.5)
+            count = QueryCount(width, c.heads, 0.5)
             return QueryKeyAttention(Projection(count, self._population(c.heads)))
-        memory = LinearMemory(c.width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
-        return Projection(memory, self._population(c.width))
+        memory = LinearMemory(width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
+        return Projection(memory, self._population(width))
 
-    def _readout(self) -> Projection:
+    def _readout(self, inputs: int) -> Projection:
         c = self.config
-        tokens = self.grid[0] * self.grid[1]
-        synapse = Linear(tokens * c.width, c.classes, scale=0.0, decay_trace=c.readout_decay)
+        synapse = Linear(inputs, c.classes, scale=0.0, decay_trace=c.readout_decay)
         return Projection(synapse, LI(c.readout_decay))
 
     def checked(self, x: Tensor, axes: int) -> Tensor:
@@ -167,8 +180,7 @@ class BiTFormer(Circuit):
 
     def quiet(self, batch: int) -> Tensor:
         """No spike in any token: ``[B, N, D]``."""
-        tokens = self.grid[0] * self.grid[1]
-        return next(self.embed.parameters()).new_zeros(batch, tokens, self.config.width)
+        return next(self.embed.parameters()).new_zeros(batch, self.tokens, self.config.width)
 
     def _above(self, state: Any, batch: int) -> Tensor:
         """Spikes of the last block at the step before, ``[B, N, D]``; at first none."""
@@ -181,6 +193,7 @@ class BiTFormer(Circuit):
         before = state or {
             "retina": None,
             "embed": None,
+            "merge": None,
             "blocks": {str(i): None for i in range(len(self.blocks))},
             "readouts": {str(i): None for i in range(len(self.readouts))},
         }
@@ -191,6 +204,9 @@ class BiTFormer(Circuit):
             z, now["retina"] = run(self.retina, z, before["retina"], above=above)
         z, now["embed"] = run(self.embed, z, before["embed"], above=above)
         stages = [z]
+        if self.merge is not None:
+            z, now["merge"] = run(self.merge, z, before["merge"])
+            stages.append(z)
         for i, block in enumerate(self.blocks):
             z, now["blocks"][str(i)] = run(block, z, before["blocks"][str(i)])
             stages.append(z)
@@ -220,14 +236,50 @@ class BiTFormer(Circuit):
     def stages(self) -> list[Stage]:
         """The parts that learn by themselves: embedding and blocks, each with its readout."""
         parts: list[tuple[str, Circuit]] = [("embed", self.embed)]
+        if self.merge is not None:
+            parts.append(("merge", self.merge))
         parts += [(f"blocks.{i}", block) for i, block in enumerate(self.blocks)]
         return [
             Stage(
-                name, part, self.config.width, f"readouts.{i}", self.readouts[i],
+                name, part, self.config.token_width if i else self.config.width,
+                f"readouts.{i}", self.readouts[i],
                 None if i else self.retina, "retina",
             )
             for i, (name, part) in enumerate(parts)
         ]  # fmt: skip
+
+    def tail(self) -> Tail:
+        """The blocks and their readouts as a network of their own, with the same parameters.
+
+        Raises:
+            ValueError: there is no block.
+        """
+        if not self.config.depth:
+            raise ValueError("BiTFormer.tail: the network has no block, its depth is 0")
+        front = len(self.readouts) - self.config.depth
+        behind = {str(front + i): self.readouts[front + i] for i in range(self.config.depth)}
+        return Tail(self.config, list(self.blocks), behind)
+
+    @torch.no_grad()
+    def tokens_of(self, frames: Tensor) -> Tensor:
+        """What the front makes of a sequence: the spikes that the first block hears.
+
+        Shape:
+            frames ``[T, B, 2, H, W]``; spikes ``[T, B, N, D]``.
+        """
+        self._check_length(frames)
+        parts: list[Component] = [self.embed]
+        if self.retina is not None:
+            parts.insert(0, self.retina)
+        if self.merge is not None:
+            parts.append(self.merge)
+        states: list[Any] = [None] * len(parts)
+        spikes = []
+        for z in self.checked(frames, 5).split(PIECE):
+            for i, part in enumerate(parts):
+                z, states[i] = part(z, states[i])
+            spikes.append(z)
+        return torch.cat(spikes)
 
     def readout_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
         """Local gradients of the readouts alone.
@@ -256,11 +308,10 @@ class BiTFormer(Circuit):
             dw |= stage.credit(error, part, readout, front)
         return dw
 
-    @staticmethod
-    def decide(potentials: Tensor) -> Tensor:
-        """The answer to a whole sequence: the last readout's largest potential, summed over time.
+    def decide(self, potentials: Tensor) -> Tensor:
+        """The answer to a whole sequence, see :func:`~neurobip.models.answer.decide`.
 
         Shape:
             potentials ``[T, R, B, classes]`` to labels ``[B]``.
         """
-        return potentials[:, -1].sum(0).argmax(-1)
+        return decide(potentials, self.config.answer_steps)

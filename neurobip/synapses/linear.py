@@ -19,9 +19,8 @@ class Linear(Synapse):
     Shape:
         x: ``[B, ..., inputs]``; current ``[B, ..., outputs]``; weight ``[outputs, inputs]``.
 
-    The error is sent on through the present weights, or, once :meth:`align` was called, through a
-    feedback matrix of its own that learns by the same local product and so needs no copy of the
-    weights (Kolen & Pollack 1994; Akrout et al. 2019, "Deep learning without weight transport").
+    The error is sent on through the present weights, or through one of the ways that need no copy
+    of them, see :meth:`align`, :meth:`randomize` and :meth:`sign`.
     """
 
     def __init__(
@@ -30,11 +29,33 @@ class Linear(Synapse):
         super().__init__(decay_trace)
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
         self.register_parameter("feedback", None)
+        self.signed = False
 
     def align(self, scale: float = 0.2) -> None:
-        """Send errors through a learned feedback matrix that starts at random."""
+        """Send errors through a feedback matrix that starts at random and learns.
+
+        It learns by the same local product as the weights, so that both become alike (Kolen &
+        Pollack 1994; Akrout et al. 2019, "Deep learning without weight transport").
+        """
         outputs, inputs = self.weight.shape
         self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
+
+    def randomize(self, scale: float = 1.0) -> None:
+        """Send errors through a random feedback matrix that stays as it is.
+
+        Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error
+        backpropagation for deep learning".
+        """
+        self.align(scale)
+        assert self.feedback is not None
+        self.feedback.requires_grad_(False)
+
+    def sign(self) -> None:
+        """Send errors through the signs of the weights, times their mean size.
+
+        Source: Liao et al. 2016, "How important is weight symmetry in backpropagation?".
+        """
+        self.signed = True
 
     def current(self, x: Tensor) -> Tensor:
         """The weighted sum of the inputs."""
@@ -44,19 +65,18 @@ class Linear(Synapse):
         """``dw = delta x pre_trace`` over steps, batch and tokens; the feedback learns the same."""
         outputs, inputs = self.weight.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
-        return (
-            {"weight": product}
-            if self.feedback is None
-            else {
-                "weight": product,
-                "feedback": product,
-            }
-        )
+        if self.feedback is None or not self.feedback.requires_grad:
+            return {"weight": product}
+        return {"weight": product, "feedback": product}
 
     def reach(self, x: Tensor) -> Tensor:
         """Every input meets all outputs."""
         return x.sum() * len(self.weight)
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
-        """Error at the input, through the weights or the learned feedback."""
-        return delta @ (self.weight if self.feedback is None else self.feedback)
+        """Error at the input, through the weights or what stands for them."""
+        if self.feedback is not None:
+            return delta @ self.feedback
+        if self.signed:
+            return delta @ (self.weight.sign() * self.weight.abs().mean())
+        return delta @ self.weight

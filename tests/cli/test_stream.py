@@ -81,7 +81,7 @@ def test_as_evaluated(
             potentials, _ = network(frames)
         first = document["answers"][0]
         assert (first["begin_ms"], first["end_ms"]) == (0, STEPS * WINDOW / 1000)
-        assert first["answer"] == int(BiTFormer.decide(potentials)[0])
+        assert first["answer"] == int(model.decide(potentials)[0])
         wanted = potentials[:, -1, 0].double().sum(0)
         torch.testing.assert_close(
             torch.tensor(first["potentials"]).double(), wanted, rtol=1e-4, atol=1e-4

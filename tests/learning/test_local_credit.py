@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from neurobip.config import ModelConfig
-from neurobip.learning import align, calibrate, cross_entropy_error
+from neurobip.learning import calibrate, cross_entropy_error, route
 from neurobip.models import BiTFormer
 from neurobip.neurons import LIF
 from neurobip.projection import projections, state_at
@@ -134,7 +134,7 @@ def test_credit_equals_autograd(attention, top_down, t):
 
 def test_aligned_feedback_sends_errors_and_learns_the_same_product():
     model, frames, labels = network()
-    align(model)
+    route(model, "aligned")
     with torch.no_grad():
         potentials, state = model.step(frames[0])
         error = cross_entropy_error(potentials, labels, model.config.readout_decay)

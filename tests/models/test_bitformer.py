@@ -131,7 +131,11 @@ def test_answer_is_the_largest_potential_over_time():
     potentials[:, 0, 0, 0] = 9.0
     potentials[0, -1, 0] = torch.tensor([0.0, 3.0, 2.0, 0.0])
     potentials[1, -1, 0] = torch.tensor([0.0, 0.0, 2.0, 0.0])
-    assert BiTFormer.decide(potentials).tolist() == [2]
+    assert BiTFormer(ModelConfig()).decide(potentials).tolist() == [2]
+    assert BiTFormer(ModelConfig(answer_steps=1)).decide(potentials).tolist() == [2]
+    potentials[0, -1, 0, 1] = 9.0
+    assert BiTFormer(ModelConfig()).decide(potentials).tolist() == [1]
+    assert BiTFormer(ModelConfig(answer_steps=1)).decide(potentials).tolist() == [2]
 
 
 @pytest.mark.parametrize(

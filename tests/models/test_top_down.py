@@ -7,7 +7,7 @@ from neurobip.checkpoint import capture, read, restore, write
 from neurobip.config import LearnConfig, ModelConfig, RunConfig
 from neurobip.energy import count
 from neurobip.errors import CheckpointError
-from neurobip.learning import align, calibrate
+from neurobip.learning import calibrate, route
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormer
 from neurobip.projection import projections, state_at
@@ -178,5 +178,5 @@ def test_every_rule_moves_the_feedback_and_resumes(learn, tmp_path):
 
 def test_no_feedback_matrix_for_an_error_that_is_never_sent():
     model = network(top_down=2)
-    align(model)
+    route(model, "aligned")
     assert model.embed.top_down.feedback is None
