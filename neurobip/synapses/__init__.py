@@ -2,14 +2,18 @@
 
 from neurobip.synapses.conv import Conv2d
 from neurobip.synapses.delayed import Delayed
+from neurobip.synapses.indexed import Indexed
 from neurobip.synapses.linear import Linear
+from neurobip.synapses.merge import Merge
 from neurobip.synapses.patches import Patches
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 __all__ = [
     "Conv2d",
     "Delayed",
+    "Indexed",
     "Linear",
+    "Merge",
     "Operations",
     "Patches",
     "Synapse",

@@ -1,0 +1,134 @@
+"""The synapse whose weights are looked up: few learned values, shared by many connections."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurobip.synapses.synapse import Synapse, SynapseState
+
+
+class Indexed(Synapse):
+    """Current ``x @ weight.T``, where a table says which learned value each connection has.
+
+    ::
+
+        weight[i, j] = theta[index[i, j]]                where there is a connection, else 0
+        weight[i, j] = sign[j] |theta[index[i, j]]|      with signs (Dale's law)
+        dtheta[k]    = sum of dweight[i, j] over all i, j with index[i, j] = k
+
+    Masks, convolutions, block-circulant matrices and weights shared by cell type are all such
+    tables. To a converter it is the full matrix, which :attr:`weight` gives.
+
+    Args:
+        index: ``[outputs, inputs]``, whole numbers: which value of ``theta``, counted row by row, a
+            connection has; -1 is no connection.
+        theta: initial values, of any shape.
+        sign: ``[inputs]``, +1 for excitatory and -1 for inhibitory inputs; without it a value may
+            take either sign.
+        decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.
+
+    Shape:
+        x: ``[B, ..., inputs]``; current ``[B, ..., outputs]``; weight ``[outputs, inputs]``.
+
+    Raises:
+        ValueError: an index that is no matrix of whole numbers, or that names a value which is not
+            there; signs that are not one of +1 and -1 for each input.
+
+    Source: Chen et al. 2015, "Compressing Neural Networks with the Hashing Trick", for a gradient
+    summed over the connections of a value; Song, Yang & Wang 2016, "Training
+    Excitatory-Inhibitory Recurrent Neural Networks for Cognitive Tasks", for signs by column.
+    """
+
+    index: Tensor
+    sign: Tensor | None
+
+    def __init__(
+        self,
+        index: np.ndarray,
+        theta: Tensor,
+        *,
+        sign: np.ndarray | None = None,
+        decay_trace: float = 1.0,
+    ) -> None:
+        super().__init__(decay_trace)
+        count = theta.numel()
+        _check(index, count, sign)
+        self.theta = nn.Parameter(theta)
+        self.register_parameter("feedback", None)
+        # No connection looks up a zero behind the learned values. A table follows from what the
+        # network is, so that a checkpoint need not hold it.
+        places = torch.tensor(np.where(index < 0, count, index), dtype=torch.long)
+        self.register_buffer("index", places, persistent=False)
+        signs = None if sign is None else torch.tensor(sign, dtype=theta.dtype)
+        self.register_buffer("sign", signs, persistent=False)
+
+    def align(self, scale: float = 0.2) -> None:
+        """Send errors through learned feedback values that start at random, shared alike."""
+        fan_in = self._there().sum() / len(self.index)
+        self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
+
+    @property
+    def weight(self) -> Tensor:
+        """The full matrix, ``[outputs, inputs]``."""
+        return self._matrix(self.theta)
+
+    def _there(self) -> Tensor:
+        return self.index < self.theta.numel()
+
+    def _matrix(self, values: Tensor) -> Tensor:
+        padded = nn.functional.pad(values.flatten(), (0, 1))
+        matrix = padded.index_select(0, self.index.flatten()).view(self.index.shape)
+        return matrix if self.sign is None else matrix.abs() * self.sign
+
+    def current(self, x: Tensor) -> Tensor:
+        """The weighted sum of the inputs."""
+        return nn.functional.linear(x, self.weight)
+
+    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+        """``delta x pre_trace``, summed over a value's connections; the feedback learns the same.
+
+        Behind a sign a value counts by its size alone, which grows where it is positive.
+        """
+        outputs, inputs = self.index.shape
+        product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
+        if self.sign is not None:
+            product = product * self.sign
+        # A product may come in half precision; the sum of many does not stay in it.
+        sums = self.theta.new_zeros(self.theta.numel() + 1)
+        sums.index_add_(0, self.index.flatten(), product.to(sums.dtype).flatten())
+        dtheta = sums[:-1].view_as(self.theta)
+
+        def by(values: Tensor) -> Tensor:
+            return dtheta if self.sign is None else dtheta * values.sign()
+
+        found = {"theta": by(self.theta)}
+        return found if self.feedback is None else found | {"feedback": by(self.feedback)}
+
+    def reach(self, x: Tensor) -> Tensor:
+        """An input meets the outputs to which it has a connection."""
+        return (x * self._there().sum(0)).sum()
+
+    def send(self, delta: Tensor, state: Any) -> Tensor:
+        """Error at the input, through the weights or the learned feedback."""
+        return delta @ self._matrix(self.theta if self.feedback is None else self.feedback)
+
+
+def _check(index: np.ndarray, count: int, sign: np.ndarray | None) -> None:
+    if index.ndim != 2 or not np.issubdtype(index.dtype, np.integer):
+        raise ValueError(
+            f"Indexed: index of shape {index.shape} and type {index.dtype}; expected whole numbers "
+            "[outputs, inputs]"
+        )
+    low, high = (int(index.min()), int(index.max())) if index.size else (-1, -1)
+    if low < -1 or high >= count:
+        raise ValueError(
+            f"Indexed: index goes from {low} to {high}, and theta has {count} values; expected -1 "
+            f"(no connection) to {count - 1}"
+        )
+    if sign is not None and (sign.shape != index.shape[1:] or not np.isin(sign, (-1, 1)).all()):
+        raise ValueError(
+            f"Indexed: signs of shape {sign.shape}, {np.unique(sign).tolist()}; expected +1 or -1 "
+            f"for each of {index.shape[1]} inputs"
+        )
