@@ -1,6 +1,7 @@
 """Spike-driven attention, linear in tokens and in time, and the block around it."""
 
 from neurobip.attention.block import Block
+from neurobip.attention.connectivity import Wiring, cortical, wiring
 from neurobip.attention.linear import LinearMemory, MemoryState
 from neurobip.attention.masked import Coincidence, MaskedAttention
 from neurobip.attention.none import NoAttention
@@ -15,4 +16,7 @@ __all__ = [
     "NoAttention",
     "QueryCount",
     "QueryKeyAttention",
+    "Wiring",
+    "cortical",
+    "wiring",
 ]
