@@ -168,9 +168,10 @@ def _(part: Block, build: Builder, name: str, sources: Names, skip: str | None =
 
 def split(part: Projection, build: Builder, name: str, source: str, heard: str) -> Names:
     """The projection onto queries, keys and values as a population for each that is heard."""
-    if not isinstance(part.synapse, synapses.Linear) or not isinstance(part.neuron, neurons.LIF):
+    dense = isinstance(part.synapse, synapses.Linear | synapses.Indexed)
+    if not dense or not isinstance(part.neuron, neurons.LIF):
         raise ConversionError(
-            f"{name}: queries, keys and values have to come from a Linear synapse onto LIF"
+            f"{name}: queries, keys and values have to come from Linear or Indexed onto LIF"
         )
     whole: Any = neuron(part.neuron)
     names, parts = [], len(heard)
@@ -252,7 +253,7 @@ def synapse(part: Any, shapes: tuple[Shape, ...]) -> Synapse:
 
 
 @synapse.register
-def _(part: synapses.Linear, shapes: tuple[Shape, ...]) -> Synapse:
+def _(part: synapses.Linear | synapses.Indexed, shapes: tuple[Shape, ...]) -> Synapse:
     weight = array(part.weight)
     channels, height, width = shapes[0]
     if weight.shape[1] == channels:
@@ -260,8 +261,8 @@ def _(part: synapses.Linear, shapes: tuple[Shape, ...]) -> Synapse:
     tokens = height * width
     if weight.shape[1] != tokens * channels:
         raise ConversionError(
-            f"Linear takes {weight.shape[1]} inputs; its source has {channels} channels in "
-            f"{tokens} places"
+            f"{type(part).__name__} takes {weight.shape[1]} inputs; its source has {channels} "
+            f"channels in {tokens} places"
         )
     # The model flattens tokens [N, D], the graph flattens (C, H, W).
     by_token = weight.reshape(len(weight), tokens, channels)

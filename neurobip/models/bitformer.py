@@ -13,6 +13,8 @@ from neurobip.attention import (
     NoAttention,
     QueryCount,
     QueryKeyAttention,
+    cortical,
+    wiring,
 )
 from neurobip.component import Circuit, Component, Run
 from neurobip.config import ModelConfig
@@ -24,7 +26,7 @@ from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
 from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera
 from neurobip.retina.top_down import TopDownGain
-from neurobip.synapses import Delayed, Linear, Merge, Patches
+from neurobip.synapses import Delayed, Indexed, Linear, Merge, Patches
 
 PIECE = 8
 """Steps that run at once where no graph is kept."""
@@ -119,7 +121,7 @@ class BiTFormer(Circuit):
         return Block(
             qkv=self._qkv(),
             attention=self._attention(),
-            out=Projection(self._linear(width, width, 0.2), self._population(width), c.shortcut),
+            out=Projection(self._connect(1, (0,), 0.2), self._population(width), c.shortcut),
             up=Projection(self._linear(width, c.hidden), self._population(c.hidden)),
             down=Projection(
                 self._linear(c.hidden, width, 0.2), self._population(width), c.shortcut
@@ -130,11 +132,23 @@ class BiTFormer(Circuit):
     def _qkv(self) -> Projection:
         """The projection onto those of queries, keys and values that the attention takes."""
         c, width = self.config, self.config.token_width
-        synapse = self._linear(width, 3 * width)
         # All three are drawn, so that networks of one seed differ in their attention alone.
-        drawn = dict(zip("qkv", synapse.weight.detach().chunk(3), strict=True))
-        synapse.weight = nn.Parameter(torch.cat([drawn[x] for x in c.heard]))
-        return Projection(synapse, self._population(len(synapse.weight)))
+        synapse = self._connect(3, tuple("qkv".index(x) for x in c.heard))
+        return Projection(synapse, self._population(len(c.heard) * width))
+
+    def _connect(self, parts: int, kept: tuple[int, ...], scale: float = 1.0) -> Linear | Indexed:
+        """From the channels to so many populations of as many, of which some are kept."""
+        c, width = self.config, self.config.token_width
+        connectivity = getattr(c, "connectivity", "full")
+        if connectivity != "full":
+            return cortical(
+                width, width, wiring(connectivity, width, c.heads),
+                scale=scale, parts=parts, kept=kept, decay_trace=c.decay_v,
+            )  # fmt: skip
+        synapse = self._linear(width, parts * width, scale)
+        drawn = synapse.weight.detach().chunk(parts)
+        synapse.weight = nn.Parameter(torch.cat([drawn[i] for i in kept]))
+        return synapse
 
     def _attention(self) -> Component:
         c, width = self.config, self.config.token_width
