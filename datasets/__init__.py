@@ -12,6 +12,8 @@ if __name__ != "neurobip.datasets":
 from neurobip.datasets.augment import Augment
 from neurobip.datasets.cache import cache_folder
 from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
+from neurobip.datasets.corrupted import Corrupted
+from neurobip.datasets.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from neurobip.datasets.event_camera import CameraState, EventCamera
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
 from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
@@ -19,26 +21,40 @@ from neurobip.datasets.live import LiveBins, live_frames
 from neurobip.datasets.loader import batches
 from neurobip.datasets.nmnist import NMNIST
 from neurobip.datasets.recordings import Recordings
+from neurobip.datasets.relational_tasks import TrialConfig, TrialSets, relational
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.datasets.splits import Split, choose, fold_of, official, split
+from neurobip.datasets.time_shuffled import TimeShuffled
+from neurobip.datasets.trials import Layout, Place, Trials
 
 __all__ = [
+    "CORRUPTIONS",
     "EVENT",
+    "SEVERITIES",
     "Augment",
     "CameraState",
+    "Corrupted",
+    "Corruption",
     "DatasetInfo",
     "EventCamera",
+    "Layout",
     "LiveBins",
     "NMNIST",
+    "Place",
     "Recordings",
     "SaccadeDigits",
     "Split",
+    "TimeShuffled",
+    "TrialConfig",
+    "TrialSets",
+    "Trials",
     "available",
     "batches",
     "bin_evenly",
     "bin_events",
     "cache_folder",
     "choose",
+    "corrupt",
     "fold_of",
     "live_frames",
     "make_events",
@@ -47,6 +63,7 @@ __all__ = [
     "read_davis",
     "read_nmnist",
     "read_track",
+    "relational",
     "split",
     "validate",
     "write_nmnist",
