@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from neurobip.attention.eligibility import MemoryEligibility
 from neurobip.component import Circuit, Component, Credit, Run
 from neurobip.projection import Projection, prefixed
 
@@ -51,14 +52,25 @@ class Block(Circuit):
         z, now["down"] = run(self.down, h, before["down"], skip=o)
         return z, now
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step`, at each step by itself: the parts' credit in reverse."""
+    def credit(
+        self, error: Tensor, state: Any, eligibility: MemoryEligibility | None = None
+    ) -> Credit:
+        """The adjoint of :meth:`step`, at each step by itself: the parts' credit in reverse.
+
+        Args:
+            eligibility: with it keys and values get credit for all that the memory holds of them,
+                instead of for this step alone.
+        """
         down = self.down.credit(error, state["down"])
         up = self.up.credit(down.send(), state["up"])
         o_error = up.send().add_(down.delta, alpha=self.down.shortcut)
         out = self.out.credit(o_error, state["out"])
         attention = self.attention.credit(out.send(), state["attention"])
         qkv = self.qkv.credit(attention.send(), state["qkv"])
+        if eligibility is not None:
+            memory = state["attention"].synapse
+            for name, rows in eligibility.credit(attention.delta, state["qkv"], memory).items():
+                qkv.dw[name][-len(rows) :] = rows
         parts = {"qkv": qkv, "attention": attention, "out": out, "up": up, "down": down}
         dw: dict[str, Tensor] = {}
         for name, credit in parts.items():

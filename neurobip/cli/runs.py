@@ -17,8 +17,11 @@ from neurobip.cli.output import Output
 from neurobip.config import DataConfig, RunConfig, make_config
 from neurobip.datasets.augment import Augment
 from neurobip.datasets.catalog import open_dataset
+from neurobip.datasets.front_spikes import FrontSpikes, front_spikes
+from neurobip.datasets.joined_trials import JoinedTrials, joined
 from neurobip.datasets.loader import batches
 from neurobip.datasets.recordings import Recordings
+from neurobip.datasets.relational_tasks import TrialConfig, relational
 from neurobip.datasets.splits import Split, split
 from neurobip.errors import ConfigError, DataError
 from neurobip.models.bitformer import BiTFormer
@@ -30,21 +33,28 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Data(NamedTuple):
-    """A data set with its split."""
+    """A data set with its split.
 
-    dataset: Recordings
+    ``dataset`` holds recordings or trials; ``front`` is what they have become where the front of a
+    network stays as it is, see :func:`behind`.
+    """
+
+    dataset: Recordings | JoinedTrials
     split: Split
     config: DataConfig
+    front: FrontSpikes | None = None
 
     def train(self, seed: int, epoch: int) -> Batches:
         """The batches of one epoch of training, shuffled and augmented."""
+        # What moves in a trial is moved by the trial.
+        augment = Augment(self.config.shift, self.config.rotate, self.config.zoom)
         return batches(
-            Subset(self.dataset, self.split.train.tolist()),
+            Subset(self.front or self.dataset, self.split.train.tolist()),
             self.config.batch,
             shuffle_seed=seed,
             epoch=epoch,
             workers=self.config.workers,
-            augment=Augment(self.config.shift, self.config.rotate, self.config.zoom),
+            augment=augment if self.config.task == "digit" else Augment(),
         )
 
     def part(self, name: str, samples: int | None = None) -> Batches:
@@ -56,7 +66,9 @@ class Data(NamedTuple):
         if samples is not None and samples < len(chosen):
             chosen = chosen[np.linspace(0, len(chosen) - 1, samples).astype(int)]
         return batches(
-            Subset(self.dataset, chosen.tolist()), self.config.batch, workers=self.config.workers
+            Subset(self.front or self.dataset, chosen.tolist()),
+            self.config.batch,
+            workers=self.config.workers,
         )
 
 
@@ -79,8 +91,18 @@ def open_data(config: RunConfig, out: Output) -> Data:
             damaged, or too few for the split.
     """
     data = config.data
+    dataset: Recordings | JoinedTrials
     with out.progress(f"binning events of {data.name}") as advance:
-        dataset = open_dataset(data, advance)
+        dataset = recordings = open_dataset(data, advance)
+    parts = split(recordings.names, data.folds, data.fold, data.valid_fraction)
+    for name, chosen in parts._asdict().items():
+        if not len(chosen):
+            raise DataError(
+                f"data: {len(recordings)} recordings leave none for {name} (folds {data.folds}, "
+                f"valid_fraction {data.valid_fraction}); take more samples or other fractions"
+            )
+    if data.task != "digit":
+        dataset, parts = joined(relational(recordings, parts, trial_config(data)))
     if tuple(config.model.sensor) != tuple(dataset.sensor):
         raise ConfigError(
             f"model.sensor: got {list(config.model.sensor)}, the recordings of {data.name} have "
@@ -90,14 +112,19 @@ def open_data(config: RunConfig, out: Output) -> Data:
         raise ConfigError(
             f"model.classes: got {config.model.classes}, {data.name} has {dataset.classes}"
         )
-    parts = split(dataset.names, data.folds, data.fold, data.valid_fraction)
-    for name, chosen in parts._asdict().items():
-        if not len(chosen):
-            raise DataError(
-                f"data: {len(dataset)} recordings leave none for {name} (folds {data.folds}, "
-                f"valid_fraction {data.valid_fraction}); take more samples or other fractions"
-            )
     return Data(dataset, parts, data)
+
+
+def trial_config(data: DataConfig) -> TrialConfig:
+    """The trials that a configuration asks for."""
+    keys = ("trials", "valid_trials", "test_trials", "digits", "gap", "shift", "max_count", "seed")
+    return TrialConfig(data.task, **{key: getattr(data, key) for key in keys})
+
+
+def behind(model: BiTFormer, data: Data, out: Output, title: str) -> Data:
+    """The data as the front of a network hands them on to its first block."""
+    with out.progress(f"{title}: spikes of the front") as advance:
+        return data._replace(front=front_spikes(model, data.dataset, data.config.batch, advance))
 
 
 class Run(NamedTuple):

@@ -22,14 +22,14 @@ from neurobip.checkpoint import (
 )
 from neurobip.cli.metrics import METRICS, read_metrics, versions, write_metrics
 from neurobip.cli.output import Output
-from neurobip.cli.runs import FREE, Data, one_thread
+from neurobip.cli.runs import FREE, Data, behind, one_thread
 from neurobip.config import RunConfig
 from neurobip.converters.qat import RoundedWeights
 from neurobip.errors import CheckpointError, ConfigError
 from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.loop import EpochRecord, build, build_rule, fit, prepare
 from neurobip.learning.rule import BatchResult, Rule, check_precision
-from neurobip.models.bitformer import BiTFormer
+from neurobip.models import BiTFormer, Network
 
 CPU = torch.device("cpu")
 
@@ -62,6 +62,11 @@ def train_run(
     began = time.perf_counter()
     earlier = None if overwrite else _earlier(config, folder, resume)
     model = build(config.model, config.learn, config.seed)
+    learner: Network = model
+    whole = data
+    if config.learn.start is not None:
+        take_front(model, config)
+        learner, data = model.tail(), behind(model.to(device), data, out, title)
     # Samples of an epoch are independent of any generator; this is for rules that draw numbers.
     torch.manual_seed(config.seed)
     per_epoch = math.ceil(len(data.split.train) / config.data.batch)
@@ -70,15 +75,15 @@ def train_run(
         for name in (LAST, BEST, METRICS):
             (folder / name).unlink(missing_ok=True)
         model.to(device)
-        prepare(model, config.learn, data.train(config.seed, 0))
-        rule = rule_over(model, config, per_epoch)
+        prepare(learner, config.learn, data.train(config.seed, 0))
+        rule = rule_over(learner, config, per_epoch)
         save_run(folder, capture(config, 0, model, rule.state_dict()))
         done = 0
     else:
         # The rule may keep parts of the network as it finds them, so the network comes first.
         restore(model, earlier, str(folder / LAST))
         model.to(device)
-        rule = rule_over(model, config, per_epoch)
+        rule = rule_over(learner, config, per_epoch)
         if "batches" not in earlier.rule:
             raise CheckpointError(
                 f"{folder / LAST}: holds a network but no state of its training, so it cannot be "
@@ -121,7 +126,7 @@ def train_run(
             on_batch=on_batch,
             on_epoch=on_epoch,
         )
-    metrics = measure(folder, data, device)
+    metrics = measure(folder, whole, device)
     if earlier is not None:
         metrics["controls"] = read_metrics(folder).get("controls", {})
     spent = sum(row["seconds"] for row in history[:done])
@@ -130,10 +135,31 @@ def train_run(
     return metrics
 
 
-def rule_over(model: BiTFormer, config: RunConfig, per_epoch: int) -> Rule:
+def take_front(model: BiTFormer, config: RunConfig) -> None:
+    """Give a network the front that its configuration starts from.
+
+    Raises:
+        CheckpointError: there is no such run, or its front is another one.
+    """
+    assert config.learn.start is not None
+    source, _ = load_run(config.learn.start)
+    theirs = source.front_state()
+    for name, tensor in model.front_state().items():
+        if name not in theirs or theirs[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"learn.start {config.learn.start}: its {name} is "
+                f"{list(theirs[name].shape) if name in theirs else 'not there'}, this network has "
+                f"{list(tensor.shape)}; give both the same retina, patches and merge"
+            )
+        tensor.copy_(theirs[name])
+
+
+def rule_over(model: Network, config: RunConfig, per_epoch: int) -> Rule:
     """The rule of a run, which rounds weights where the run says so."""
     bits = config.learn.weight_bits
-    rounding = None if bits is None else RoundedWeights(model, bits)
+    rounding = None
+    if bits is not None and isinstance(model, BiTFormer):
+        rounding = RoundedWeights(model, bits)
     return build_rule(model, config.learn, config.learn.epochs * per_epoch, rounding)
 
 

@@ -18,10 +18,25 @@ class DataConfig(Section):
     the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
     turned by up to ``rotate`` degrees and zoomed by up to the share ``zoom``. ``seed`` is that of
     simulated recordings.
+
+    A ``task`` other than ``digit`` makes trials of several recordings out of those of each set, see
+    :mod:`neurobip.datasets.relational_tasks`: ``trials`` for training, ``valid_trials`` and
+    ``test_trials``, with recordings of the first ``digits`` classes, ``gap`` steps between what is
+    shown one after the other, and up to ``max_count`` of the cued digit. Each recording of a trial
+    is moved by up to ``shift`` pixels, always in the same way; trials are not turned or zoomed.
     """
 
     name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
     root: Path | None = None
+    task: Literal[
+        "digit", "recall", "same_or_different", "delayed_match", "order", "count"
+    ] = "digit"
+    trials: Count = 4000
+    valid_trials: Count = 500
+    test_trials: Count = 1000
+    digits: Annotated[Count, Field(ge=2)] = 10
+    gap: Index = 5
+    max_count: Annotated[Count, Field(le=4)] = 3
     steps: Count = 20
     window_ms: Annotated[Positive, Field(le=3_600_000)] = 15.0
     samples: Count | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
 from neurobip.config.fields import Count, Index, NotNegative, Positive, Section, pace
 
@@ -13,9 +14,12 @@ class LearnConfig(Section):
     """How the network learns.
 
     ``warmup_steps`` time steps at the start of each sample pass without learning. The label is
-    seen in the last ``label_steps`` alone, in all where it is 0. ``freeze`` makes
+    seen in the last ``label_steps`` alone, in all where it is 0. ``memory_trace`` is how far back
+    the credit of keys and values goes: to those of the same ``step``, to their traces, as ``slow``
+    as the memory, or ``exact`` through the memory. ``freeze`` makes
     the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone,
-    ``feedforward`` them and what comes back from above.
+    ``feedforward`` them and what comes back from above. With ``start`` all that comes before the
+    blocks is taken from that run and stays as it is.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
     come down, or that with the least loss on validation samples; with few of those the last is
     safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``
@@ -27,6 +31,7 @@ class LearnConfig(Section):
 
     rule: Literal["local", "bptt"] = "local"
     locality: Literal["block", "aligned", "sign", "feedback", "broadcast", "reward"] = "block"
+    memory_trace: Literal["step", "slow", "exact"] = "step"
     update: Annotated[Literal["online", "sequence"] | int, BeforeValidator(pace)] = "online"
     overlap: Count = 1
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -39,8 +44,13 @@ class LearnConfig(Section):
     label_smoothing: Annotated[NotNegative, Field(lt=1)] = 0.0
     calibrate: bool = True
     freeze: Literal["none", "qk", "features", "feedforward"] = "none"
+    start: Path | None = None
     select: Literal["last", "validation"] = "last"
     weight_bits: Annotated[int, Field(ge=2, le=8)] | None = None
+
+    @field_serializer("start")
+    def _path_as_text(self, value: Path | None) -> str | None:
+        return None if value is None else str(value)
 
     @model_validator(mode="after")
     def _fits(self) -> LearnConfig:

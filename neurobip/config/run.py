@@ -21,6 +21,13 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
+        if self.data.task != "digit" and (self.data.rotate or self.data.zoom):
+            raise ValueError(
+                f"data.rotate and data.zoom are for single digits, data.task is {self.data.task}: "
+                "set both to 0"
+            )
+        if self.learn.start is not None:
+            self._fits_start()
         if self.learn.warmup_steps >= self.data.steps:
             raise ValueError(
                 f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
@@ -54,6 +61,24 @@ class RunConfig(Section):
                     "block waits for the last one at every step"
                 )
         return self
+
+    def _fits_start(self) -> None:
+        if not self.model.depth:
+            raise ValueError("learn.start leaves blocks to learn, and model.depth is 0")
+        if self.model.loops:
+            raise ValueError(
+                "learn.start does not go with feedback (model.top_down, model.retina_gain), which "
+                "changes what the front makes"
+            )
+        if self.learn.weight_bits is not None:
+            raise ValueError(
+                "learn.start does not go with learn.weight_bits: the front keeps its weights"
+            )
+        if self.data.task == "digit" and (self.data.shift or self.data.rotate or self.data.zoom):
+            raise ValueError(
+                "learn.start needs data.shift, data.rotate and data.zoom of 0: the front makes its "
+                "spikes once, for all epochs"
+            )
 
     def to_yaml(self) -> str:
         """The configuration as YAML that :func:`load_config` reads back."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from neurobip.device import beside
-from neurobip.models import BiTFormer
+from neurobip.models import Network
 
 
 class Accuracy(NamedTuple):
@@ -28,7 +28,7 @@ class Accuracy(NamedTuple):
 
 
 @torch.no_grad()
-def accuracy(model: BiTFormer, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
+def accuracy(model: Network, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
     """Accuracy of the last readout over all batches, on the device that the model is on.
 
     Shape:

@@ -38,6 +38,7 @@ class Lesson:
         self.done, self.taught = 0, 0
         self.total: Tensor = torch.zeros((), device=labels.device)
         self.loss: Tensor = torch.zeros((), device=labels.device)
+        self.eligibility = rule.eligibility(self.stage)
         self._gathered: dict[str, Tensor] = {}
         self._gathered_steps = 0
 
@@ -65,6 +66,10 @@ class Lesson:
         late = slice(passed, None)
         self.potentials = potentials[late]
         self._states = {"part": states["part"], "readout": states["readout"]}
+        if self.eligibility is not None:
+            for t in range(passed):
+                block = at(states["part"], t)
+                self.eligibility.write(block["qkv"], block["attention"].synapse)
         if passed:
             self._states = {name: at(state, late) for name, state in self._states.items()}
         self._front = states["front"] if self.rule.model.config.retina_gain else None
@@ -108,7 +113,8 @@ class Lesson:
         if direct is not None:
             own = self.stage.readout_credit(error, readout)
             return own | broadcast(self.stage, direct, part)
-        return self.stage.credit(error, part, readout, self._front)
+        beside = {} if self.eligibility is None else {"eligibility": self.eligibility}
+        return self.stage.credit(error, part, readout, self._front, **beside)
 
     def _move(self) -> None:
         """Hand what was gathered to the optimiser."""

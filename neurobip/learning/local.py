@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from neurobip.attention import Block
+from neurobip.attention.eligibility import MemoryEligibility
 from neurobip.config import LearnConfig
 from neurobip.errors import ConfigError, DataError
 from neurobip.learning.lesson import Lesson
@@ -10,7 +12,8 @@ from neurobip.learning.locality import LAST
 from neurobip.learning.relay import Station, relay
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.learning.third_factor import Reward
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, Network
+from neurobip.models.stage import Stage
 
 PIECE = 4
 """Steps that run at once where the weights only move at the end of the sequence."""
@@ -47,7 +50,7 @@ class LocalRule(Rule):
 
     def __init__(
         self,
-        model: BiTFormer,
+        model: Network,
         config: LearnConfig,
         total_batches: int,
         rounding: WeightRounding | None = None,
@@ -99,12 +102,19 @@ class LocalRule(Rule):
         correct = int((answer.total.argmax(-1) == labels).sum())
         return BatchResult(float(answer.loss) / answer.taught, correct, len(labels))
 
+    def eligibility(self, stage: Stage) -> MemoryEligibility | None:
+        """What a stage remembers of how its memory came about, if the configuration says so."""
+        if self.config.memory_trace != "exact" or not isinstance(stage.part, Block):
+            return None
+        return MemoryEligibility(stage.part.qkv, stage.part.attention)
+
     def _stations(self, lessons: list[Lesson], batch: int) -> list[Station]:
         """What a piece of the sequence passes through: the stages, one by one or together."""
         stations: list[Station] = [lesson.take for lesson in lessons]
         if self.config.locality in LAST:
             stations = [lesson.run for lesson in lessons]
         if self.model.config.loops:
+            assert isinstance(self.model, BiTFormer)  # a tail has no feedback
             quiet, bottom, top = self.model.quiet(batch), stations[0], lessons[-1]
 
             def hear(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurobip.attention import LinearMemory
 from neurobip.models.stage import Stage
 from neurobip.neurons import LIF
 from neurobip.projection import prefixed, projections, state_at
@@ -40,6 +41,13 @@ def route(model: nn.Module, locality: str) -> None:
             part.randomize()
         elif locality == "sign":
             part.sign()
+
+
+def slow_traces(model: nn.Module) -> None:
+    """Let the traces of queries, keys and values decay as slowly as the memories that hear them."""
+    for part in model.modules():
+        if isinstance(part, LinearMemory):
+            part.decay_trace = 1 - part.keep
 
 
 def broadcast(stage: Stage, error: Tensor, state: Any) -> dict[str, Tensor]:

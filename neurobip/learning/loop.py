@@ -13,9 +13,9 @@ from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.bptt import BackpropThroughTime
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.local import LocalRule
-from neurobip.learning.locality import route
+from neurobip.learning.locality import route, slow_traces
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, Network
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -41,11 +41,13 @@ def build(model_config: ModelConfig, learn: LearnConfig, seed: int) -> BiTFormer
         model = BiTFormer(model_config)
         if learn.rule == "local":
             route(model, learn.locality)
+            if learn.memory_trace == "slow":
+                slow_traces(model)
     return model
 
 
 def build_rule(
-    model: BiTFormer,
+    model: Network,
     learn: LearnConfig,
     total_batches: int,
     rounding: WeightRounding | None = None,
@@ -56,7 +58,7 @@ def build_rule(
 
 
 def prepare(
-    model: BiTFormer, learn: LearnConfig, data: Batches, samples: int = 96
+    model: Network, learn: LearnConfig, data: Batches, samples: int = 96
 ) -> dict[str, Tensor]:
     """What comes before the first epoch: homeostatic calibration, if asked for.
 

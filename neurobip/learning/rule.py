@@ -10,7 +10,7 @@ from torch import Tensor
 from neurobip.config import LearnConfig
 from neurobip.device import device_of
 from neurobip.errors import ConfigError
-from neurobip.models import BiTFormer
+from neurobip.models import Network
 
 Work = Callable[..., Any]
 
@@ -70,7 +70,7 @@ class Rule:
 
     def __init__(
         self,
-        model: BiTFormer,
+        model: Network,
         config: LearnConfig,
         total_batches: int,
         rounding: WeightRounding | None = None,

@@ -1,5 +1,9 @@
 """Whole networks."""
 
 from neurobip.models.bitformer import BiTFormer
+from neurobip.models.tail import Tail
 
-__all__ = ["BiTFormer"]
+Network = BiTFormer | Tail
+"""What the rules train: a network, or the tail of one."""
+
+__all__ = ["BiTFormer", "Network", "Tail"]

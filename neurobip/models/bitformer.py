@@ -274,6 +274,14 @@ class BiTFormer(Circuit):
         behind = {str(front + i): self.readouts[front + i] for i in range(self.config.depth)}
         return Tail(self.config, list(self.blocks), behind)
 
+    def front_state(self) -> dict[str, Tensor]:
+        """The tensors of what comes before the blocks, by their names, as the network holds them.
+
+        Without the readouts there, which answer to another question.
+        """
+        parts = ("retina.", "embed.", "merge.")
+        return {n: tensor for n, tensor in self.state_dict().items() if n.startswith(parts)}
+
     @torch.no_grad()
     def tokens_of(self, frames: Tensor) -> Tensor:
         """What the front makes of a sequence: the spikes that the first block hears.

@@ -53,17 +53,18 @@ class Stage(NamedTuple):
         return z, potentials, now
 
     def credit(
-        self, error: Tensor, part: Any, readout: Any, front: Any = None
+        self, error: Tensor, part: Any, readout: Any, front: Any = None, **beside: Any
     ) -> dict[str, Tensor]:
         """Local gradients by their names in the network.
 
         Shape:
             error: the derivative of the loss with respect to the potentials, of one step or, time
             in front, of several; the states of part and readout likewise. front: the state of a
-            front that learns, at one step, which is all that error is then of.
+            front that learns, at one step, which is all that error is then of. ``beside`` is what
+            else the credit of the part takes, such as a block's eligibility.
         """
         teacher = self.readout.credit(error, readout)
-        below = self.part.credit(teacher.send().unflatten(-1, (-1, self.width)), part)
+        below = self.part.credit(teacher.send().unflatten(-1, (-1, self.width)), part, **beside)
         dw = prefixed(self.readout_name, teacher.dw) | prefixed(self.name, below.dw)
         if front is not None and self.front is not None:
             image = below.send()
