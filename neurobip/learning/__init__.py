@@ -1,17 +1,71 @@
-"""Learning: the local three-factor rule, the baseline through time, and what both need."""
+"""Learning: local three-factor rules, the baseline through time, and what they need."""
 
 from neurobip.learning.bptt import BackpropThroughTime
+from neurobip.learning.chain import Chain
+from neurobip.learning.eligibility import (
+    Eligibility,
+    EProp,
+    Instant,
+    RewardModulatedSTDP,
+    TimingDependent,
+    Trace,
+)
+from neurobip.learning.feedback import Feedback
 from neurobip.learning.homeostasis import calibrate
-from neurobip.learning.local import LocalRule, align
+from neurobip.learning.local import LocalRule
+from neurobip.learning.local_readouts import LocalReadouts
+from neurobip.learning.locality import route
+from neurobip.learning.named import (
+    decolle,
+    eprop,
+    ottt,
+    reward_stdp,
+    sltt,
+    stllr,
+    three_factor,
+    truncated_bptt,
+)
+from neurobip.learning.online import OnlineRule
 from neurobip.learning.rule import BatchResult, Rule
+from neurobip.learning.shapes import Flatten, Pool2d
+from neurobip.learning.snntorch import from_snntorch
+from neurobip.learning.teaching import Reward, Spatial, Teaching
 from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.learning.torch_layer import TorchLayer
+from neurobip.learning.truncated import TruncatedBPTT
 
 __all__ = [
     "BackpropThroughTime",
     "BatchResult",
+    "Chain",
+    "EProp",
+    "Eligibility",
+    "Feedback",
+    "Flatten",
+    "Instant",
+    "LocalReadouts",
     "LocalRule",
+    "OnlineRule",
+    "Pool2d",
+    "Reward",
+    "RewardModulatedSTDP",
     "Rule",
-    "align",
+    "Spatial",
+    "Teaching",
+    "TimingDependent",
+    "TorchLayer",
+    "Trace",
+    "TruncatedBPTT",
     "calibrate",
     "cross_entropy_error",
+    "decolle",
+    "eprop",
+    "from_snntorch",
+    "ottt",
+    "reward_stdp",
+    "route",
+    "sltt",
+    "stllr",
+    "three_factor",
+    "truncated_bptt",
 ]

@@ -1,0 +1,17 @@
+"""Eligibilities: how the activity before and behind a synapse meets in it."""
+
+from neurobip.learning.eligibility.eligibility import Eligibility
+from neurobip.learning.eligibility.eprop import EProp
+from neurobip.learning.eligibility.instant import Instant
+from neurobip.learning.eligibility.reward_stdp import RewardModulatedSTDP
+from neurobip.learning.eligibility.timing import TimingDependent
+from neurobip.learning.eligibility.trace import Trace
+
+__all__ = [
+    "EProp",
+    "Eligibility",
+    "Instant",
+    "RewardModulatedSTDP",
+    "TimingDependent",
+    "Trace",
+]

@@ -1,0 +1,36 @@
+"""The three-factor product: what the membrane still holds of the input."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from neurobip.learning.eligibility.eligibility import Eligibility
+from neurobip.projection import Projection, ProjectionState
+
+
+@dataclass(frozen=True)
+class Trace(Eligibility):
+    """``dw_ij = error_i psi_i[t] xbar_j[t]`` with ``xbar[t] = (1 - decay_trace) xbar[t-1] + x[t]``.
+
+    It is :meth:`~neurobip.projection.Projection.credit`. The trace belongs to the synapse, with its
+    ``decay_trace``: at the membrane's own decay it is the membrane's exact derivative, up to resets
+    to zero, which it does not hear of; at 1 there is no trace and this is
+    :class:`~neurobip.learning.eligibility.Instant`.
+
+    Memory: one number a presynaptic line, ``O(B I)``, which the synapse keeps. Cost: one product
+    ``O(B P K O)`` a step.
+
+    Source: Xiao et al. 2022, "Online Training Through Time for Spiking Neural Networks" (OTTT);
+    the form of all three-factor rules with a presynaptic trace.
+    """
+
+    def step(
+        self,
+        projection: Projection,
+        error: Tensor | None,
+        state: ProjectionState,
+        traces: Any = None,
+    ) -> tuple[dict[str, Tensor], Any]:
+        """The gradients of one time step; the traces are those in ``state``."""
+        return ({} if error is None else projection.credit(error, state).dw), None

@@ -1,0 +1,146 @@
+"""Rules against autograd through time, where theory says that they are equal."""
+
+import pytest
+import torch
+
+from neurobip.learning import (
+    Chain,
+    EProp,
+    Feedback,
+    OnlineRule,
+    Spatial,
+    eprop,
+    ottt,
+    sltt,
+    truncated_bptt,
+)
+from neurobip.neurons import LI, LIF, Leaky
+from neurobip.projection import Projection
+from neurobip.synapses import Linear
+
+from .chains import CLASSES, NAMES, assert_equal, batch, lively, prepared, readout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_instant_is_bptt_cut_at_every_step(name):
+    chain, frames, labels = prepared(name)
+    found = sltt(chain).gradients(frames, labels)
+    expected = truncated_bptt(chain, 1).gradients(frames, labels)
+    assert found.keys() == expected.keys() == dict(chain.named_parameters()).keys()
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "none"])
+def test_trace_is_bptt_of_one_layer_whose_reset_keeps_the_membrane(reset):
+    torch.manual_seed(0)
+    chain = lively(
+        Chain(
+            Projection(Linear(6, 8, scale=2.0, decay_trace=0.25), Leaky(0.75, reset=reset)),
+            Projection(Linear(8, CLASSES, scale=2.0), LI(1.0)),
+        )
+    )
+    frames, labels = batch((6,), steps=9)
+    found = ottt(chain).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
+
+
+def one_layer(decay_u: float, decay: float, bias: bool = True) -> Chain:
+    torch.manual_seed(0)
+    neuron = LIF(8, decay_v=0.25, decay_u=decay_u, bias=bias)
+    return lively(Chain(Projection(Linear(6, 8, scale=1.5), neuron), readout(8, decay)))
+
+
+@pytest.mark.parametrize("decay_u", [1.0, 0.5])
+@pytest.mark.parametrize("decay", [1.0, 0.25])
+def test_symmetric_eprop_is_bptt_of_one_layer(decay_u, decay):
+    chain = one_layer(decay_u, decay)
+    frames, labels = batch((6,), steps=9)
+    found = eprop(chain, frames[0], symmetric=True).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+def test_symmetric_eprop_is_bptt_of_one_leaky_layer(reset):
+    torch.manual_seed(0)
+    neuron = Leaky(torch.linspace(0.5, 0.9, 8), reset=reset)
+    chain = lively(Chain(Projection(Linear(6, 8, scale=2.0), neuron), readout(8)))
+    frames, labels = batch((6,), steps=9)
+    found = eprop(chain, frames[0], symmetric=True).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
+
+
+def test_symmetric_eprop_is_bptt_of_adaptive_cells():
+    chain, frames, labels = prepared("adaptive", steps=9)
+    found = eprop(chain, frames[0], symmetric=True).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
+
+
+def test_without_the_adaptation_it_would_not_be():
+    chain, frames, labels = prepared("adaptive", steps=9)
+    full = truncated_bptt(chain, 9).gradients(frames, labels)["0.synapse.weight"]
+    chain.get_submodule("0").neuron.jump = 0.0
+    with torch.no_grad():
+        less = eprop(chain, frames[0], symmetric=True).gradients(frames, labels)
+    assert not torch.allclose(less["0.synapse.weight"], full)
+
+
+@pytest.mark.parametrize("labels_at", [None, 1, 3])
+def test_eprop_bridges_the_time_to_a_late_label(labels_at):
+    chain = one_layer(1.0, 0.125)
+    frames, labels = batch((6,), steps=9)
+    settings = {"label_steps": labels_at, "warmup_steps": 2}
+    found = eprop(chain, frames[0], symmetric=True, **settings).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(chain, 9, **settings).gradients(frames, labels))
+
+
+def test_eprop_of_tokens_is_bptt_of_one_layer():
+    chain, frames, labels = prepared("tokens")
+    top = Chain(*[part for name, part in chain.parts if name != "1"][:2], readout(72)).double()
+    found = eprop(top, frames[0], symmetric=True).gradients(frames, labels)
+    assert_equal(found, truncated_bptt(top, 8).gradients(frames, labels))
+
+
+@pytest.mark.parametrize("window", [1, 3, 8, 20])
+def test_truncated_bptt_is_autograd_with_the_state_cut_between_windows(window):
+    chain, frames, labels = prepared("block, linear")
+    found = truncated_bptt(chain, window).gradients(frames, labels)
+    chain.zero_grad()
+    state, loss = None, 0
+    for t, frame in enumerate(frames):
+        if state is not None and t % window == 0:
+            loss.backward()
+            state, loss = cut(state), 0
+        output, state = chain.step(frame, state)
+        loss = loss + torch.nn.functional.cross_entropy(chain.gain * output, labels)
+    loss.backward()
+    assert_equal(found, {name: p.grad for name, p in chain.named_parameters()})
+
+
+def cut(state):
+    if isinstance(state, torch.Tensor):
+        return state.detach()
+    if isinstance(state, dict):
+        return {key: cut(value) for key, value in state.items()}
+    if isinstance(state, tuple):
+        return type(state)(*map(cut, state))
+    return state
+
+
+def test_feedback_at_random_differs_from_bptt_in_the_hidden_layer_alone():
+    chain = one_layer(1.0, 0.25)
+    frames, labels = batch((6,), steps=9)
+    rule = OnlineRule(chain, EProp(kappa=0.75), Feedback(chain.widths(frames[0])))
+    found = rule.gradients(frames, labels)
+    expected = truncated_bptt(chain, 9).gradients(frames, labels)
+    assert_equal(found, expected, ["1.synapse.weight"])
+    assert not torch.allclose(found["0.synapse.weight"], expected["0.synapse.weight"])
+    # With the readout's own weights as the matrix it is the symmetric rule.
+    rule.teaching.matrix_0.copy_(chain.get_submodule("1").synapse.weight.T)
+    assert_equal(rule.gradients(frames, labels), expected)
+
+
+def test_spatial_errors_with_an_eprop_eligibility_are_symmetric_eprop_of_one_layer():
+    chain = one_layer(0.5, 0.25)
+    frames, labels = batch((6,), steps=9)
+    found = OnlineRule(chain, EProp(kappa=0.75), Spatial()).gradients(frames, labels)
+    assert_equal(found, eprop(chain, frames[0], symmetric=True).gradients(frames, labels))
