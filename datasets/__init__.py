@@ -12,6 +12,8 @@ if __name__ != "neurobip.datasets":
 from neurobip.datasets.augment import Augment
 from neurobip.datasets.cache import cache_folder
 from neurobip.datasets.catalog import DatasetInfo, available, open_dataset
+from neurobip.datasets.corrupted import Corrupted
+from neurobip.datasets.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from neurobip.datasets.event_camera import CameraState, EventCamera
 from neurobip.datasets.events import EVENT, bin_evenly, bin_events, make_events, validate
 from neurobip.datasets.files import read_davis, read_nmnist, read_track, write_nmnist
@@ -26,9 +28,13 @@ from neurobip.datasets.time_shuffled import TimeShuffled
 from neurobip.datasets.trials import Layout, Place, Trials
 
 __all__ = [
+    "CORRUPTIONS",
     "EVENT",
+    "SEVERITIES",
     "Augment",
     "CameraState",
+    "Corrupted",
+    "Corruption",
     "DatasetInfo",
     "EventCamera",
     "Layout",
@@ -48,6 +54,7 @@ __all__ = [
     "bin_events",
     "cache_folder",
     "choose",
+    "corrupt",
     "fold_of",
     "live_frames",
     "make_events",
