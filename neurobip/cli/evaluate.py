@@ -25,10 +25,27 @@ def evaluate(
         int | None,
         typer.Option(min=2, max=8, help="Bits of its learned weights, if not those of the run."),
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure it under twelve corruptions of the events as well; writes "
+            "robustness.json and robustness.png into the run.",
+        ),
+    ] = False,
+    severities: Annotated[
+        str | None,
+        typer.Option(help="Of the corruptions, such as 3, 1,5 or 1-5 (default: all, 1-5)."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Test samples to corrupt (default: 200).")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a run on its test samples, beside its controls."""
     with reporting(json) as out:
+        from rich.console import Group, RenderableType
+
         from neurobip.cli.metrics import add_logistic, read_metrics
         from neurobip.cli.runs import open_run
         from neurobip.cli.tables import accuracy_table
@@ -37,7 +54,18 @@ def evaluate(
 
         if weight_bits is not None and not integer:
             raise ConfigError("--weight-bits says how to round; ask for --integer too")
+        if not robustness and (severities is not None or samples is not None):
+            raise ConfigError(
+                "--severities and --samples say what to corrupt; ask for --robustness too"
+            )
+        if robustness:
+            from neurobip.cli import robustness as under
+
+            # What does not fit is told before the work, not after it.
+            levels = under.parse_severities("1-5" if severities is None else severities)
         opened = open_run(run, set_ or (), out)
+        if robustness:
+            under.recordings_of(opened)
         kept = read_metrics(run) if run.is_dir() else {}
         tested = len(opened.data.split.test)
         out.say(f"evaluating epoch {opened.checkpoint.epoch} on {tested} test samples")
@@ -59,9 +87,15 @@ def evaluate(
             _, quantized = integers(opened.model, bits)
             document["integer"] = {
                 "weight_bits": bits or 8,
-                **integer_accuracy(quantized, opened.data.part("test")),
+                **integer_accuracy(opened.model, quantized, opened.data.part("test")),
             }
-        out.emit(document, accuracy_table(document, str(run)))
+        text: list[RenderableType] = [accuracy_table(document, str(run))]
+        if robustness:
+            found = under.robustness_of(opened, samples or under.SAMPLES, levels, out)
+            under.keep_robustness(run if run.is_dir() else run.parent, found)
+            document["robustness"] = found
+            text += ["", under.robustness_table(found)]
+        out.emit(document, Group(*text))
 
 
 def energy(
