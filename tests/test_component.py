@@ -5,7 +5,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from neurobip.attention import Coincidence, LinearMemory, NoAttention, QueryCount
+from neurobip.attention import (
+    Coincidence,
+    LinearMemory,
+    NoAttention,
+    QueryCount,
+    Wiring,
+    cortical,
+)
 from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.constants import free
@@ -87,6 +94,7 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "starburst": (Starburst(decay=0.25), (2, 4, 5, 6)),
         "kinetics": (Kinetics(ka=1.0, kfi=0.5, kfr=0.2, ksi=0.02, ksr=0.1), (2, 4, 5, 6)),
         "linear": (Linear(5, 4, **trace), (3, 4, 5)),
+        "cortical": (cortical(6, 12, Wiring(1, 3), **trace), (3, 4, 6)),
         "delayed": (Delayed(5, 4, delay=2, **trace), (3, 4, 5)),
         "conv": (Conv2d(torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1, **trace), (3, 2, 7, 8)),

@@ -94,7 +94,7 @@ class Wiring:
             *np.indices((self.hypercolumns, self.minicolumns, size // columns)).reshape(3, -1)
         )
 
-    def sign(self, size: int) -> np.ndarray:
+    def signs(self, size: int) -> np.ndarray:
         """+1 for excitatory and -1 for inhibitory cells, ``[size]``.
 
         The last types of a minicolumn are inhibitory, about one cell in five and at least one; a
@@ -122,7 +122,7 @@ class Wiring:
         connected = {
             "micro": (across == 0) & (near == 0),
             "meso": (across == 0) & (near > 0) & (near <= self.reach),
-            "macro": (across > 0) & (near == 0) & (self.sign(inputs) > 0),
+            "macro": (across > 0) & (near == 0) & (self.signs(inputs) > 0),
         }
         there = np.any([connected[scale] for scale in self.scales], axis=0)
         if self.sharing == "distance":
@@ -167,14 +167,14 @@ def cortical(
     """
     if wiring.dale and not scale:
         raise ValueError("cortical: scale 0 with dale: weights of no size have no sign to grow by")
-    table, sign = wiring.index(inputs, outputs), wiring.sign(inputs)
+    table, signs = wiring.index(inputs, outputs), wiring.signs(inputs)
     there = table >= 0
     count = int(table.max()) + 1
     size = np.ones(count)
-    inhibited = int((there & (sign < 0)).sum())
+    inhibited = int((there & (signs < 0)).sum())
     if wiring.dale and inhibited:
         # Few inhibitory connections weigh as much, together, as the many excitatory ones.
-        size[table[there & (sign < 0)]] = (int(there.sum()) - inhibited) / inhibited
+        size[table[there & (signs < 0)]] = (int(there.sum()) - inhibited) / inhibited
     power = float(np.square(size)[table[there]].sum()) / outputs
     spread = torch.tensor(size * scale / max(power, 1e-12) ** 0.5, dtype=torch.get_default_dtype())
     theta = torch.randn(parts, count) * spread
@@ -183,7 +183,7 @@ def cortical(
     return Indexed(
         index,
         torch.stack([theta[i] for i in chosen]),
-        sign=sign if wiring.dale else None,
+        signs=signs if wiring.dale else None,
         decay_trace=decay_trace,
     )
 

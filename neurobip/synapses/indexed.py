@@ -15,7 +15,7 @@ class Indexed(Synapse):
     ::
 
         weight[i, j] = theta[index[i, j]]                where there is a connection, else 0
-        weight[i, j] = sign[j] |theta[index[i, j]]|      with signs (Dale's law)
+        weight[i, j] = signs[j] |theta[index[i, j]]|      with signs (Dale's law)
         dtheta[k]    = sum of dweight[i, j] over all i, j with index[i, j] = k
 
     Masks, convolutions, block-circulant matrices and weights shared by cell type are all such
@@ -25,7 +25,7 @@ class Indexed(Synapse):
         index: ``[outputs, inputs]``, whole numbers: which value of ``theta``, counted row by row, a
             connection has; -1 is no connection.
         theta: initial values, of any shape.
-        sign: ``[inputs]``, +1 for excitatory and -1 for inhibitory inputs; without it a value may
+        signs: ``[inputs]``, +1 for excitatory and -1 for inhibitory inputs; without it a value may
             take either sign.
         decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.
 
@@ -42,32 +42,45 @@ class Indexed(Synapse):
     """
 
     index: Tensor
-    sign: Tensor | None
+    signs: Tensor | None
 
     def __init__(
         self,
         index: np.ndarray,
         theta: Tensor,
         *,
-        sign: np.ndarray | None = None,
+        signs: np.ndarray | None = None,
         decay_trace: float = 1.0,
     ) -> None:
         super().__init__(decay_trace)
         count = theta.numel()
-        _check(index, count, sign)
+        _check(index, count, signs)
         self.theta = nn.Parameter(theta)
         self.register_parameter("feedback", None)
         # No connection looks up a zero behind the learned values. A table follows from what the
         # network is, so that a checkpoint need not hold it.
         places = torch.tensor(np.where(index < 0, count, index), dtype=torch.long)
         self.register_buffer("index", places, persistent=False)
-        signs = None if sign is None else torch.tensor(sign, dtype=theta.dtype)
-        self.register_buffer("sign", signs, persistent=False)
+        if signs is None:
+            self.signs = None
+        else:
+            self.register_buffer("signs", torch.tensor(signs, dtype=theta.dtype), persistent=False)
+        self.signed = False
 
     def align(self, scale: float = 0.2) -> None:
-        """Send errors through learned feedback values that start at random, shared alike."""
+        """Send errors through feedback values that start at random, are shared alike, and learn."""
         fan_in = self._there().sum() / len(self.index)
         self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
+
+    def randomize(self, scale: float = 1.0) -> None:
+        """Send errors through random feedback values that stay as they are."""
+        self.align(scale)
+        assert self.feedback is not None
+        self.feedback.requires_grad_(False)
+
+    def sign(self) -> None:
+        """Send errors through the signs of the weights, times the mean size of a connection's."""
+        self.signed = True
 
     @property
     def weight(self) -> Tensor:
@@ -80,7 +93,7 @@ class Indexed(Synapse):
     def _matrix(self, values: Tensor) -> Tensor:
         padded = nn.functional.pad(values.flatten(), (0, 1))
         matrix = padded.index_select(0, self.index.flatten()).view(self.index.shape)
-        return matrix if self.sign is None else matrix.abs() * self.sign
+        return matrix if self.signs is None else matrix.abs() * self.signs
 
     def current(self, x: Tensor) -> Tensor:
         """The weighted sum of the inputs."""
@@ -93,29 +106,34 @@ class Indexed(Synapse):
         """
         outputs, inputs = self.index.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
-        if self.sign is not None:
-            product = product * self.sign
+        if self.signs is not None:
+            product = product * self.signs
         # A product may come in half precision; the sum of many does not stay in it.
         sums = self.theta.new_zeros(self.theta.numel() + 1)
         sums.index_add_(0, self.index.flatten(), product.to(sums.dtype).flatten())
         dtheta = sums[:-1].view_as(self.theta)
 
         def by(values: Tensor) -> Tensor:
-            return dtheta if self.sign is None else dtheta * values.sign()
+            return dtheta if self.signs is None else dtheta * values.sign()
 
-        found = {"theta": by(self.theta)}
-        return found if self.feedback is None else found | {"feedback": by(self.feedback)}
+        if self.feedback is None or not self.feedback.requires_grad:
+            return {"theta": by(self.theta)}
+        return {"theta": by(self.theta), "feedback": by(self.feedback)}
 
     def reach(self, x: Tensor) -> Tensor:
         """An input meets the outputs to which it has a connection."""
         return (x * self._there().sum(0)).sum()
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
-        """Error at the input, through the weights or the learned feedback."""
-        return delta @ self._matrix(self.theta if self.feedback is None else self.feedback)
+        """Error at the input, through the weights or what stands for them."""
+        if self.feedback is not None:
+            return delta @ self._matrix(self.feedback)
+        if self.signed:
+            return delta @ (self.weight.sign() * (self.weight.abs().sum() / self._there().sum()))
+        return delta @ self.weight
 
 
-def _check(index: np.ndarray, count: int, sign: np.ndarray | None) -> None:
+def _check(index: np.ndarray, count: int, signs: np.ndarray | None) -> None:
     if index.ndim != 2 or not np.issubdtype(index.dtype, np.integer):
         raise ValueError(
             f"Indexed: index of shape {index.shape} and type {index.dtype}; expected whole numbers "
@@ -127,8 +145,8 @@ def _check(index: np.ndarray, count: int, sign: np.ndarray | None) -> None:
             f"Indexed: index goes from {low} to {high}, and theta has {count} values; expected -1 "
             f"(no connection) to {count - 1}"
         )
-    if sign is not None and (sign.shape != index.shape[1:] or not np.isin(sign, (-1, 1)).all()):
+    if signs is not None and (signs.shape != index.shape[1:] or not np.isin(signs, (-1, 1)).all()):
         raise ValueError(
-            f"Indexed: signs of shape {sign.shape}, {np.unique(sign).tolist()}; expected +1 or -1 "
-            f"for each of {index.shape[1]} inputs"
+            f"Indexed: signs of shape {signs.shape}, {np.unique(signs).tolist()}; expected +1 or "
+            f"-1 for each of {index.shape[1]} inputs"
         )

@@ -119,7 +119,7 @@ def test_initial_weights_have_the_power_of_a_linear_synapse(name, dale):
 def test_dales_law_and_a_balance():
     torch.manual_seed(0)
     plan = Wiring(4, 3, dale=True)
-    sign = plan.sign(48)
+    sign = plan.signs(48)
     assert sign.tolist() == [1, 1, 1, -1] * 12
     drawn = torch.stack([cortical(48, 48, plan).weight.detach() for _ in range(400)])
     assert bool((drawn * torch.tensor(sign) >= 0).all())

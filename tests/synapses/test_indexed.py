@@ -7,28 +7,28 @@ import torch
 from neurobip.synapses import Indexed, Linear
 
 TABLE = np.array([[0, 1, -1, 2], [2, 0, 0, -1], [-1, -1, 1, 3]])
-SIGN = np.array([1, -1, 1, -1])
+SIGNS = np.array([1, -1, 1, -1])
 
 
-def indexed(sign=None, **settings) -> Indexed:
+def indexed(signs=None, **settings) -> Indexed:
     torch.manual_seed(0)
-    return Indexed(TABLE, torch.randn(2, 2), sign=sign, **settings).double()
+    return Indexed(TABLE, torch.randn(2, 2), signs=signs, **settings).double()
 
 
-@pytest.mark.parametrize("sign", [None, SIGN])
-def test_the_weight_is_looked_up(sign):
-    synapse = indexed(sign)
+@pytest.mark.parametrize("signs", [None, SIGNS])
+def test_the_weight_is_looked_up(signs):
+    synapse = indexed(signs)
     values = synapse.theta.detach().flatten().tolist()
     for i, j in np.ndindex(*TABLE.shape):
         value = 0.0 if TABLE[i, j] < 0 else values[TABLE[i, j]]
-        expected = value if sign is None else abs(value) * sign[j]
+        expected = value if signs is None else abs(value) * signs[j]
         assert synapse.weight[i, j].item() == expected
 
 
-@pytest.mark.parametrize("sign", [None, SIGN])
+@pytest.mark.parametrize("signs", [None, SIGNS])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_it_does_what_a_linear_synapse_of_that_matrix_does(sign, aligned):
-    synapse, dense = indexed(sign, decay_trace=0.25), Linear(4, 3, decay_trace=0.25).double()
+def test_it_does_what_a_linear_synapse_of_that_matrix_does(signs, aligned):
+    synapse, dense = indexed(signs, decay_trace=0.25), Linear(4, 3, decay_trace=0.25).double()
     dense.weight = torch.nn.Parameter(synapse.weight.detach().clone())
     if aligned:
         synapse.align(), dense.align()
@@ -45,7 +45,7 @@ def test_it_does_what_a_linear_synapse_of_that_matrix_does(sign, aligned):
         for k, value in enumerate(values):
             # The sum over a value's connections, by hand.
             total = sum(
-                full[i, j] * (1 if sign is None else sign[j] * value.sign())
+                full[i, j] * (1 if signs is None else signs[j] * value.sign())
                 for i, j in np.ndindex(*TABLE.shape)
                 if TABLE[i, j] == k
             )
@@ -53,15 +53,32 @@ def test_it_does_what_a_linear_synapse_of_that_matrix_does(sign, aligned):
     assert found.keys() == ({"theta", "feedback"} if aligned else {"theta"})
 
 
-@pytest.mark.parametrize("sign", [None, SIGN])
-def test_adjoint_equals_autograd(sign):
-    synapse = indexed(sign)
+@pytest.mark.parametrize("signs", [None, SIGNS])
+def test_adjoint_equals_autograd(signs):
+    synapse = indexed(signs)
     x = torch.randn(3, 5, 4, dtype=torch.float64, requires_grad=True)
     current, state = synapse.step(x)
     delta = torch.randn_like(current)
     current.backward(delta)
     torch.testing.assert_close(synapse.send(delta, state), x.grad)
     torch.testing.assert_close(synapse.gradient(delta, state)["theta"], synapse.theta.grad)
+
+
+@pytest.mark.parametrize("signs", [None, SIGNS])
+def test_errors_by_other_ways(signs):
+    synapse = indexed(signs)
+    delta, x = torch.randn(5, 3).double(), torch.rand(5, 4).double()
+    state = synapse.step(x)[1]
+    there = torch.tensor(TABLE >= 0)
+    size = synapse.weight[there].abs().mean()
+    synapse.sign()
+    sent = delta @ torch.where(there, synapse.weight.sign() * size, 0.0)
+    torch.testing.assert_close(synapse.send(delta, state), sent)
+    synapse.randomize()
+    matrix = synapse._matrix(synapse.feedback)
+    assert bool((matrix[there] != 0).all()) and not bool(matrix[~there].any())
+    torch.testing.assert_close(synapse.send(delta, state), delta @ matrix)
+    assert synapse.gradient(delta, state).keys() == {"theta"}, "a fixed way does not learn"
 
 
 def test_reach_counts_connections_alone():
@@ -71,7 +88,7 @@ def test_reach_counts_connections_alone():
 
 
 def test_signs_stay_whatever_is_learned():
-    synapse = indexed(SIGN)
+    synapse = indexed(SIGNS)
     optimizer = torch.optim.SGD([synapse.theta], lr=0.5)
     crossed = False
     for _ in range(50):
@@ -79,31 +96,31 @@ def test_signs_stay_whatever_is_learned():
         x = torch.rand(8, 4).double()
         current, state = synapse.step(x)
         # The target would have every weight of the other sign.
-        error = current.detach() + 5 * x @ torch.tensor(SIGN).double()[:, None]
+        error = current.detach() + 5 * x @ torch.tensor(SIGNS).double()[:, None]
         synapse.theta.grad = synapse.gradient(error, state)["theta"]
         optimizer.step()
         crossed |= bool((synapse.theta.detach().sign() != before).any())
-        assert bool((synapse.weight * torch.tensor(SIGN) >= 0).all())
+        assert bool((synapse.weight * torch.tensor(SIGNS) >= 0).all())
     assert crossed, "no value came to zero, so that nothing was put to the test"
 
 
 def test_the_table_is_in_no_checkpoint_and_moves_with_the_synapse():
-    synapse = indexed(SIGN)
+    synapse = indexed(SIGNS)
     assert set(synapse.state_dict()) == {"theta"}
     assert synapse.to("meta").weight.device.type == "meta"
 
 
 @pytest.mark.parametrize(
-    ("index", "sign", "message"),
+    ("index", "signs", "message"),
     [
         (np.array([0, 1]), None, "expected whole numbers"),
         (np.array([[0.5]]), None, "expected whole numbers"),
         (np.array([[0, 4]]), None, "index goes from 0 to 4, and theta has 4 values"),
         (np.array([[0, -2]]), None, "index goes from -2 to 0"),
         (np.array([[0, 1]]), np.array([1]), "for each of 2 inputs"),
-        (np.array([[0, 1]]), np.array([1, 0]), r"\[0, 1\]; expected \+1 or -1"),
+        (np.array([[0, 1]]), np.array([1, 0]), r"\[0, 1\]; expected \+1 or"),
     ],
 )
-def test_what_does_not_fit_is_refused(index, sign, message):
+def test_what_does_not_fit_is_refused(index, signs, message):
     with pytest.raises(ValueError, match=message):
-        Indexed(index, torch.zeros(4), sign=sign)
+        Indexed(index, torch.zeros(4), signs=signs)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from neurobip.attention import Wiring, cortical
 from neurobip.retina import EVENT_MOTION, event_camera, mouse
 from neurobip.synapses import Conv2d, Linear, Patches
 
@@ -11,6 +12,8 @@ def synapses():
     torch.manual_seed(0)
     return {
         "linear": (Linear(6, 4), (3, 5, 6)),
+        "cortical": (cortical(12, 24, Wiring(2, 3)), (3, 5, 12)),
+        "cortical, dale": (cortical(12, 24, Wiring(2, 3, dale=True)), (3, 5, 12)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
         "conv": (Conv2d(torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
         "depthwise": (Conv2d(torch.randn(2, 1, 3, 3), padding=1, groups=2), (3, 2, 8, 7)),
