@@ -137,10 +137,9 @@ def layout(base: Base, config: TrialConfig) -> Layout:
         sensor = (polarities, height, 2 * width)
         return Layout((Place(), Place(column=width)), sensor, length, length)
     if config.task == "count":
-        cue = Place(0, height // 2, width // 2)
         scene = [Place(later, y, x) for y in (0, height) for x in (0, width)]
         sensor = (polarities, 2 * height, 2 * width)
-        return Layout((cue, *scene), sensor, length, later + length)
+        return Layout((Place(), *scene), sensor, length, later + length)
     return Layout((Place(), Place(later)), base.sensor, length, later + length)
 
 

@@ -47,6 +47,9 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a run to its last epoch in ``folder`` and measure it on the test set.
 
+    Data that hold the spikes of the run's front already, as one run of several with the same front
+    leaves them, are taken as they are.
+
     A network is drawn, and a checkpoint kept, on the CPU: on every device a run begins with the
     same weights, and it may go on on another one.
 
@@ -63,10 +66,11 @@ def train_run(
     earlier = None if overwrite else _earlier(config, folder, resume)
     model = build(config.model, config.learn, config.seed)
     learner: Network = model
-    whole = data
     if config.learn.start is not None:
         take_front(model, config)
-        learner, data = model.tail(), behind(model.to(device), data, out, title)
+        learner = model.tail()
+        if data.front is None:
+            data = behind(model.to(device), data, out, title)
     # Samples of an epoch are independent of any generator; this is for rules that draw numbers.
     torch.manual_seed(config.seed)
     per_epoch = math.ceil(len(data.split.train) / config.data.batch)
@@ -126,7 +130,7 @@ def train_run(
             on_batch=on_batch,
             on_epoch=on_epoch,
         )
-    metrics = measure(folder, whole, device)
+    metrics = measure(folder, data, device)
     if earlier is not None:
         metrics["controls"] = read_metrics(folder).get("controls", {})
     spent = sum(row["seconds"] for row in history[:done])
@@ -185,7 +189,9 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
         if rows and rows["best"]["epoch"] == checkpoint.epoch:
             rows["last"] = rows["best"]
             continue
-        result = accuracy(model.to(device), data.part("test"))
+        # Behind the spikes of the front stands the tail of the network, to the same answers.
+        network = model if data.front is None else model.tail()
+        result = accuracy(network.to(device), data.part("test"))
         rows["best" if name == BEST else "last"] = {
             "epoch": checkpoint.epoch,
             "test_accuracy": result.accuracy,

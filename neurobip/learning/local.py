@@ -16,7 +16,7 @@ from neurobip.models import BiTFormer, Network
 from neurobip.models.stage import Stage
 
 PIECE = 4
-"""Steps that run at once where the weights only move at the end of the sequence."""
+"""Steps that run at once where no weight moves between them."""
 
 
 class LocalRule(Rule):
@@ -93,11 +93,17 @@ class LocalRule(Rule):
         every = {"online": 1, "sequence": steps}[update] if isinstance(update, str) else update
         lessons = [Lesson(self, i, labels, steps, every) for i in range(len(self.stages))]
         stations = self._stations(lessons, frames.shape[1])
+        quiet = 0  # steps in which no weight moves
         piece = PIECE if update == "sequence" else every
         if self.model.config.loops:
             piece = 1  # what comes back from above closes the loop at every step
+        elif update == "online":
+            quiet = self.config.first_taught(steps)
         stations = [self.in_precision(station) for station in stations]
-        relay(frames.split(piece), stations, self.config.overlap)
+        pieces = [*frames[:quiet].split(PIECE), *frames[quiet:].split(piece)] if quiet else (
+            frames.split(piece)
+        )
+        relay(pieces, stations, self.config.overlap)
         answer = lessons[-1]
         correct = int((answer.total.argmax(-1) == labels).sum())
         return BatchResult(float(answer.loss) / answer.taught, correct, len(labels))
@@ -129,6 +135,8 @@ class LocalRule(Rule):
     def _learn_together(self, lessons: list[Lesson]) -> None:
         """Every stage learns from what the last readout has just said."""
         answer, gain = lessons[-1], self.model.config.readout_decay
+        if not len(answer.potentials):
+            return  # too early in the sequence
         if self.config.locality == "broadcast":
             direct = answer.error()
             for lesson in lessons:

@@ -1,0 +1,194 @@
+"""The experiments: tasks, conditions and seeds of ``experiments.yaml``, trained and tabled.
+
+    python benchmarks/experiments.py                    what is missing, then all tables
+    python benchmarks/experiments.py --only recall      one of them
+    python benchmarks/experiments.py --table            the tables alone
+
+Runs stand in ``runs/experiments``; what is done is not done again, a killed run goes on where it
+stopped. Every run is a row of ``docs/results/experiments.csv``, from which the tables of
+``docs/experiments.md`` are written.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+EXPERIMENTS = HERE / "experiments.yaml"
+RESULTS = HERE.parent / "docs" / "results" / "experiments.csv"
+DOCUMENT = HERE.parent / "docs" / "experiments.md"
+FIELDS = ("experiment", "condition", "seed", "accuracy", "samples", "chance", "parameters",
+          "seconds", "settings")  # fmt: skip
+FRONT = "local"
+"""The condition whose runs give their front to the experiments that ask for one."""
+
+Row = dict[str, Any]
+
+
+def experiments() -> dict[str, Row]:
+    """What there is to do, by name."""
+    return yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+
+
+def folder_of(out: Path, name: str, condition: str, seed: int) -> Path:
+    """Where a run stands."""
+    return out / name / f"{re.sub('[^a-z0-9]+', '-', condition)}-{seed}"
+
+
+def settings(out: Path, name: str, condition: str, seed: int) -> tuple[Row, list[str]]:
+    """The configuration of a run as a tree, and what the condition changes in it."""
+    plan = experiments()[name]
+    tree = {key: dict(plan[key]) for key in ("data", "model", "learn")} | {"seed": seed}
+    tree["data"]["fold"] = seed
+    if "front" in plan:
+        tree["learn"]["start"] = str(folder_of(out, plan["front"], FRONT, seed))
+    return tree, list(plan["conditions"][condition])
+
+
+def digest(tree: Row, changes: list[str]) -> str:
+    """What a row was made with, in a few letters."""
+    return hashlib.sha256(json.dumps([tree, changes], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
+    """Train the conditions of one seed in this process; they share the spikes of their front."""
+    from neurobip.cli.output import Output
+    from neurobip.cli.runs import behind, open_data
+    from neurobip.cli.training import take_front, train_run
+    from neurobip.config import make_config
+    from neurobip.learning.loop import build
+
+    output, data = Output(False, sys.stdout), None
+    for condition in conditions:
+        tree, changes = settings(out, name, condition, seed)
+        config = make_config(tree, changes, where=f"{name}, {condition}")
+        if data is None or data.config != config.data:
+            data = open_data(config, output)
+            if config.learn.start is not None:
+                model = build(config.model, config.learn, seed)
+                take_front(model, config)
+                data = behind(model, data, output, name)
+        here = folder_of(out, name, condition, seed)
+        begun = any(here.glob("*.safetensors"))
+        metrics = train_run(config, here, data, output, resume=begun, title=f"{name} {condition}")
+        row = {
+            "experiment": name, "condition": condition, "seed": seed,
+            "accuracy": round(metrics["accuracy"], 5), "samples": metrics["samples"],
+            "chance": round(getattr(data.dataset, "chance", 0.1), 4),
+            "parameters": metrics["parameters"], "seconds": round(metrics["seconds"], 1),
+            "settings": digest(tree, changes),
+        }  # fmt: skip
+        (here / "row.json").write_text(json.dumps(row))
+        print(f"{name}, {condition}, seed {seed}: {row['accuracy']:.4f}", flush=True)
+
+
+def known(out: Path) -> list[Row]:
+    """The rows so far: those of the table, and those of runs that have ended since."""
+    rows: dict[tuple[str, ...], Row] = {}
+    if RESULTS.exists():
+        with RESULTS.open(newline="", encoding="utf-8") as file:
+            rows = {(r["experiment"], r["condition"], r["seed"]): r for r in csv.DictReader(file)}
+    for path in out.glob("*/*/row.json"):
+        row = {key: str(value) for key, value in json.loads(path.read_text()).items()}
+        rows[row["experiment"], row["condition"], row["seed"]] = row
+    plans = experiments()
+    order = {(n, c): (i, j) for i, (n, plan) in enumerate(plans.items())
+             for j, c in enumerate(plan["conditions"])}  # fmt: skip
+    kept = [row for row in rows.values() if (row["experiment"], row["condition"]) in order]
+    return sorted(kept, key=lambda r: (*order[r["experiment"], r["condition"]], int(r["seed"])))
+
+
+def save(rows: list[Row]) -> None:
+    """Write the table of results, whole or not at all."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    beside = RESULTS.with_suffix(".part")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({field: row[field] for field in FIELDS} for row in rows)
+    beside.replace(RESULTS)
+
+
+def table(name: str, rows: list[Row]) -> str:
+    """Test accuracy of one experiment, in percent, mean ± standard deviation over seeds."""
+    plan = experiments()[name]
+    lines = [f"{plan['about']}.", "", "| condition | test accuracy, % | seeds |", "|---|---|---|"]
+    for condition in plan["conditions"]:
+        found = [
+            100 * float(row["accuracy"])
+            for row in rows
+            if (row["experiment"], row["condition"]) == (name, condition)
+        ]
+        if found:
+            spread = f" ± {stdev(found):.2f}" if len(found) > 1 else ""
+            lines.append(f"| {condition} | {mean(found):.2f}{spread} | {len(found)} |")
+    return "\n".join(lines)
+
+
+def written(text: str, rows: list[Row]) -> str:
+    """A document whose tables, between their marks, are those of the rows."""
+    for name in experiments():
+        begin, end = f"<!-- results: {name} -->\n", "\n<!-- end of results -->"
+        if begin in text:
+            head, _, rest = text.partition(begin)
+            _, _, tail = rest.partition(end)
+            text = head + begin + table(name, rows) + end + tail
+    return text
+
+
+def main() -> None:
+    """Run what is missing, print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    plans = experiments()
+    parser.add_argument("--only", nargs="+", choices=plans, default=list(plans))
+    parser.add_argument("--conditions", nargs="+", help="those alone")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs side by side")
+    parser.add_argument("--out", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--one", nargs=2, metavar=("NAME", "SEED"), help="used by this script")
+    arguments = parser.parse_args()
+    if arguments.one:
+        train(arguments.out, arguments.one[0], int(arguments.one[1]), arguments.conditions)
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+    def job(name: str, seed: int) -> None:
+        done = {(r["condition"], r["settings"]) for r in known(arguments.out)
+                if (r["experiment"], r["seed"]) == (name, str(seed))}  # fmt: skip
+        missing = [
+            condition
+            for condition in plans[name]["conditions"]
+            if (arguments.conditions is None or condition in arguments.conditions)
+            and (condition, digest(*settings(arguments.out, name, condition, seed))) not in done
+        ]
+        if missing:
+            command = [sys.executable, __file__, "--one", name, str(seed), "--out",
+                       str(arguments.out), "--conditions", *missing]  # fmt: skip
+            subprocess.run(command, check=True)
+
+    if not arguments.table:
+        for name in arguments.only:  # fronts come before those who start from them
+            with ThreadPoolExecutor(arguments.jobs) as pool:
+                list(pool.map(lambda seed, name=name: job(name, seed), arguments.seeds))
+            save(known(arguments.out))
+    rows = known(arguments.out)
+    if DOCUMENT.exists():
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    for name in arguments.only:
+        print(f"\n{name}: {table(name, rows)}")
+
+
+if __name__ == "__main__":
+    main()
