@@ -1,0 +1,247 @@
+"""Accuracy against the learnable parameters of the attention: cortical connectivity and controls.
+
+    python benchmarks/connectivity.py
+
+Equal networks and equal budgets but for the projections onto queries, keys and values and behind
+the attention, which hold the attention's learnable parameters:
+
+    full                 every channel hears every other by a weight of its own
+    cortical, -medium, -small     masks and shared weights at three scales, in three sizes
+    dale                 as cortical, each cell either excitatory or inhibitory
+    micro, meso, macro   one scale of cortical alone
+    without ...          cortical without one scale
+    random mask          as few weights as cortical, each for one connection drawn at random
+    random sharing       as many connections as cortical, its weights dealt out at random
+    low rank             products of thin matrices with no more parameters than cortical
+    readouts only        the full network with everything but the readouts as it was drawn
+    no attention         no queries and keys; each token hears its own values alone
+
+With NEUROBIP_DATA it learns N-MNIST, with another fold held out for each seed, else saccade digits.
+Runs are kept in ``runs/connectivity``, one file each; what is done is not done again.
+"""
+
+import argparse
+import csv
+import json
+import os
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Subset
+
+from neurobip.atomic import write_atomic
+from neurobip.attention import Wiring, cortical, wiring
+from neurobip.config import LearnConfig, ModelConfig
+from neurobip.datasets import NMNIST, SaccadeDigits, batches, split
+from neurobip.evaluation import accuracy
+from neurobip.learning.loop import build, build_rule, fit, prepare
+from neurobip.models import BiTFormer
+from neurobip.synapses import Indexed, Synapse, SynapseState
+
+SIZES = ("cortical", "cortical-medium", "cortical-small")
+SCALES = ("micro", "meso", "macro")
+OUT = 0.2
+"""Scale of the weights behind the attention, as a block has them."""
+
+
+class LowRank(Synapse):
+    """Current ``x @ (left @ right).T``, two thin matrices that learn."""
+
+    def __init__(
+        self, inputs: int, outputs: int, rank: int, *, scale: float, decay_trace: float
+    ) -> None:
+        super().__init__(decay_trace)
+        self.left = nn.Parameter(torch.randn(outputs, rank) * (scale / rank**0.5))
+        self.right = nn.Parameter(torch.randn(rank, inputs) / inputs**0.5)
+
+    def current(self, x: Tensor) -> Tensor:
+        """The inputs through both."""
+        return x @ self.right.T @ self.left.T
+
+    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
+        """The gradient of the full matrix, through the other factor."""
+        outputs, inputs = len(self.left), self.right.shape[1]
+        product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
+        return {"left": product @ self.right.T, "right": self.left.T @ product}
+
+    def send(self, delta: Tensor, state: Any) -> Tensor:
+        """The errors back through both."""
+        return delta @ self.left @ self.right
+
+
+def at_random(like: Indexed, shared: bool, scale: float) -> Indexed:
+    """As many values as another synapse has, for connections at random.
+
+    Args:
+        shared: as many connections as the other has as well; otherwise one for each value.
+    """
+    table, count = like.index.numpy(), like.theta.numel()
+    connections = int((table < count).sum()) if shared else count
+    flat = np.full(table.size, -1)
+    chosen = torch.randperm(table.size)[:connections].numpy()
+    flat[chosen] = np.arange(connections) % count
+    spread = scale / (connections / len(table)) ** 0.5
+    theta = torch.randn(count) * spread
+    return Indexed(flat.reshape(table.shape), theta, decay_trace=like.decay_trace)
+
+
+def connected(condition: str, model: BiTFormer, parts: int, scale: float) -> Synapse | None:
+    """The synapse of a condition onto so many populations; None leaves what is there."""
+    c = model.config
+    full = wiring("cortical", c.width, c.heads)
+
+    def wired(plan: Wiring) -> Indexed:
+        return cortical(c.width, c.width, plan, scale=scale, parts=parts, decay_trace=c.decay_v)
+
+    def of(**changes: Any) -> Indexed:
+        return wired(Wiring(full.hypercolumns, full.minicolumns, **changes))
+
+    if condition in SIZES:
+        return wired(wiring(condition, c.width, c.heads))
+    if condition == "dale":
+        return of(dale=True)
+    if condition in SCALES:
+        return of(scales=(condition,))
+    if condition.startswith("without "):
+        return of(scales=tuple(s for s in SCALES if s != condition.removeprefix("without ")))
+    if condition in ("random mask", "random sharing"):
+        return at_random(wired(full), condition == "random sharing", scale)
+    if condition == "low rank":
+        rank = parts * int(full.index(c.width, c.width).max() + 1) // ((parts + 1) * c.width)
+        return LowRank(c.width, parts * c.width, rank, scale=scale, decay_trace=c.decay_v)
+    return None
+
+
+CONDITIONS = (
+    "full", *SIZES, "dale", *SCALES, *(f"without {scale}" for scale in SCALES),
+    "random mask", "random sharing", "low rank", "readouts only", "no attention",
+)  # fmt: skip
+
+
+def network(condition: str, learn: LearnConfig, classes: int, seed: int) -> BiTFormer:
+    """The network of a condition; all of one seed are equal outside of the attention."""
+    attention = "none" if condition == "no attention" else "linear"
+    model = build(ModelConfig(attention=attention, classes=classes), learn, seed)
+    torch.manual_seed(seed)
+    for block in model.blocks:
+        for projection, parts, scale in ((block.qkv, 3, 1.0), (block.out, 1, OUT)):
+            synapse = connected(condition, model, parts, scale)
+            if synapse is not None:
+                projection.synapse = synapse
+    return model
+
+
+def parameters(model: BiTFormer) -> int:
+    """Learnable parameters of the attention in one block."""
+    block = model.blocks[0]
+    synapses = (block.qkv.synapse, block.out.synapse)
+    return sum(p.numel() for synapse in synapses for p in synapse.parameters())
+
+
+def main() -> None:
+    """Run what is missing, write the rows and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=("nmnist", "saccade_digits"), default=None)
+    parser.add_argument("--samples", type=int, default=2000, help="of saccade digits")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
+    parser.add_argument("--out", type=Path, default=Path("runs/connectivity"))
+    parser.add_argument("--csv", type=Path, default=Path("docs/results/connectivity.csv"))
+    parser.add_argument(
+        "--table", action="store_true", help="and CSV of what is done; runs nothing"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = arguments.data or ("nmnist" if "NEUROBIP_DATA" in os.environ else "saccade_digits")
+    recordings = None
+    rows: list[dict[str, Any]] = []
+    for seed in range(arguments.seeds):
+        for condition in arguments.conditions:
+            settings = {"data": data, "epochs": arguments.epochs, "lr": arguments.lr, "seed": seed}
+            if data == "saccade_digits":
+                settings["samples"] = arguments.samples
+            name = "-".join(map(str, (condition.replace(" ", "_"), *settings.values())))
+            file = arguments.out / f"{name}.json"
+            if not file.exists():
+                if arguments.table:
+                    continue
+                if recordings is None:
+                    recordings = (
+                        NMNIST() if data == "nmnist" else SaccadeDigits(samples=arguments.samples)
+                    )
+                found = run(condition, recordings, arguments, seed)
+                row = {"condition": condition, **settings, **found}
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(file, json.dumps(row))
+                print(f"seed {seed}, {condition}: {found}", flush=True)
+            rows.append(json.loads(file.read_text()))
+    if not rows:
+        raise SystemExit(f"{arguments.out}: no run with these settings is done")
+    arguments.csv.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.csv.open("w", newline="") as target:
+        writer = csv.DictWriter(target, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    show(rows)
+
+
+def run(condition: str, recordings: Any, arguments: argparse.Namespace, seed: int) -> dict:
+    """Train and test one network."""
+    folds = {"fold": seed % 5} if isinstance(recordings, NMNIST) else {}
+    train, valid, test = (
+        Subset(recordings, part.tolist()) for part in split(recordings.names, **folds)
+    )
+    learn = LearnConfig(
+        lr=arguments.lr, freeze="features" if condition == "readouts only" else "none"
+    )
+    model = network(condition, learn, recordings.classes, seed)
+
+    def epoch_of(epoch: int) -> Any:
+        return batches(train, 32, shuffle_seed=seed, epoch=epoch)
+
+    prepare(model, learn, epoch_of(0))
+    rule = build_rule(model, learn, total_batches=arguments.epochs * len(epoch_of(0)))
+    history = fit(rule, epoch_of, lambda: batches(valid, 64), arguments.epochs)
+    learnable = 0 if condition == "readouts only" else parameters(model)
+    return {
+        "parameters": learnable,
+        "accuracy": 100 * accuracy(model, list(batches(test, 64))).accuracy,
+        "loss": history[-1].loss,
+        "tested": len(test),
+    }
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Means and standard deviations, and the difference from full on the same seeds."""
+    whole = 4 * ModelConfig().width ** 2
+    full = {row["seed"]: row["accuracy"] for row in rows if row["condition"] == "full"}
+    print(
+        f"\n{'':18}{'parameters':>11}{'fewer':>8}{'seeds':>7}{'test accuracy, %':>19}{'- full':>16}"
+    )
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        mine = [row for row in rows if row["condition"] == condition]
+        count = mine[0]["parameters"]
+        fewer = f"{whole / count:.1f} x" if count else ""
+        apart = [row["accuracy"] - full[row["seed"]] for row in mine if row["seed"] in full]
+        print(
+            f"{condition:18}{count:>11}{fewer:>8}{len(mine):>7}"
+            f"{spread([row['accuracy'] for row in mine]):>19}{spread(apart, '+'):>16}"
+        )
+
+
+def spread(values: list[float], sign: str = "") -> str:
+    """Mean and standard deviation."""
+    if not values:
+        return "-"
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return f"{mean(values):{sign}.2f} ± {deviation:.2f}"
+
+
+if __name__ == "__main__":
+    main()
