@@ -168,8 +168,9 @@ def _(part: Block, build: Builder, name: str, sources: Names, skip: str | None =
 
 def split(part: Projection, build: Builder, name: str, source: str, heard: str) -> Names:
     """The projection onto queries, keys and values as a population for each that is heard."""
-    dense = isinstance(part.synapse, synapses.Linear | synapses.Indexed)
-    if not dense or not isinstance(part.neuron, neurons.LIF):
+    if not isinstance(part.synapse, synapses.Linear | synapses.Indexed) or not isinstance(
+        part.neuron, neurons.LIF
+    ):
         raise ConversionError(
             f"{name}: queries, keys and values have to come from Linear or Indexed onto LIF"
         )
