@@ -231,6 +231,9 @@ def _(part: BiTFormer, build: Builder, name: str, sources: Names, skip: str | No
         sources = lower(part.retina, build, "retina", sources)
     sources = lower(part.embed, build, "embed", sources)
     stages = [sources]
+    if part.merge is not None:
+        sources = lower(part.merge, build, "merge", sources)
+        stages.append(sources)
     for i, block in enumerate(part.blocks):
         sources = lower(block, build, f"blocks.{i}", sources)
         stages.append(sources)
@@ -268,6 +271,13 @@ def _(part: synapses.Linear | synapses.Indexed, shapes: tuple[Shape, ...]) -> Sy
     # The model flattens tokens [N, D], the graph flattens (C, H, W).
     by_token = weight.reshape(len(weight), tokens, channels)
     return Linear(np.ascontiguousarray(by_token.transpose(0, 2, 1)).reshape(len(weight), -1))
+
+
+@synapse.register
+def _(part: synapses.Merge, shapes: tuple[Shape, ...]) -> Synapse:
+    window = part.window
+    places = array(part.weight).reshape(-1, window, window, part.inputs)
+    return Conv(np.ascontiguousarray(places.transpose(0, 3, 1, 2)), (window,) * 2)
 
 
 @synapse.register

@@ -71,6 +71,8 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "model with a retina": (model(), (2, 2, 12, 12)),
         "model with top-down": (model(top_down=3), (2, 2, 12, 12)),
         "model with a gain": (model(retina_gain=3, retina="motion"), (2, 2, 12, 12)),
+        "model that merges": (model(merge=2, merged=8), (2, 2, 12, 12)),
+        "tail": (model(retina="none").tail(), (2, 9, 8)),
     }
     return {
         "LIF": (LIF(5), (3, 4, 5)),

@@ -68,6 +68,10 @@ class Merge(Linear):
         windows = SynapseState(state.x, self.gather(state.pre_trace))
         return super().gradient(delta, windows)
 
+    def reach(self, x: Tensor) -> Tensor:
+        """Every input in a window meets all outputs of that window."""
+        return super().reach(self.gather(x))
+
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the tokens; every one lies in a single window."""
         return self.scatter(super().send(delta, state))

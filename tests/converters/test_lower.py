@@ -40,6 +40,21 @@ def spikes_of(model, state, graph):
             yield population, part.reshape(len(part), *shape)
 
 
+def test_tokens_that_merge_equal_the_models(make_model, make_events) -> None:
+    model = make_model(retina="none", merge=2, merged=8, depth=1).double()
+    graph = to_graph(model)
+    frames = make_events(6, 3, 2, 14, 14)
+    outputs, _ = FloatNetwork(graph).forward(frames)
+    state, compared = None, set()
+    with torch.no_grad():
+        for t, x in enumerate(frames):
+            potentials, state = model.step(x, state)
+            for name, z in spikes_of(model, state, graph):
+                assert torch.equal(outputs[name][t], z), f"{name} at step {t}"
+                compared.add((name, bool(z.any())))
+    assert ("merge", True) in compared and ("blocks.0.down", True) in compared
+
+
 @pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
 @pytest.mark.parametrize("top_down", [0, 1, 3])
 def test_every_population_equals_the_models(

@@ -5,7 +5,7 @@ import torch
 
 from neurobip.attention import Wiring, cortical
 from neurobip.retina import EVENT_MOTION, event_camera, mouse
-from neurobip.synapses import Conv2d, Linear, Patches
+from neurobip.synapses import Conv2d, Linear, Merge, Patches
 
 
 def synapses():
@@ -14,6 +14,7 @@ def synapses():
         "linear": (Linear(6, 4), (3, 5, 6)),
         "cortical": (cortical(12, 24, Wiring(2, 3)), (3, 5, 12)),
         "cortical, dale": (cortical(12, 24, Wiring(2, 3, dale=True)), (3, 5, 12)),
+        "merge": (Merge(3, 4, window=2, grid=(5, 4)), (3, 20, 3)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
         "conv": (Conv2d(torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
         "depthwise": (Conv2d(torch.randn(2, 1, 3, 3), padding=1, groups=2), (3, 2, 8, 7)),
@@ -55,6 +56,19 @@ def test_reach_counts_by_brute_force(name):
     assert operations.acs == brute > 0 and operations.macs == 0
     graded = synapse.operations(synapse.step(x * 0.5)[1])
     assert graded.macs == brute and graded.acs == 0
+
+
+def test_merge_is_a_convolution_whose_stride_is_its_window():
+    torch.manual_seed(0)
+    synapse = Merge(3, 4, window=2, grid=(5, 4))
+    x = torch.randn(6, 20, 3)
+    kernel = synapse.weight.view(4, 2, 2, 3).permute(0, 3, 1, 2)
+    image = torch.nn.functional.conv2d(x.mT.unflatten(-1, (5, 4)), kernel, stride=2)
+    torch.testing.assert_close(synapse.current(x), image.flatten(2).mT)
+    assert torch.equal(synapse.scatter(synapse.gather(x))[:, :16], x[:, :16])
+    assert synapse.scatter(synapse.gather(x))[:, 16:].abs().max() == 0
+    with pytest.raises(ValueError, match="window of 6x6 tokens does not fit into a grid of 5x4"):
+        Merge(3, 4, window=6, grid=(5, 4))
 
 
 def test_events_are_counted_once_each():
