@@ -9,7 +9,7 @@ as both. Each network is tested on clean events and under every corruption at fi
 of which it has seen. Networks of one seed meet the same corrupted events.
 
 Runs are kept in ``runs/robustness``, one file each; what is done is not done again. Prints the
-table and writes ``docs/results/robustness.csv``.
+table and writes ``docs/results/robustness.csv``; with ``--kept`` of the runs that there are.
 """
 
 import argparse
@@ -129,8 +129,11 @@ def print_pairs(runs: dict[str, dict[int, dict]]) -> None:
         for other in names[i + 1 :]:
             if one.split("+")[0] != other.split("+")[0] and ("+" in one) != ("+" in other):
                 continue  # two things differ
+            both = runs[one].keys() & runs[other].keys()
+            if not both:
+                continue
             cells = [
-                spread([runs[other][seed][key] - runs[one][seed][key] for seed in runs[one]])
+                spread([runs[other][seed][key] - runs[one][seed][key] for seed in both])
                 for key in ("clean", "mean")
             ]
             print(f"{other + ' less ' + one:38}{cells[0]:>16}{cells[1]:>16}")
@@ -146,11 +149,12 @@ def main() -> None:
     parser.add_argument(
         "--feedback", nargs="+", choices=FEEDBACK, default=["none", "both"], help="of the networks"
     )
+    parser.add_argument("--kept", action="store_true", help="run nothing, tell what there is")
     parser.add_argument("--out", type=Path, default=Path("runs/robustness"))
     parser.add_argument("--csv", type=Path, default=Path("docs/results/robustness.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    digits = SaccadeDigits(samples=arguments.samples)
+    digits = None if arguments.kept else SaccadeDigits(samples=arguments.samples)
     budget = (arguments.samples, arguments.epochs, arguments.test_samples)
     runs: dict[str, dict[int, dict]] = {}
     for seed in range(arguments.seeds):
@@ -161,6 +165,8 @@ def main() -> None:
                 file = arguments.out / f"{name}.json"
                 if file.exists():
                     run = json.loads(file.read_text())
+                elif digits is None:
+                    continue
                 else:
                     run = measure(rule, feedback, seed, digits, *budget[:0:-1])
                     file.parent.mkdir(parents=True, exist_ok=True)
@@ -168,9 +174,12 @@ def main() -> None:
                 runs.setdefault(condition, {})[seed] = run
                 told = f"clean {run['clean']:.4f}, mean {run['mean']:.4f}"
                 print(f"seed {seed}, {condition}: {told}, {run['seconds']:.0f} s", flush=True)
+    if not runs:
+        raise SystemExit(f"{arguments.out}: no run of this budget is kept; leave out --kept")
     write_csv(arguments.csv, runs)
     tested = next(iter(next(iter(runs.values())).values()))["samples"]
-    print(f"\n{tested} test samples, {arguments.epochs} epochs, {arguments.seeds} seeds")
+    seeds = ", ".join(f"{name} {len(done)}" for name, done in runs.items())
+    print(f"\n{tested} test samples, {arguments.epochs} epochs; seeds: {seeds}")
     print_table(runs)
     print_pairs(runs)
 
