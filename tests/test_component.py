@@ -16,8 +16,9 @@ from neurobip.attention import (
 from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.constants import free
+from neurobip.learning import Chain, Flatten, Pool2d, TorchLayer
 from neurobip.models import BiTFormer
-from neurobip.neurons import ALIF, LI, LIF
+from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.projection import Projection
 from neurobip.retina import (
     EVENT_MOTION,
@@ -58,6 +59,18 @@ def freed(retina: Retina) -> Retina:
     return retina
 
 
+def chain(**trace) -> Chain:
+    """Tokens, an attention block, and two populations that hear all of them."""
+    torch.manual_seed(0)
+    return Chain(
+        Projection(Patches(2, 8, patch=3, stride=2, padding=1, scale=2.0, **trace), LIF(8)),
+        model(attention="masked").blocks[0],
+        Flatten(),
+        Projection(Linear(128, 5, **trace), Leaky(0.5)),
+        Projection(Linear(5, 3, **trace), LI(0.25)),
+    )
+
+
 def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
     """Each component and the shape of its input without time."""
     torch.manual_seed(0)
@@ -80,6 +93,8 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "LIF without a bias": (LIF(5, bias=False), (3, 4, 5)),
         "ALIF": (ALIF((0.1, 0.5)), (3, 2, 4, 4)),
         "LI": (LI(0.125), (3, 5)),
+        "leaky, subtract": (Leaky(0.75), (3, 4, 5)),
+        "leaky, zero": (Leaky(0.75, reset="zero"), (3, 4, 5)),
         "bipolar": (Bipolar(), (3, 2, 4, 5)),
         "retina": (event_camera().double(), (2, 2, 12, 12)),
         "retina, motion": (event_camera(EVENT_MOTION).double(), (2, 2, 12, 12)),
@@ -106,6 +121,11 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "query count": (QueryCount(8, 2, 0.5), (3, 5, 16)),
         "no attention": (NoAttention(), (3, 5, 8)),
         "projection": (Projection(Linear(5, 4, **trace), LIF(4)), (3, 4, 5)),
+        "torch linear": (TorchLayer(torch.nn.Linear(5, 4), **trace), (3, 4, 5)),
+        "torch conv": (TorchLayer(torch.nn.Conv2d(2, 3, 3), Pool2d(2), **trace), (3, 2, 7, 8)),
+        "flatten": (Flatten(), (3, 2, 4, 5)),
+        "pool": (Pool2d(2, stride=1), (3, 2, 4, 5)),
+        "chain": (chain(**trace), (3, 2, 7, 8)),
         **blocks,
         **models,
     }
@@ -210,7 +230,9 @@ def test_a_state_does_not_change_with_the_tensors_of_its_caller(name):
         assert torch.equal(part(x_seq[4:], state)[0], expected)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("block", "projection"))])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n.startswith(("block", "projection", "chain"))]
+)
 @torch.no_grad()
 def test_credit_of_a_piece_is_the_sum_over_its_steps(name):
     part, x_seq = prepared(name)
