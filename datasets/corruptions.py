@@ -3,8 +3,8 @@
 The plan is that of ImageNet-C: every corruption at severities from mild (1) to hard (5), none of
 them seen in training, and the mean over all of them as one number. Strengths are for recordings
 such as N-MNIST's: 34 × 34 pixels, of which a digit takes 20, 0.3 s, 12 events a pixel and second.
-Noise begins at the 1, 3 and 5 Hz that denoising benchmarks take from v2e and goes on to more noise
-than signal. The others were spread so that what is left runs from nearly all to little of it.
+Noise begins at the 1, 3 and 5 Hz that denoising benchmarks take from v2e and goes on to several
+times the signal. The others were spread so that what is left runs from nearly all to little of it.
 
 Source: Hendrycks, Dietterich 2019, "Benchmarking neural network robustness to common corruptions
 and perturbations"; the sources of each corruption stand where it does.
@@ -37,15 +37,15 @@ class Corruption(NamedTuple):
 
 
 CORRUPTIONS = (
-    Corruption("background_noise", faults.background_noise, "Hz a pixel", (1, 3, 5, 10, 20)),
+    Corruption("background_noise", faults.background_noise, "Hz a pixel", (1, 3, 5, 15, 40)),
     Corruption("hot_pixels", faults.hot_pixels, "of pixels", (0.005, 0.01, 0.02, 0.05, 0.1)),
     Corruption("event_drop", faults.event_drop, "of events", (0.2, 0.4, 0.6, 0.8, 0.9)),
     Corruption("region_drop", scene.region_drop, "of the area", (0.1, 0.2, 0.3, 0.45, 0.6)),
     Corruption("time_drop", scene.time_drop, "of the time", (0.1, 0.25, 0.4, 0.6, 0.8)),
-    Corruption("time_jitter", faults.time_jitter, "ms", (2, 5, 10, 20, 40)),
+    Corruption("time_jitter", faults.time_jitter, "ms", (5, 10, 20, 40, 80)),
     Corruption("space_jitter", faults.space_jitter, "pixels", (0.5, 1, 1.5, 2, 3)),
     Corruption("polarity_flip", faults.polarity_flip, "of events", (0.05, 0.1, 0.2, 0.35, 0.5)),
-    Corruption("speed", scene.speed, "times", (1.1, 1.25, 1.5, 2, 3)),
+    Corruption("speed", scene.speed, "times", (1.25, 1.5, 2, 3, 4)),
     Corruption("contrast_threshold", faults.contrast_threshold, "times", (1.2, 1.5, 2, 3, 4)),
     Corruption("occlusion", scene.occlusion, "of the width", (0.1, 0.2, 0.3, 0.4, 0.5)),
     Corruption("rotation", scene.rotation, "degrees", (5, 10, 20, 30, 45)),
