@@ -20,7 +20,7 @@ from neurobip.attention import LinearMemory
 from neurobip.models.stage import Stage
 from neurobip.neurons import LIF
 from neurobip.projection import prefixed, projections, state_at
-from neurobip.synapses import Linear
+from neurobip.synapses import Indexed, Linear
 
 LAST = ("broadcast", "reward")
 """Localities that wait for the last readout before any stage can learn."""
@@ -33,7 +33,7 @@ def route(model: nn.Module, locality: str) -> None:
     """
     for name, part in model.named_modules():
         # What queries, keys and values would send goes to another stage, which hears none of it.
-        if not isinstance(part, Linear) or name.endswith(("qkv.synapse", "top_down", "gain")):
+        if not isinstance(part, Linear | Indexed) or name.endswith(("qkv.synapse", "top_down", "gain")):
             continue
         if locality == "aligned":
             part.align()

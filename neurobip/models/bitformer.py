@@ -139,7 +139,7 @@ class BiTFormer(Circuit):
     def _connect(self, parts: int, kept: tuple[int, ...], scale: float = 1.0) -> Linear | Indexed:
         """From the channels to so many populations of as many, of which some are kept."""
         c, width = self.config, self.config.token_width
-        connectivity = getattr(c, "connectivity", "full")
+        connectivity = c.connectivity
         if connectivity != "full":
             return cortical(
                 width, width, wiring(connectivity, width, c.heads),

@@ -99,6 +99,21 @@ def test_queries_and_keys_are_frozen_where_there_are_any(form, frozen):
     assert len(weight) == frozen or not torch.equal(weight[frozen:], before[frozen:])
 
 
+def test_queries_and_keys_are_frozen_behind_tokens_that_merge():
+    """There the attention is as wide as the merged tokens, not as those before."""
+    config = LearnConfig(lr=5e-3, freeze="qk", warmup_steps=1)
+    for merged in (8, 32):
+        model = build(ModelConfig(classes=2, depth=1, merge=3, merged=merged, **SMALL), config, 0)
+        calibrate(model, task()[0])
+        rule = build_rule(model, config, 40)
+        weight = model.blocks[0].qkv.synapse.weight
+        before = weight.detach().clone()
+        for _ in range(3):
+            rule.learn(*task())
+        assert torch.equal(weight[: 2 * merged], before[: 2 * merged])
+        assert not torch.equal(weight[2 * merged :], before[2 * merged :])
+
+
 def test_local_equals_backpropagation_where_theory_says_so():
     """One step, no block: nothing lies between the synapses and their teacher."""
     frames, labels = task(steps=1)

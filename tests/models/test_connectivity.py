@@ -14,14 +14,8 @@ from neurobip.synapses import Indexed
 NAMES = ("cortical", "cortical-medium", "cortical-small")
 
 
-class Connected(ModelConfig):
-    """An architecture with the key ``connectivity``."""
-
-    connectivity: str = "full"
-
-
-def config(connectivity: str, **settings) -> Connected:
-    return Connected(
+def config(connectivity: str, **settings) -> ModelConfig:
+    return ModelConfig(
         sensor=(2, 14, 14), classes=3, width=24, hidden=12, heads=2, patch=5, padding=1,
         retina="none", connectivity=connectivity, **settings,
     )  # fmt: skip
