@@ -56,9 +56,11 @@ def settings(out: Path, name: str, condition: str, seed: int) -> tuple[Row, list
     return tree, list(plan["conditions"][condition])
 
 
-def digest(tree: Row, changes: list[str]) -> str:
-    """What a row was made with, in a few letters."""
-    return hashlib.sha256(json.dumps([tree, changes], sort_keys=True).encode()).hexdigest()[:12]
+def digest(row: Row) -> str:
+    """What a run is made with, in a few letters: rows of other settings are not of this table."""
+    run = row["experiment"], row["condition"], int(row["seed"])
+    text = json.dumps(settings(Path(), *run), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
@@ -80,15 +82,19 @@ def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
                 take_front(model, config)
                 data = behind(model, data, output, name)
         here = folder_of(out, name, condition, seed)
-        begun = any(here.glob("*.safetensors"))
-        metrics = train_run(config, here, data, output, resume=begun, title=f"{name} {condition}")
+        kept = here / "config.yaml"  # of the run that stands there, perhaps with other settings
+        begun = kept.exists() and kept.read_text(encoding="utf-8") == config.to_yaml()
+        metrics = train_run(
+            config, here, data, output,
+            resume=begun, overwrite=not begun, title=f"{name} {condition}",
+        )  # fmt: skip
         row = {
             "experiment": name, "condition": condition, "seed": seed,
             "accuracy": round(metrics["accuracy"], 5), "samples": metrics["samples"],
             "chance": round(getattr(data.dataset, "chance", 0.1), 4),
             "parameters": metrics["parameters"], "seconds": round(metrics["seconds"], 1),
-            "settings": digest(tree, changes),
         }  # fmt: skip
+        row["settings"] = digest(row)
         (here / "row.json").write_text(json.dumps(row))
         print(f"{name}, {condition}, seed {seed}: {row['accuracy']:.4f}", flush=True)
 
@@ -105,7 +111,11 @@ def known(out: Path) -> list[Row]:
     plans = experiments()
     order = {(n, c): (i, j) for i, (n, plan) in enumerate(plans.items())
              for j, c in enumerate(plan["conditions"])}  # fmt: skip
-    kept = [row for row in rows.values() if (row["experiment"], row["condition"]) in order]
+    kept = [
+        row
+        for row in rows.values()
+        if (row["experiment"], row["condition"]) in order and row["settings"] == digest(row)
+    ]
     return sorted(kept, key=lambda r: (*order[r["experiment"], r["condition"]], int(r["seed"])))
 
 
@@ -165,13 +175,16 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def job(name: str, seed: int) -> None:
-        done = {(r["condition"], r["settings"]) for r in known(arguments.out)
-                if (r["experiment"], r["seed"]) == (name, str(seed))}  # fmt: skip
+        done = {
+            row["condition"]
+            for row in known(arguments.out)
+            if (row["experiment"], row["seed"]) == (name, str(seed))
+        }
         missing = [
             condition
             for condition in plans[name]["conditions"]
             if (arguments.conditions is None or condition in arguments.conditions)
-            and (condition, digest(*settings(arguments.out, name, condition, seed))) not in done
+            and condition not in done
         ]
         if missing:
             command = [sys.executable, __file__, "--one", name, str(seed), "--out",

@@ -142,10 +142,10 @@ def print_pairs(runs: dict[str, dict[int, dict]]) -> None:
 def main() -> None:
     """Run what is missing, write the rows, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1500, help="to train, validate and test on")
+    parser.add_argument("--samples", type=int, default=1000, help="to train, validate and test on")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--test-samples", type=int, default=150, help="to corrupt")
+    parser.add_argument("--test-samples", type=int, default=100, help="to corrupt")
     parser.add_argument(
         "--feedback", nargs="+", choices=FEEDBACK, default=["none", "both"], help="of the networks"
     )
@@ -154,7 +154,9 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=Path("docs/results/robustness.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    digits = None if arguments.kept else SaccadeDigits(samples=arguments.samples)
+    digits = None
+    if not arguments.kept:
+        digits = SaccadeDigits(arguments.samples, steps=10, window_us=30_000)
     budget = (arguments.samples, arguments.epochs, arguments.test_samples)
     runs: dict[str, dict[int, dict]] = {}
     for seed in range(arguments.seeds):
