@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import Subset, TensorDataset
 
 from neurobip.datasets import SaccadeDigits, batches
-from neurobip.datasets.augment import Augment, transform
+from neurobip.datasets.augment import NODES, Augment, transform, warp_field
 from neurobip.datasets.loader import sample_order
 from neurobip.errors import ConfigError
 
@@ -142,3 +142,31 @@ def test_a_turn_moves_a_point_where_geometry_says(angle, scale):
 def test_impossible_augmentation_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Augment(**wrong)
+
+
+def test_a_field_that_is_the_same_everywhere_is_a_move():
+    frames = torch.randint(0, 5, (2, 2, 9, 11), dtype=torch.uint8)
+    field = np.stack([np.full((9, 11), -2.0), np.full((9, 11), 3.0)])
+    assert torch.equal(transform(frames, 0, 0, field=field), transform(frames, -3, 2))
+
+
+def test_a_warp_has_its_nodes_where_they_were_drawn_and_is_smooth_between():
+    field = warp_field(2.0, 34, 34, np.random.default_rng(0))
+    nodes = np.random.default_rng(0).uniform(-2.0, 2.0, (2, NODES, NODES))
+    np.testing.assert_allclose(field[:, ::11, ::11], nodes, atol=1e-12)
+    assert np.abs(np.diff(field, axis=1)).max() < 1  # no pixel overtakes another
+    assert np.abs(np.diff(field, axis=2)).max() < 1
+
+
+def test_a_warp_moves_nothing_far_and_all_steps_alike():
+    frames = torch.zeros(3, 2, 34, 34, dtype=torch.uint8)
+    frames[:, :, 16, 17] = 7
+    for seed in range(20):
+        moved = Augment(warp=2.0)(frames, np.random.default_rng(seed))
+        assert all(torch.equal(moved[0], step) for step in moved)
+        places = (moved[0, 0] > 0).nonzero().float()
+        if len(places):
+            assert float((places.mean(0) - torch.tensor([16.0, 17.0])).abs().max()) <= 3
+    assert Augment(warp=1.0) and not Augment(warp=0.0)
+    with pytest.raises(ConfigError, match="warp=-1"):
+        Augment(warp=-1.0)
