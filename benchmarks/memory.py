@@ -18,8 +18,11 @@ from harness import Claim, Table, keep
 from peak import peak_mib
 
 STEPS = (20, 100, 500)
+LONG = 1000
+"""Steps that are for the local rules alone: through time they would fill the machine."""
 RULES = {
     "local, online": {"rule": "local", "update": "online"},
+    "local, exact memory traces": {"rule": "local", "memory_trace": "exact"},
     "local, once a batch": {"rule": "local", "update": "sequence"},
     "backpropagation through time": {"rule": "bptt", "deep_supervision": True},
 }
@@ -79,17 +82,24 @@ def main() -> None:
         return
     rules = [*RULES, *(name for name, package in PEERS.items() if find_spec(package))]
     title = f"peak memory of training, MiB; seconds a batch of {arguments.batch}"
-    table = Table(title, ["", *(f"T = {steps}" for steps in STEPS)])
+    table = Table(title, ["", *(f"T = {steps}" for steps in (*STEPS, LONG))])
     found: dict[str, dict[int, dict[str, float] | None]] = {}
     for rule in rules:
-        found[rule] = {steps: child(rule, steps, arguments.batch) for steps in STEPS}
+        lengths = (*STEPS, LONG) if rule.startswith("local") else STEPS
+        found[rule] = {steps: child(rule, steps, arguments.batch) for steps in lengths}
         cells = [
             f"{row['mib']:.0f}  {row['seconds']:5.1f} s" if row else "out of memory"
             for row in found[rule].values()
         ]
+        cells += ["-"] * (len(STEPS) + 1 - len(cells))
         table.rows.append([rule, *cells])
         print(" ".join([rule, *cells]), file=sys.stderr, flush=True)
     claims = []
+    for rule in ("local, online", "local, exact memory traces"):
+        long, short = found[rule][LONG], found[rule][STEPS[0]]
+        if long and short:
+            what = f"memory at T = {LONG} over T = {STEPS[0]}, {rule}"
+            claims.append(Claim(what, long["mib"] / short["mib"], 1.1, at_most=True))
     ours = found["local, online"][100]
     theirs = found.get("SpikingJelly, through time", {}).get(100)
     if ours and theirs:
