@@ -43,6 +43,22 @@ class Conv2d(Synapse):
         )
         return images.view(*x.shape[:-3], *images.shape[1:])
 
+    def incoming(self, pre_trace: Tensor) -> Tensor:
+        """The patches under the kernel, one a row.
+
+        Raises:
+            NotImplementedError: groups, whose outputs do not hear the same channels.
+        """
+        if self.groups > 1:
+            raise NotImplementedError(
+                f"Conv2d has no rows with groups = {self.groups}: its outputs do not hear the same "
+                "channels"
+            )
+        patches = nn.functional.unfold(
+            as_images(pre_trace), self.weight.shape[-2:], padding=self.padding, stride=self.stride
+        )
+        return patches.transpose(1, 2).flatten(0, 1)
+
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """The ordinary weight gradient of a convolution, taken of the presynaptic trace."""
         if not self.plastic:

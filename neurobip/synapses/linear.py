@@ -61,10 +61,13 @@ class Linear(Synapse):
         """The weighted sum of the inputs."""
         return nn.functional.linear(x, self.weight)
 
+    def incoming(self, pre_trace: Tensor) -> Tensor:
+        """The tokens, one a row."""
+        return pre_trace.reshape(-1, self.weight.shape[1])
+
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``dw = delta x pre_trace`` over steps, batch and tokens; the feedback learns the same."""
-        outputs, inputs = self.weight.shape
-        product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
+        product = delta.reshape(-1, len(self.weight)).T @ self.incoming(state.pre_trace)
         if self.feedback is None or not self.feedback.requires_grad:
             return {"weight": product}
         return {"weight": product, "feedback": product}

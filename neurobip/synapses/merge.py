@@ -5,7 +5,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from neurobip.synapses.linear import Linear
-from neurobip.synapses.synapse import SynapseState
 
 
 class Merge(Linear):
@@ -63,10 +62,9 @@ class Merge(Linear):
         """The weighted sum over every window."""
         return super().current(self.gather(x))
 
-    def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
-        """``delta x pre_trace`` of the windows, summed over them."""
-        windows = SynapseState(state.x, self.gather(state.pre_trace))
-        return super().gradient(delta, windows)
+    def incoming(self, pre_trace: Tensor) -> Tensor:
+        """The windows, one a row."""
+        return super().incoming(self.gather(pre_trace))
 
     def reach(self, x: Tensor) -> Tensor:
         """Every input in a window meets all outputs of that window."""

@@ -76,10 +76,13 @@ class Patches(Synapse):
         """The current into every token."""
         return self.cut(x) @ self.weight.flatten(1).T
 
+    def incoming(self, pre_trace: Tensor) -> Tensor:
+        """The patches, one a row."""
+        return self.cut(pre_trace).flatten(0, -2)
+
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``dw = delta x pre_trace``; the trace is kept by pixel and cut into patches here."""
-        pre_trace = self.cut(state.pre_trace)
-        product = delta.reshape(-1, delta.shape[-1]).T @ pre_trace.reshape(-1, pre_trace.shape[-1])
+        product = delta.reshape(-1, delta.shape[-1]).T @ self.incoming(state.pre_trace)
         return {"weight": product.view_as(self.weight)}
 
     def reach(self, x: Tensor) -> Tensor:

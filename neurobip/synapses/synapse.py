@@ -94,6 +94,23 @@ class Synapse(Component):
         before = torch.zeros_like(x[0]) if state is None else state.pre_trace
         return SynapseState(now, kernels.trace_last(x, before, 1 - self.decay_trace))
 
+    def incoming(self, pre_trace: Tensor) -> Tensor:
+        """What each output hears, one a row, with the weight flattened from its second axis on.
+
+        ``current(x)`` is ``incoming(x) @ weight.flatten(1).T`` but for its shape, and a change of
+        the weight that is orthogonal to all rows changes no current.
+
+        Shape:
+            pre_trace as the input, ``[B, ...]`` or ``[T, B, ...]``; rows ``[R, I]``.
+
+        Raises:
+            NotImplementedError: no one matrix of weights stands between input and output.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no rows: its outputs do not hear their input through one "
+            "weight matrix"
+        )
+
     def gradient(self, delta: Tensor, state: Any) -> dict[str, Tensor]:
         """Gradients of the synapse's weights: ``delta`` times the presynaptic trace.
 
