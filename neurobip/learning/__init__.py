@@ -26,6 +26,7 @@ from neurobip.learning.named import (
     truncated_bptt,
 )
 from neurobip.learning.online import OnlineRule
+from neurobip.learning.orthogonal import OrthogonalProjection
 from neurobip.learning.rule import BatchResult, Rule
 from neurobip.learning.shapes import Flatten, Pool2d
 from neurobip.learning.snntorch import from_snntorch
@@ -46,6 +47,7 @@ __all__ = [
     "LocalReadouts",
     "LocalRule",
     "OnlineRule",
+    "OrthogonalProjection",
     "Pool2d",
     "Reward",
     "RewardModulatedSTDP",

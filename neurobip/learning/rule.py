@@ -10,6 +10,7 @@ from torch import Tensor
 from neurobip.config import LearnConfig
 from neurobip.device import device_of
 from neurobip.errors import ConfigError
+from neurobip.learning.orthogonal import OrthogonalProjection
 from neurobip.models import Network
 
 Work = Callable[..., Any]
@@ -63,6 +64,10 @@ class Rule:
         ConfigError: half precision on a CPU.
     """
 
+    protection: OrthogonalProjection | None = None
+    """Set it, and no step of the weights changes what the network makes of earlier tasks. It is not
+    part of :meth:`state_dict`: it belongs to what the network knows, and outlives a rule."""
+
     warm_up = 30
     floor = 0.02
     refresh = 25
@@ -96,9 +101,10 @@ class Rule:
             )
             for group in self._groups
         ]
-        queries_and_keys = model.config.width * sum(x in "qk" for x in model.config.heard)
+        heard = model.config.heard
+        queries_and_keys = sum(x in "qk" for x in heard)
         self._frozen = {
-            n: p.detach()[:queries_and_keys].clone()
+            n: p.detach()[: len(p) * queries_and_keys // len(heard)].clone()
             for n, p in names.items()
             if config.freeze == "qk" and ".qkv." in n
         }
@@ -150,7 +156,11 @@ class Rule:
         """Move a group by its gradients; what is frozen stays as it was, decay included."""
         rounded = [n for n in self._groups[group] if n in self._precise]
         self._restore(rounded)
-        self.optimizers[group].step()
+        move = self.optimizers[group].step
+        if self.protection is None:
+            move()
+        else:
+            self.protection.guard(move, self._groups[group])
         with torch.no_grad():
             for name in self._groups[group]:
                 if name in self._frozen:
