@@ -97,14 +97,14 @@ def reward_stdp(
     chain: Chain,
     *,
     stdp: RewardModulatedSTDP | None = None,
-    baseline: float = 0.0,
+    expected: float | None = None,
     **settings: Unpack[Settings],
 ) -> OnlineRule:
     """RewardModulatedSTDP x one scalar a sample (Florian 2007).
 
     Memory: ``O(B P O K)`` a layer. Cost: ``O(B P O K)`` a layer.
     """
-    return OnlineRule(chain, stdp or RewardModulatedSTDP(), Reward(baseline), **settings)
+    return OnlineRule(chain, stdp or RewardModulatedSTDP(), Reward(expected), **settings)
 
 
 def truncated_bptt(model: Component, window: int, **settings: Unpack[Settings]) -> TruncatedBPTT:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from neurobip.learning.adjoint import down, populations
@@ -80,27 +81,33 @@ class Spatial(Teaching):
 
 
 class Reward(Teaching):
-    """One scalar a sample for all: was the answer right?
+    """One scalar a sample for all: was the answer better than expected?
 
-    The answer at a step is the class with the highest output. Its reward is 1 if it is right and
-    -1 if not; every population hears ``baseline - reward``, the same in all cells. A readout that
-    does not spike hears how that answer would become likelier, times the same scalar (a policy
-    gradient). Nobody is told the right class.
+    ::
+
+        answer  ~ softmax of the output
+        success = reward - expected        reward = 1 if the answer is right, else -1
+
+    Every population hears ``-success``, the same in all cells. A readout that does not spike hears
+    how its answer would become likelier, times the same scalar (a policy gradient). Nobody is told
+    the right class. Answers are drawn at every step, from torch's global generator.
 
     Args:
-        baseline: the reward that is expected, as -1 + 2 / classes by chance.
+        expected: the reward that success is measured against; without one it is what the network
+            itself expects, ``2 sum_c p_c^2 - 1`` with p the softmax. Against a constant, a network
+            that is mostly right goes on to strengthen whatever fires.
 
-    Memory: none. Cost: ``O(B)`` a step.
+    Memory: none. Cost: ``O(B classes)`` a step.
 
     Source: Fremaux & Gerstner 2016, "Neuromodulated spike-timing-dependent plasticity, and theory
-    of three-factor learning rules": success, the reward above what was expected; Williams 1992,
-    "Simple statistical gradient-following algorithms" for the readout, there with answers drawn at
-    random.
+    of three-factor learning rules": success, and why it has to be measured against what is
+    expected; Williams 1992, "Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning" for the readout.
     """
 
-    def __init__(self, baseline: float = 0.0) -> None:
+    def __init__(self, expected: float | None = None) -> None:
         super().__init__()
-        self.baseline = baseline
+        self.expected = expected
 
     def step(
         self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
@@ -108,9 +115,10 @@ class Reward(Teaching):
         """The errors of one time step; there is no state."""
         if labels is None:
             return SILENCE, None
-        given = answer(seen).argmax(-1)
-        right = (given == labels).to(answer(seen).dtype)
-        success = 2 * right - 1 - self.baseline
+        p = torch.softmax(chain.gain * answer(seen), -1)
+        given = torch.multinomial(p, 1).squeeze(-1)
+        expected = 2 * (p * p).sum(-1) - 1 if self.expected is None else self.expected
+        success = 2 * (given == labels).to(p.dtype) - 1 - expected
         errors = {}
         for name, projection in populations(chain).items():
             z = state_at(seen.state, name).neuron.z

@@ -134,17 +134,23 @@ def test_feedback_is_the_error_times_each_matrix(symmetric):
 def test_reward_is_one_scalar_a_sample():
     chain, frames, labels = prepared("attention, masked")
     seen = chain.run(Run("step"), frames[0])
-    potentials = seen.outputs["4"]
-    given = potentials.argmax(-1)
+    p = torch.softmax(chain.gain * seen.outputs["4"], -1)
+    torch.manual_seed(0)
+    given = torch.multinomial(p, 1).squeeze(-1)
     labels = torch.where(torch.arange(5) < 3, given, (given + 1) % 3)
-    signal, _ = Reward(baseline=-0.25).step(chain, seen, labels)
-    for name in ("0", "1.gate", "2"):
-        for b, success in enumerate((1.25, 1.25, 1.25, -0.75, -0.75)):
-            assert signal.errors[name][b].unique().tolist() == [-success / 5]
-    # A right answer is made likelier as its own label would do it, a wrong one less likely.
-    towards = answer_error(chain, seen, given)
-    torch.testing.assert_close(signal.errors["4"][:3], 1.25 * towards[:3])
-    torch.testing.assert_close(signal.errors["4"][3:], -0.75 * towards[3:])
+    for expected in (-0.25, None):
+        torch.manual_seed(0)
+        signal, _ = Reward(expected).step(chain, seen, labels)
+        for b, reward in enumerate((1, 1, 1, -1, -1)):
+            # What the network expects of an answer: that it is right as often as it is given.
+            own = sum(float(q) * (2 * float(q) - 1) for q in p[b])
+            success = reward - (own if expected is None else expected)
+            for name in ("0", "1.gate", "2"):
+                errors = signal.errors[name][b]
+                torch.testing.assert_close(errors, torch.full_like(errors, -success / 5))
+            # A right answer is made likelier as its own label would do it, a wrong one less likely.
+            towards = answer_error(chain, seen, given)[b]
+            torch.testing.assert_close(signal.errors["4"][b], success * towards)
 
 
 @pytest.mark.parametrize("name", ["block, linear", "images"])
