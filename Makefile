@@ -2,6 +2,7 @@
 # make test    lint, types, tests
 # make fuzz    thousands of random graphs, integers against Lava
 # make bench   ours and the peers side by side, in .venv-bench; ONLY=lif,training for some of it
+# make experiments   all tables of docs/experiments.md, in hours; goes on where it was stopped
 # make demo    train, evaluate, check against Lava, write runs/demo/report.html
 
 VENV    := .venv
@@ -16,7 +17,7 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup test lint types demo bench fuzz clean
+.PHONY: setup test lint types demo bench experiments fuzz clean
 
 setup: $(STAMP)
 
@@ -46,6 +47,12 @@ test: lint types
 # Thousands of random graphs through the integer simulator and Lava; takes about an hour.
 fuzz: $(STAMP)
 	NEUROBIP_FUZZ=3000 $(BIN)/python -m pytest tests/converters/lava/test_fuzz.py
+
+# Runs stand in runs/, results in docs/results/; what is done is not done again.
+experiments: $(STAMP)
+	$(BIN)/python benchmarks/experiments.py
+	$(BIN)/python benchmarks/robustness.py
+	$(BIN)/python benchmarks/continual.py
 
 demo: $(STAMP)
 	$(BIN)/neurobip demo
