@@ -13,7 +13,7 @@ from neurobip.datasets.splits import Split
 class JoinedTrials(ConcatDataset[tuple[torch.Tensor, int]]):
     """Trials for training, for validation and for testing, one after the other.
 
-    `chance` is that of the trials for testing.
+    `chance` is that of the trials for testing; `periods` are the same in all sets.
 
     Shape: item (uint8 [T, 2, H, W], label).
     """
@@ -24,7 +24,7 @@ class JoinedTrials(ConcatDataset[tuple[torch.Tensor, int]]):
         self.names = [name for part in sets for name in part.names]
         self.labels = np.concatenate([part.labels for part in sets])
         self.sensor, self.steps = sets.train.sensor, sets.train.steps
-        self.classes = sets.train.classes
+        self.classes, self.periods = sets.train.classes, sets.train.periods
         self.chance = sets.test.chance
 
 

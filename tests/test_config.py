@@ -141,6 +141,15 @@ def test_checkpoints_of_before_keep_their_fingerprint() -> None:
     assert ModelConfig().fingerprint() == hashlib.sha256(text.encode()).hexdigest()
 
 
+def test_shuffled_time_is_off_and_comes_back_from_yaml(tmp_path: Path) -> None:
+    config = make_config({}, ["data.shuffle_time=true"])
+    assert config.data.shuffle_time and not RunConfig().data.shuffle_time
+    assert load_config(write(tmp_path, config.to_yaml())) == config
+    assert config.model.fingerprint() == RunConfig().model.fingerprint()
+    with pytest.raises(ConfigError, match="data.shuffle_time: got 'often'"):
+        make_config({}, ["data.shuffle_time=often"])
+
+
 @pytest.mark.parametrize(
     ("tree", "words"),
     [

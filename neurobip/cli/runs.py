@@ -23,6 +23,7 @@ from neurobip.datasets.loader import batches
 from neurobip.datasets.recordings import Recordings
 from neurobip.datasets.relational_tasks import TrialConfig, relational
 from neurobip.datasets.splits import Split, split
+from neurobip.datasets.time_shuffled import TimeShuffled
 from neurobip.errors import ConfigError, DataError
 from neurobip.models.bitformer import BiTFormer
 
@@ -35,11 +36,11 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 class Data(NamedTuple):
     """A data set with its split.
 
-    ``dataset`` holds recordings or trials; ``front`` is what they have become where the front of a
-    network stays as it is, see :func:`behind`.
+    ``dataset`` holds recordings or trials, as they are or with shuffled steps; ``front`` is what
+    they have become where the front of a network stays as it is, see :func:`behind`.
     """
 
-    dataset: Recordings | JoinedTrials
+    dataset: Recordings | JoinedTrials | TimeShuffled
     split: Split
     config: DataConfig
     front: FrontSpikes | None = None
@@ -47,7 +48,8 @@ class Data(NamedTuple):
     def train(self, seed: int, epoch: int) -> Batches:
         """The batches of one epoch of training, shuffled and augmented."""
         # What moves in a trial is moved by the trial.
-        augment = Augment(self.config.shift, self.config.rotate, self.config.zoom)
+        c = self.config
+        augment = Augment(c.shift, c.rotate, c.zoom, c.warp)
         return batches(
             Subset(self.front or self.dataset, self.split.train.tolist()),
             self.config.batch,
@@ -91,7 +93,7 @@ def open_data(config: RunConfig, out: Output) -> Data:
             damaged, or too few for the split.
     """
     data = config.data
-    dataset: Recordings | JoinedTrials
+    dataset: Recordings | JoinedTrials | TimeShuffled
     with out.progress(f"binning events of {data.name}") as advance:
         dataset = recordings = open_dataset(data, advance)
     parts = split(recordings.names, data.folds, data.fold, data.valid_fraction)
@@ -103,6 +105,8 @@ def open_data(config: RunConfig, out: Output) -> Data:
             )
     if data.task != "digit":
         dataset, parts = joined(relational(recordings, parts, trial_config(data)))
+    if data.shuffle_time:
+        dataset = TimeShuffled(dataset, data.seed)
     if tuple(config.model.sensor) != tuple(dataset.sensor):
         raise ConfigError(
             f"model.sensor: got {list(config.model.sensor)}, the recordings of {data.name} have "

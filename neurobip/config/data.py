@@ -16,8 +16,8 @@ class DataConfig(Section):
     ``steps`` bins of ``window_ms`` milliseconds make a sample; what comes later is dropped. The
     test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
     the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
-    turned by up to ``rotate`` degrees and zoomed by up to the share ``zoom``. ``seed`` is that of
-    simulated recordings.
+    turned by up to ``rotate`` degrees, zoomed by up to the share ``zoom`` and warped by up to
+    ``warp`` pixels. ``seed`` is that of simulated recordings. With ``shuffle_time`` steps come in random order: a control for timing.
 
     A ``task`` other than ``digit`` makes trials of several recordings out of those of each set, see
     :mod:`neurobip.datasets.relational_tasks`: ``trials`` for training, ``valid_trials`` and
@@ -46,10 +46,12 @@ class DataConfig(Section):
     shift: Index = 2
     rotate: NotNegative = 0.0
     zoom: Annotated[NotNegative, Field(lt=1)] = 0.0
+    warp: NotNegative = 0.0
     batch: Count = 32
     workers: Index = 0
     cache: Path | None = None
     seed: Seed = 0
+    shuffle_time: bool = False
 
     @property
     def window_us(self) -> int:
