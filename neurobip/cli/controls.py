@@ -15,17 +15,20 @@ from typing import Any
 import torch
 
 from neurobip.atomic import write_atomic
+from neurobip.cli.ann_twin import train_ann_twin
 from neurobip.cli.metrics import add_control, add_logistic
 from neurobip.cli.output import Output
-from neurobip.cli.runs import Data
+from neurobip.cli.runs import Data, open_data
 from neurobip.cli.training import CPU, train_run
 from neurobip.config import RunConfig
 from neurobip.errors import NeurobipError
-from neurobip.evaluation.controls import Control, variants
+from neurobip.evaluation.controls import ANN_TWIN, Control, variants
 
 
 class Controls:
-    """The networks that lack one thing, each trained as a run in ``folder/controls/<name>``.
+    """What stands beside a run: networks that lack one thing, one without spikes, and a line.
+
+    The networks are trained as runs in ``folder/controls/<name>``, each with the run's budget.
 
     Entering the context starts one helper for every core to spare; a helper trains one control
     after the other with the command line in a process of its own. :meth:`finish` trains in this
@@ -42,7 +45,7 @@ class Controls:
     ) -> None:
         """``mode`` is "resume", "overwrite" or empty, as for the run itself."""
         self.device = device
-        self.configs = variants(config)
+        self.config, self.configs = config, variants(config)
         self.folder, self.out, self.mode = folder / "controls", out, mode
         self.waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.results: dict[str, Control] = {}
@@ -77,22 +80,31 @@ class Controls:
             thread.join()
 
     def finish(self, metrics: dict[str, Any], data: Data) -> None:
-        """Put every control into the metrics of the run, the logistic regression first.
+        """Put every control into the metrics of the run.
+
+        The logistic regression and the network without spikes come first: they are trained here,
+        while helpers are at work on the others.
 
         Raises:
             NeurobipError: a helper failed; the message is the one that it ended with.
         """
         add_logistic(metrics, data, self.out)
+        again = {"resume": self.mode == "resume", "overwrite": self.mode == "overwrite"}
+        if ANN_TWIN not in metrics["controls"]:
+            metrics["controls"][ANN_TWIN] = train_ann_twin(
+                self.config, self.folder / ANN_TWIN, data, self.out, device=self.device, **again
+            )
         while not self.failures and (name := self._next()) is not None:
+            config = self.configs[name]
             done = train_run(
-                self.configs[name],
+                config,
                 self.folder / name,
-                data,
+                # A front that stands made its spikes of the run's data, not of these.
+                data if config.data == self.config.data else open_data(config, self.out),
                 self.out,
-                resume=self.mode == "resume",
-                overwrite=self.mode == "overwrite",
                 title=f"control {name}",
                 device=self.device,
+                **again,
             )
             self.results[name] = Control(done["accuracy"], done["samples"])
         for thread in self.threads:

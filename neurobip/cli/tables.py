@@ -8,11 +8,15 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from neurobip.evaluation.controls import ANN_BITS
+
 #: What the keys of the controls mean, in words.
 CONTROLS = {
     "no_attention": "no attention",
     "frozen_qk": "random q and k",
     "frozen_features": "random features",
+    "rate_code": "rates only (time shuffled)",
+    "ann_twin": f"no spikes ({ANN_BITS}-bit ANN twin)",
     "logistic_regression": "logistic regression",
 }
 

@@ -63,7 +63,7 @@ def train_run(
     check_precision(config.learn, device)
     one_thread()
     began = time.perf_counter()
-    earlier = None if overwrite else _earlier(config, folder, resume)
+    earlier = None if overwrite else earlier_run(config, folder, resume)
     model = build(config.model, config.learn, config.seed)
     learner: Network = model
     if config.learn.start is not None:
@@ -211,7 +211,12 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
     }
 
 
-def _earlier(config: RunConfig, folder: Path, resume: bool) -> Checkpoint | None:
+def earlier_run(config: RunConfig, folder: Path, resume: bool) -> Checkpoint | None:
+    """The last epoch of a run to go on with; nothing where the folder holds none.
+
+    Raises:
+        CheckpointError: there is one, and it is not to be resumed or has another configuration.
+    """
     path = folder / LAST
     if not path.is_file():
         return None

@@ -10,13 +10,21 @@ from neurobip.config import RunConfig
 from neurobip.errors import DataError
 
 #: The networks that are trained with the same budget, by the one thing that they lack.
-WITHOUT: dict[str, dict[str, dict[str, str]]] = {
+WITHOUT: dict[str, dict[str, dict[str, str | bool]]] = {
     "no_attention": {"model": {"attention": "none"}},
     "frozen_qk": {"learn": {"freeze": "qk"}},
     "frozen_features": {"learn": {"freeze": "features"}},
+    "rate_code": {"data": {"shuffle_time": True}},
 }
 
+#: Controls of which there is nothing to say without attention.
+ATTENTION = ("no_attention", "frozen_qk")
+
 LOGISTIC = "logistic_regression"
+ANN_TWIN = "ann_twin"
+
+#: Bits of the activations of the network without spikes.
+ANN_BITS = 4
 
 
 class Control(NamedTuple):
@@ -34,7 +42,7 @@ def variants(config: RunConfig) -> dict[str, RunConfig]:
     """
     found = {}
     for name, change in WITHOUT.items():
-        if config.model.attention == "none" and name != "frozen_features":
+        if config.model.attention == "none" and name in ATTENTION:
             continue
         control = config.model_copy(
             update={

@@ -35,8 +35,8 @@ def test_demo(command: Command, tmp_path: Path) -> None:
 
     assert 0 <= found["accuracy"] <= 1 and found["seconds"] > 0
     assert found["lava"]["samples"] == 2 and found["lava"]["mismatches"] == 0
-    networks = {"no_attention", "frozen_qk", "frozen_features"}
-    assert set(found["controls"]) == networks | {"logistic_regression"}
+    networks = {"no_attention", "frozen_qk", "frozen_features", "rate_code"}
+    assert set(found["controls"]) == networks | {"logistic_regression", "ann_twin"}
     assert found["integer"]["samples"] == found["samples"]
     assert found["energy"]["total_pj"] > 0
 

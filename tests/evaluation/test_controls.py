@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,15 +50,16 @@ def test_logistic_regression_separates_what_a_line_can() -> None:
 def test_variants_change_one_thing() -> None:
     config = make_config({})
     found = variants(config)
-    assert list(found) == ["no_attention", "frozen_qk", "frozen_features"]
+    assert list(found) == ["no_attention", "frozen_qk", "frozen_features", "rate_code"]
     assert found["no_attention"].model.attention == "none"
     assert found["frozen_qk"].learn.freeze == "qk"
     assert found["frozen_features"].learn.freeze == "features"
+    assert found["rate_code"].data.shuffle_time
     for control in found.values():
-        assert control.data == config.data and control.seed == config.seed
+        assert control.seed == config.seed
         changed = [
             key
-            for section in ("model", "learn")
+            for section in ("data", "model", "learn")
             for key, value in getattr(config, section).model_dump().items()
             if getattr(getattr(control, section), key) != value
         ]
@@ -65,6 +68,16 @@ def test_variants_change_one_thing() -> None:
 
 def test_a_control_is_not_its_own_control() -> None:
     plain = make_config({}, ["model.attention=none"])
-    assert list(variants(plain)) == ["frozen_features"]
+    assert list(variants(plain)) == ["frozen_features", "rate_code"]
     frozen = make_config({}, ["learn.freeze=features"])
     assert "frozen_features" not in variants(frozen)
+    shuffled = make_config({}, ["data.shuffle_time=true"])
+    assert "rate_code" not in variants(shuffled)
+    assert all(control.data.shuffle_time for control in variants(shuffled).values())
+
+
+def test_controls_start_where_the_run_does(tmp_path: Path) -> None:
+    config = make_config({"data": {"shift": 0}, "learn": {"start": str(tmp_path)}})
+    found = variants(config)
+    assert len(found) == 4
+    assert all(control.learn.start == tmp_path for control in found.values())
