@@ -113,8 +113,8 @@ class Subspace:
             self._recruit(left)
             lateral = self.lateral[self.held : self.held + self.new]
             outputs = left @ lateral.T
-            strongest = max(float(torch.linalg.matrix_norm(outputs.T @ outputs, 2)), 1e-30)
-            rate = 0.5 / (1 + self.batches / SLOWER)
+            strongest = max(float((outputs.T @ outputs).norm()), 1e-30)
+            rate = 1.0 / (1 + self.batches / SLOWER)
             hebbian = outputs.T @ (left - outputs @ lateral)
             lateral.add_(hebbian, alpha=rate / strongest)
             outputs = left @ lateral.T

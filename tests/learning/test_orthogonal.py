@@ -172,7 +172,7 @@ def test_room_and_memory():
 )
 def test_currents_on_old_traces_stay_whatever_a_rule_learns(learn):
     network, rule = make({"merge": 3, "merged": 16}, **learn)
-    rule.protection = OrthogonalProjection(network, 400, share=1.0, rows=100_000)
+    rule.protection = OrthogonalProjection(network, 400, share=1.0, rows=400)
     old, labels = task(samples=2)
     for _ in range(3):
         rule.learn(old, labels)
