@@ -21,14 +21,15 @@ METRICS = "metrics.json"
 
 def logistic_control(data: Data) -> Control:
     """Logistic regression on log event counts in three time bins, on the run's own split."""
-    parts = []
-    for name in data.split._fields:
+
+    def features(part: str) -> tuple[np.ndarray, np.ndarray]:
         found = [
             (count_features(frames.transpose(0, 1).numpy(), min(3, len(frames))), labels.numpy())
-            for frames, labels in data.part(name)
+            for frames, labels in data.part(part)
         ]
-        parts.append(tuple(np.concatenate(column) for column in zip(*found, strict=True)))
-    train, valid, test = parts
+        return np.concatenate([f for f, _ in found]), np.concatenate([y for _, y in found])
+
+    train, valid, test = (features(part) for part in data.split._fields)
     # One thread, as in one_thread: beside another busy process more of them take far longer.
     with threadpool_limits(1):
         return logistic_regression(train, valid, test)

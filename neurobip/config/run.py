@@ -21,10 +21,11 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
-        if self.data.task != "digit" and (self.data.rotate or self.data.zoom):
+        turned = self.data.rotate or self.data.zoom or self.data.warp
+        if self.data.task != "digit" and turned:
             raise ValueError(
-                f"data.rotate and data.zoom are for single digits, data.task is {self.data.task}: "
-                "set both to 0"
+                f"data.rotate, zoom and warp are for single digits, data.task is {self.data.task}: "
+                "set them to 0"
             )
         if self.learn.start is not None:
             self._fits_start()
@@ -74,9 +75,10 @@ class RunConfig(Section):
             raise ValueError(
                 "learn.start does not go with learn.weight_bits: the front keeps its weights"
             )
-        if self.data.task == "digit" and (self.data.shift or self.data.rotate or self.data.zoom):
+        data = self.data
+        if data.task == "digit" and (data.shift or data.rotate or data.zoom or data.warp):
             raise ValueError(
-                "learn.start needs data.shift, data.rotate and data.zoom of 0: the front makes its "
+                "learn.start needs data.shift, rotate, zoom and warp of 0: the front makes its "
                 "spikes once, for all epochs"
             )
 

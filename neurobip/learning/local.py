@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from neurobip.attention import Block
+from neurobip.attention import Block, LinearMemory
 from neurobip.attention.eligibility import MemoryEligibility
 from neurobip.config import LearnConfig
 from neurobip.errors import ConfigError, DataError
@@ -14,6 +14,7 @@ from neurobip.learning.rule import BatchResult, Rule, WeightRounding
 from neurobip.learning.third_factor import Reward
 from neurobip.models import BiTFormer, Network
 from neurobip.models.stage import Stage
+from neurobip.projection import Projection
 
 PIECE = 4
 """Steps that run at once where no weight moves between them."""
@@ -112,23 +113,26 @@ class LocalRule(Rule):
         """What a stage remembers of how its memory came about, if the configuration says so."""
         if self.config.memory_trace != "exact" or not isinstance(stage.part, Block):
             return None
-        return MemoryEligibility(stage.part.qkv, stage.part.attention)
+        attention = stage.part.attention
+        if not isinstance(attention, Projection) or not isinstance(attention.synapse, LinearMemory):
+            return None  # there is no memory to look back through
+        return MemoryEligibility(stage.part.qkv, attention)
 
     def _stations(self, lessons: list[Lesson], batch: int) -> list[Station]:
         """What a piece of the sequence passes through: the stages, one by one or together."""
-        stations: list[Station] = [lesson.take for lesson in lessons]
-        if self.config.locality in LAST:
-            stations = [lesson.run for lesson in lessons]
+        together = self.config.locality in LAST
+        stations: list[Station] = [lesson.run if together else lesson.take for lesson in lessons]
         if self.model.config.loops:
             assert isinstance(self.model, BiTFormer)  # a tail has no feedback
-            quiet, bottom, top = self.model.quiet(batch), stations[0], lessons[-1]
+            quiet, top = self.model.quiet(batch), lessons[-1]
+            bottom = lessons[0].run if together else lessons[0].take
 
             def hear(x: Tensor) -> Tensor:
                 above = quiet if top.spikes is None else top.spikes
                 return bottom(x, above=above[None])
 
             stations[0] = hear
-        if self.config.locality in LAST:
+        if together:
             stations.append(lambda _: self._learn_together(lessons))
         return stations
 

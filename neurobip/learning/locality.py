@@ -33,7 +33,8 @@ def route(model: nn.Module, locality: str) -> None:
     """
     for name, part in model.named_modules():
         # What queries, keys and values would send goes to another stage, which hears none of it.
-        if not isinstance(part, Linear | Indexed) or name.endswith(("qkv.synapse", "top_down", "gain")):
+        unheard = name.endswith(("qkv.synapse", "top_down", "gain"))
+        if unheard or not isinstance(part, Linear | Indexed):
             continue
         if locality == "aligned":
             part.align()

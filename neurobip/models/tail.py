@@ -27,7 +27,8 @@ class Tail(Circuit):
         the blocks' readouts ``[R, B, classes]``, R = depth.
     """
 
-    blocks: "list[Block]"
+    blocks: "list[Block]"  # module containers, typed by what they hold
+    readouts: "dict[str, Projection]"
 
     def __init__(
         self, config: ModelConfig, blocks: list[Block], readouts: dict[str, Projection]
@@ -35,7 +36,7 @@ class Tail(Circuit):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
-        self.readouts = nn.ModuleDict(readouts)
+        self.readouts = nn.ModuleDict(readouts)  # type: ignore[assignment]
 
     def checked(self, x: Tensor, axes: int) -> Tensor:
         """Spikes as the first block takes them.
