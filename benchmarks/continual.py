@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ arguments = parser.parse_args()
 torch.set_num_threads(1)
 
 MODEL = ModelConfig(depth=0, merge=3, merged=64)
+RuleName = Literal["local", "bptt"]
+RULES: tuple[RuleName, ...] = ("local", "bptt")
 TASKS = [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]
 SHOTS = (1, 5, 20)
 BATCH = 32
@@ -79,10 +82,10 @@ class Data:
 
 
 def beginner(
-    rule: str, seed: int, data: Data, numbers: np.ndarray
+    rule: RuleName, seed: int, data: Data, numbers: np.ndarray
 ) -> tuple[BiTFormer, LearnConfig]:
     """A fresh network whose cells fire at their target rate on these samples."""
-    learn = LearnConfig(rule=rule, lr=arguments.lr)  # type: ignore[arg-type]
+    learn = LearnConfig(rule=rule, lr=arguments.lr)
     model = build(MODEL, learn, seed)
     prepare(model, learn, data.batches(numbers, BATCH), samples=BATCH)
     return model, learn
@@ -113,7 +116,7 @@ def right(model: BiTFormer, data: Data, numbers: np.ndarray, among: tuple[int, .
     return 100 * hits / len(numbers)
 
 
-def tasks(data: Data, seed: int, rule_name: str, protected: bool) -> dict[str, float]:
+def tasks(data: Data, seed: int, rule_name: RuleName, protected: bool) -> dict[str, float]:
     """Five tasks, one after the other."""
     rng = np.random.default_rng(seed)
     shown = [rng.permutation(data.of(data.train, task)) for task in TASKS]
@@ -215,23 +218,22 @@ def main() -> None:
     table: dict[tuple[str, str, str], list[float]] = defaultdict(list)
 
     def note(
-        experiment: str, condition: str, seed: int, run: Callable[[], dict[str, float]]
+        run: Callable[..., dict[str, float]], condition: str, seed: int, *options: Any
     ) -> None:
-        name = f"{experiment}-{condition}-{seed}".replace(" ", "_")
-        for measure, value in (kept(name, run) or {}).items():
-            table[experiment, condition, measure].append(value)
+        name = f"{run.__name__}-{condition}-{seed}".replace(" ", "_")
+        found = kept(name, lambda: run(ready(), seed, *options))
+        for measure, value in (found or {}).items():
+            table[run.__name__, condition, measure].append(value)
 
     for seed in range(arguments.seeds):
-        for rule in ("local", "bptt"):
+        for rule in RULES:
             for protected in (False, True):
-                condition = f"{rule} {'protected' if protected else 'plain'}"
-                note("tasks", condition, seed,
-                     lambda s=seed, r=rule, p=protected: tasks(ready(), s, r, p))  # type: ignore[misc]  # fmt: skip
-        note("few", "local", seed, lambda s=seed: few(ready(), s))  # type: ignore[misc]
+                name = f"{rule} {'protected' if protected else 'plain'}"
+                note(tasks, name, seed, rule, protected)
+        note(few, "local", seed)
         for size in (1, BATCH):
             for lr in (arguments.lr_one, arguments.lr):
-                note("single", f"batch {size} lr {lr:g}", seed,
-                     lambda s=seed, b=size, r=lr: single(ready(), s, b, r))  # type: ignore[misc]  # fmt: skip
+                note(single, f"batch {size} lr {lr:g}", seed, size, lr)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["experiment", "condition", "measure_percent", "mean", "sd", "seeds"])
