@@ -84,12 +84,12 @@ def train_ann_twin(
             on_epoch=on_epoch,
         )
     chosen = best_of(twins.scores(data.part("valid")))
-    tested = twins.scores(data.part("test"))[chosen]
+    tested, twin = twins.scores(data.part("test"))[chosen], twins.twins[chosen]
     return {
         "accuracy": tested.accuracy,
         "samples": len(data.split.test),
-        "parameters": twins.twins[chosen].parameter_count(),
-        "macs": twins.twins[chosen].macs(),
+        "parameters": twin.parameter_count(),
+        "macs": twin.macs(),
         "bits": ANN_BITS,
         "lr": ANN_RATES[chosen],
     }

@@ -54,7 +54,8 @@ class Twins(nn.Module):
         super().__init__()
         self.run, self.windows, self.total = config, list(windows), max(total, 1)
         self.rates, self.batches = tuple(rates), 0
-        self.twins = nn.ModuleList(self._drawn(bits) for _ in rates)
+        drawn = nn.ModuleList(self._drawn(bits) for _ in rates)
+        self.twins: list[AnnTwin] = drawn  # type: ignore[assignment]
         self.optimizers = [
             torch.optim.AdamW(twin.parameters(), lr=rate)
             for twin, rate in zip(self.twins, rates, strict=True)

@@ -231,4 +231,5 @@ def convolution(inputs: int, outputs: int, size: int, stride: int, padding: int 
 
 def _begin(layer: Linear | Conv2d, spread: float) -> None:
     nn.init.normal_(layer.weight, 0.0, spread)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
