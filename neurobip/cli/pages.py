@@ -10,6 +10,7 @@ import yaml
 from neurobip.cli.runs import Run
 from neurobip.cli.tables import named_accuracies, verify_rows
 from neurobip.evaluation.activity import record
+from neurobip.evaluation.controls import ANN_BITS
 from neurobip.report import Picture, Section, Table, Tile, page
 from neurobip.viz import (
     accuracy_bars,
@@ -136,8 +137,10 @@ def accuracy_section(metrics: dict[str, Any]) -> Section:
             f"is {100 * standard_error(metrics['accuracy'], metrics['samples']):.1f} points.",
             "Each control network had the same training samples, epochs and learning rate and "
             "lacks one thing: attention; trained queries and keys, which stay random; trained "
-            "features, where only the readouts learn. The logistic regression sees the logarithm "
-            "of every pixel's event counts in three time bins.",
+            "features, where only the readouts learn; the order of time steps, which leaves rates "
+            "alone. The network without spikes has the same layers with activations of "
+            f"{ANN_BITS} bits on event counts, at the best of three learning rates. The logistic "
+            "regression sees the logarithm of every pixel's event counts in three time bins.",
         ],
         [
             Picture(
