@@ -32,15 +32,19 @@ def test_the_example_runs_and_lava_agrees(tmp_path):
     assert run(example, tmp_path)[-1] == "0"
 
 
+def test_a_network_of_snntorch_learns_by_a_rule(tmp_path):
+    assert run(examples()[1], tmp_path) == ["True"]
+
+
 def test_a_type_of_ones_own_fires_and_constants_learn(tmp_path):
-    _, example, _ = examples()
+    _, _, example, _ = examples()
     counts = ast.literal_eval(run(example, tmp_path)[-1])
     assert len(counts) == 11 and counts["wide on-off"] > 10
     assert counts["direction right"] > 3 * counts["direction left"]
 
 
 def test_a_network_of_snntorch_goes_to_nir_and_integers(tmp_path):
-    _, _, example = examples()
+    _, _, _, example = examples()
     spikes = ast.literal_eval(run(example, tmp_path)[-1])
     assert len(spikes) == 3 and all(spikes.values())
     assert (tmp_path / "network.nir").stat().st_size > 0
