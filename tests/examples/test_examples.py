@@ -15,6 +15,7 @@ TESTED = {
     "retina_on_recording.py",
     "convert_and_verify.py",
     "learn_on_chip.py",
+    "learning_rules.py",
     "fit_retina.py",
     "most_exciting_stimuli.py",
 }
@@ -40,6 +41,16 @@ def test_train_on_nmnist(real_nmnist, tmp_path, locality):
         "train_nmnist.py", "--epochs", "2", "--samples", "120", "--locality", locality, cwd=tmp_path
     )
     assert "epoch  2" in out and "held-out recordings" in out
+
+
+def test_learning_rules(tmp_path):
+    words = "--samples 60 --epochs 1 --seeds 1 --only sltt whole".split()
+    out = run("learning_rules.py", *words, cwd=tmp_path)
+    (sltt,) = (line for line in out.splitlines() if line.startswith("sltt"))
+    assert sltt.count(" 0.0 kB") == 2
+    *_, short, _, long, _ = next(line for line in out.splitlines() if "whole" in line).split()
+    assert float(long) > 3 * float(short)
+    assert "as drawn" in out and "the same network as a chain" in out
 
 
 def test_a_cell_is_fitted_from_its_spikes(tmp_path):
