@@ -41,8 +41,9 @@ types: $(STAMP)
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache
 
+# A file is tested by one process: what its tests share is made once.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Thousands of random graphs through the integer simulator and Lava; takes about an hour.
 fuzz: $(STAMP)

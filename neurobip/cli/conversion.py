@@ -105,8 +105,14 @@ def to_lava(source: Source, out: Path, calibrate: int, samples: int, say: Output
     """Write the quantized graph as a folder that runs in Lava by itself.
 
     Raises:
-        ConversionError: Lava cannot hold the network; nothing is written.
+        ConversionError: Lava cannot hold the network, or the folder could not give its answer;
+            nothing is written.
     """
+    if source.answer_steps:
+        raise ConversionError(
+            f"this network answers by its last {source.answer_steps} steps (model.answer_steps), "
+            "a folder for Lava sums over all; verify runs it in Lava, or convert --to integer"
+        )
     quantized = source.quantized(calibrate, say)
     schedule(quantized.graph)
     built = None not in installed().values()

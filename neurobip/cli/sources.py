@@ -36,12 +36,14 @@ class Source(NamedTuple):
         dt: seconds of a time step.
         bits: bits of a weight that it was trained for, by population.
         data: the recordings of a run, where they were asked for.
+        answer_steps: steps at the end that give the answer; 0 is all.
     """
 
     graph: Graph
     dt: float
     bits: Bits = 8
     data: Data | None = None
+    answer_steps: int = 0
 
     def quantized(self, calibrate: int, out: Output) -> QuantizedGraph:
         """The network in integers, its scales from ``calibrate`` training samples if not 0."""
@@ -92,7 +94,8 @@ def open_trained(
         model, checkpoint = load_run(folder)
     config: RunConfig = checkpoint.config
     chosen = learned_bits(model, bits or config.learn.weight_bits or 8)
-    return Source(to_graph(model), config.data.window_ms / 1000, chosen, data)
+    seconds = config.data.window_ms / 1000
+    return Source(to_graph(model), seconds, chosen, data, config.model.answer_steps)
 
 
 def open_nir(

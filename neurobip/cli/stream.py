@@ -72,6 +72,11 @@ def stream(
         one_thread()
         model, checkpoint = load_run(run)
         config = checkpoint.config
+        if config.model.answer_steps or config.data.task != "digit":
+            raise ConfigError(
+                f"{run}: it answers trials of several recordings (data.task {config.data.task}) at "
+                "their end, and a stream answers at every bin of one; neurobip evaluate measures it"
+            )
         events = read_events(file, config.model.sensor)
         reset = config.data.steps if reset_every is None else reset_every
         binning = Binning(config.model.sensor, config.data.window_us, reset)

@@ -17,7 +17,8 @@ class DataConfig(Section):
     test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
     the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
     turned by up to ``rotate`` degrees, zoomed by up to the share ``zoom`` and warped by up to
-    ``warp`` pixels. ``seed`` is that of simulated recordings. With ``shuffle_time`` steps come in random order: a control for timing.
+    ``warp`` pixels. ``seed`` is that of simulated recordings. With ``shuffle_time`` steps come in
+    random order: a control for timing.
 
     A ``task`` other than ``digit`` makes trials of several recordings out of those of each set, see
     :mod:`neurobip.datasets.relational_tasks`: ``trials`` for training, ``valid_trials`` and
@@ -57,6 +58,12 @@ class DataConfig(Section):
     def window_us(self) -> int:
         """Length of a time bin in microseconds."""
         return round(self.window_ms * 1000)
+
+    @property
+    def sample_steps(self) -> int:
+        """Time steps of a sample: of a recording, or of a trial of several."""
+        at_once = self.task in ("digit", "same_or_different")
+        return self.steps if at_once else 2 * self.steps + self.gap
 
     @field_serializer("root", "cache")
     def _path_as_text(self, value: Path | None) -> str | None:

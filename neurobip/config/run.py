@@ -29,11 +29,20 @@ class RunConfig(Section):
             )
         if self.learn.start is not None:
             self._fits_start()
-        if self.learn.warmup_steps >= self.data.steps:
+        steps = self.data.sample_steps
+        if self.learn.warmup_steps >= steps:
             raise ValueError(
                 f"learn.warmup_steps {self.learn.warmup_steps} leaves nothing to learn from in "
-                f"data.steps {self.data.steps}"
+                f"the {steps} steps of a sample (data.steps)"
             )
+        for key, asked in (
+            ("learn.label_steps", self.learn.label_steps),
+            ("model.answer_steps", self.model.answer_steps),
+        ):
+            if asked > steps:
+                raise ValueError(
+                    f"{key} {asked} is more than the {steps} steps of a sample (data.steps)"
+                )
         if self.model.retina_gain and self.learn.locality == "aligned":
             raise ValueError(
                 "model.retina_gain does not go with learn.locality aligned: the embedding sends "
@@ -51,9 +60,9 @@ class RunConfig(Section):
             )
         for name in ("top_down", "retina_gain"):
             delay = getattr(self.model, name)
-            if delay >= self.data.steps:
+            if delay >= steps:
                 raise ValueError(
-                    f"model.{name} {delay} is no shorter than data.steps {self.data.steps}: "
+                    f"model.{name} {delay} is no shorter than data.steps {steps}: "
                     "nothing would ever come back"
                 )
             if delay and self.learn.overlap > 1:
