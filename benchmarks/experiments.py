@@ -58,8 +58,11 @@ def settings(out: Path, name: str, condition: str, seed: int) -> tuple[Row, list
 
 def digest(row: Row) -> str:
     """What a run is made with, in a few letters: rows of other settings are not of this table."""
-    run = row["experiment"], row["condition"], int(row["seed"])
-    text = json.dumps(settings(Path(), *run), sort_keys=True)
+    name, condition, seed = row["experiment"], row["condition"], int(row["seed"])
+    made = [settings(Path(), name, condition, seed)]
+    if front := experiments()[name].get("front"):
+        made.append(settings(Path(), front, FRONT, seed))
+    text = json.dumps(made, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -23,10 +23,14 @@ def logistic_control(data: Data) -> Control:
     """Logistic regression on log event counts in three time bins, on the run's own split."""
 
     def features(part: str) -> tuple[np.ndarray, np.ndarray]:
-        found = [
-            (count_features(frames.transpose(0, 1).numpy(), min(3, len(frames))), labels.numpy())
-            for frames, labels in data.part(part)
-        ]
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for frames, labels in data.part(part):
+            # Of a trial each period by itself, so that one digit is not counted with another.
+            parts = [
+                count_features(frames[begin:end].transpose(0, 1).numpy(), min(3, end - begin))
+                for begin, end in getattr(data.dataset, "periods", None) or [(0, len(frames))]
+            ]
+            found.append((np.concatenate(parts, 1), labels.numpy()))
         return np.concatenate([f for f, _ in found]), np.concatenate([y for _, y in found])
 
     train, valid, test = (features(part) for part in data.split._fields)

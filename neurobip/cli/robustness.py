@@ -61,7 +61,8 @@ def recordings_of(run: Run) -> Recordings:
     if not isinstance(dataset, Recordings):
         raise ConfigError(
             f"--robustness: {run.folder} has learned from {type(dataset).__name__}; corruptions "
-            "change the events of single recordings. Train one on data.task digit"
+            "change the events of single recordings. Train one on data.task digit without "
+            "data.shuffle_time"
         )
     return dataset
 

@@ -109,8 +109,8 @@ def open_data(config: RunConfig, out: Output) -> Data:
         dataset = TimeShuffled(dataset, data.seed)
     if tuple(config.model.sensor) != tuple(dataset.sensor):
         raise ConfigError(
-            f"model.sensor: got {list(config.model.sensor)}, the recordings of {data.name} have "
-            f"{list(dataset.sensor)}"
+            f"model.sensor: got {list(config.model.sensor)}, {data.name} (data.task {data.task}) "
+            f"has {list(dataset.sensor)}"
         )
     if config.model.classes < dataset.classes:
         raise ConfigError(

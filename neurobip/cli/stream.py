@@ -74,8 +74,9 @@ def stream(
         config = checkpoint.config
         if config.model.answer_steps or config.data.task != "digit":
             raise ConfigError(
-                f"{run}: it answers trials of several recordings (data.task {config.data.task}) at "
-                "their end, and a stream answers at every bin of one; neurobip evaluate measures it"
+                f"{run}: it answers at the end of a sample (model.answer_steps "
+                f"{config.model.answer_steps}, data.task {config.data.task}), and a stream answers "
+                "at every bin of a recording; neurobip evaluate measures it"
             )
         events = read_events(file, config.model.sensor)
         reset = config.data.steps if reset_every is None else reset_every

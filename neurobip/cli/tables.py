@@ -15,7 +15,7 @@ CONTROLS = {
     "no_attention": "no attention",
     "frozen_qk": "random q and k",
     "frozen_features": "random features",
-    "rate_code": "rates only (time shuffled)",
+    "rate_code": "steps shuffled",
     "ann_twin": f"no spikes ({ANN_BITS}-bit ANN twin)",
     "logistic_regression": "logistic regression",
 }

@@ -67,7 +67,10 @@ def train_run(
     model = build(config.model, config.learn, config.seed)
     learner: Network = model
     if config.learn.start is not None:
-        take_front(model, config)
+        if earlier is None:
+            take_front(model, config)
+        else:  # the front that it began with, whatever has become of that run
+            restore(model, earlier, str(folder / LAST))
         learner = model.tail()
         if data.front is None:
             data = behind(model.to(device), data, out, title)
@@ -139,23 +142,38 @@ def train_run(
     return metrics
 
 
+SAME_FRONT = ("retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
+              "surrogate_width")  # fmt: skip
+"""Keys of ``model`` that make a front what it is."""
+
+SAME_TEST = ("samples", "seed", "folds", "fold")
+"""Keys of ``data`` that say which recordings are for testing, in one and the same data set."""
+
+
 def take_front(model: BiTFormer, config: RunConfig) -> None:
     """Give a network the front that its configuration starts from.
 
     Raises:
-        CheckpointError: there is no such run, or its front is another one.
+        CheckpointError: there is no such run, its front is another one, or it has learned from
+            recordings that are for testing here.
     """
     assert config.learn.start is not None
-    source, _ = load_run(config.learn.start)
-    theirs = source.front_state()
-    for name, tensor in model.front_state().items():
-        if name not in theirs or theirs[name].shape != tensor.shape:
+    source, checkpoint = load_run(config.learn.start)
+    theirs = checkpoint.config
+    keys = [("model", key) for key in SAME_FRONT] + [("data", "window_ms")]
+    if theirs.data.name == config.data.name:
+        keys += [("data", key) for key in SAME_TEST]
+    for section, key in keys:
+        one, other = (getattr(getattr(c, section), key) for c in (theirs, config))
+        if one != other:
             raise CheckpointError(
-                f"learn.start {config.learn.start}: its {name} is "
-                f"{list(theirs[name].shape) if name in theirs else 'not there'}, this network has "
-                f"{list(tensor.shape)}; give both the same retina, patches and merge"
+                f"learn.start {config.learn.start}: it has {section}.{key} = {one!r}, this "
+                f"configuration {other!r}; a front stands as it is, and may not have seen what is "
+                "for testing: give both the same"
             )
-        tensor.copy_(theirs[name])
+    learned = source.front_state()
+    for name, tensor in model.front_state().items():
+        tensor.copy_(learned[name])
 
 
 def rule_over(model: Network, config: RunConfig, per_epoch: int) -> Rule:

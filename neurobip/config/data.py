@@ -17,7 +17,8 @@ class DataConfig(Section):
     test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
     the rest is held out to choose the epoch. Training samples are moved by up to ``shift`` pixels,
     turned by up to ``rotate`` degrees, zoomed by up to the share ``zoom`` and warped by up to
-    ``warp`` pixels. ``seed`` is that of simulated recordings. With ``shuffle_time`` steps come in
+    ``warp`` pixels. ``seed`` is that of simulated recordings,
+    of trials and of the order of steps. With ``shuffle_time`` steps come in
     random order: a control for timing.
 
     A ``task`` other than ``digit`` makes trials of several recordings out of those of each set, see

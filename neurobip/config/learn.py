@@ -16,10 +16,10 @@ class LearnConfig(Section):
     ``warmup_steps`` time steps at the start of each sample pass without learning. The label is
     seen in the last ``label_steps`` alone, in all where it is 0. ``memory_trace`` is how far back
     the credit of keys and values goes: to those of the same ``step``, to their traces, as ``slow``
-    as the memory, or ``exact`` through the memory. ``freeze`` makes
-    the controls: ``qk`` leaves queries and keys random, ``features`` trains the readouts alone,
-    ``feedforward`` them and what comes back from above. With ``start`` all that comes before the
-    blocks is taken from that run and stays as it is.
+    as the memory, or ``exact`` through the memory; it is for the local rule and linear attention.
+    ``freeze`` makes the controls: ``qk`` leaves queries and keys random, ``features`` trains the
+    readouts alone, ``feedforward`` them and what comes back from above. With ``start`` all that
+    comes before the blocks is taken from that run and stays as it is.
     ``select`` says which epoch a run answers with: the ``last``, at which the learning rate has
     come down, or that with the least loss on validation samples; with few of those the last is
     safer. With ``weight_bits`` the network learns with weights rounded as on a chip. ``update``

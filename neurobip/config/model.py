@@ -77,6 +77,12 @@ class ModelConfig(Section):
         for name in ("top_down", "retina_gain"):
             if getattr(self, name) and not self.depth:
                 raise ValueError(f"{name} needs a block to come from, depth is 0")
+        grid = [(e + 2 * self.padding - self.patch) // self.stride + 1 for e in (height, width)]
+        if self.merge > min(grid):
+            raise ValueError(
+                f"merge {self.merge} is more than the {grid[0]} x {grid[1]} tokens of this sensor "
+                "and these patches"
+            )
         if self.merge and self.loops:
             raise ValueError(
                 "merge does not go with feedback (top_down, retina_gain), which goes from token to "

@@ -43,10 +43,15 @@ class RunConfig(Section):
                 raise ValueError(
                     f"{key} {asked} is more than the {steps} steps of a sample (data.steps)"
                 )
-        if self.model.retina_gain and self.learn.locality == "aligned":
+        if self.model.retina_gain and self.learn.locality not in ("block", "reward"):
             raise ValueError(
-                "model.retina_gain does not go with learn.locality aligned: the embedding sends "
-                "its error down through its own weights; use block"
+                f"model.retina_gain does not go with learn.locality {self.learn.locality}: the "
+                "embedding sends its error down through its own weights; use block"
+            )
+        if self.learn.memory_trace != "step" and self.learn.locality == "broadcast":
+            raise ValueError(
+                f"learn.memory_trace {self.learn.memory_trace} does not go with learn.locality "
+                "broadcast: no error passes through the memory"
             )
         if self.model.retina_gain and self.learn.weight_bits is not None:
             raise ValueError(
@@ -62,8 +67,8 @@ class RunConfig(Section):
             delay = getattr(self.model, name)
             if delay >= steps:
                 raise ValueError(
-                    f"model.{name} {delay} is no shorter than data.steps {steps}: "
-                    "nothing would ever come back"
+                    f"model.{name} {delay} is no shorter than the {steps} steps of a sample "
+                    "(data.steps): nothing would ever come back"
                 )
             if delay and self.learn.overlap > 1:
                 raise ValueError(

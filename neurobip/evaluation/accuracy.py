@@ -16,7 +16,8 @@ class Accuracy(NamedTuple):
 
     Attributes:
         confusion: ``[classes, classes]`` counts, true label by row, answer by column.
-        loss: mean cross-entropy of the last readout's potentials, averaged over time first. It
+        loss: mean cross-entropy of the last readout's potentials, averaged first over the steps
+            that answer. It
             tells epochs apart where there are too few samples for the accuracy to do so, and is
             not the loss of training, which is taken at every step.
     """
@@ -44,7 +45,7 @@ def accuracy(model: Network, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
         potentials, _ = model(frames)
         answers = labels.cpu(), model.decide(potentials).cpu()
         confusion.index_put_(answers, torch.ones(len(labels), dtype=torch.long), True)
-        logits = model.config.readout_decay * potentials[:, -1].mean(0)
+        logits = model.config.readout_decay * potentials[-model.config.answer_steps :, -1].mean(0)
         loss += float(cross_entropy(logits, labels, reduction="sum"))
     samples = int(confusion.sum())
     if samples == 0:

@@ -149,7 +149,7 @@ class TwinBlock(nn.Module):
 class AnnTwin(nn.Module):
     """Patches, blocks and a readout over all tokens of the last block, without spikes.
 
-    Every layer has the weights and biases of its counterpart in a
+    Every layer has the weights and biases of its counterpart (fully connected) in a
     :class:`~neurobip.models.bitformer.BiTFormer` of this configuration. What differs: patches hear
     time bins instead of a retina's cell types, and the readouts that teach the lower stages are not
     there, as nothing learns from local errors. Attention that is not ``none`` is linear, and what

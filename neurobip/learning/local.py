@@ -16,6 +16,8 @@ from neurobip.models import BiTFormer, Network
 from neurobip.models.stage import Stage
 from neurobip.projection import Projection
 
+EXPECTED = "expected_reward"
+
 PIECE = 4
 """Steps that run at once where no weight moves between them."""
 
@@ -109,9 +111,20 @@ class LocalRule(Rule):
         correct = int((answer.total.argmax(-1) == labels).sum())
         return BatchResult(float(answer.loss) / answer.taught, correct, len(labels))
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """As :meth:`Rule.state_dict`, and the reward that is expected."""
+        return super().state_dict() | {EXPECTED: torch.tensor(self.reward.expected)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        if EXPECTED in state:
+            self.reward.expected = float(state[EXPECTED])
+
     def eligibility(self, stage: Stage) -> MemoryEligibility | None:
         """What a stage remembers of how its memory came about, if the configuration says so."""
-        if self.config.memory_trace != "exact" or not isinstance(stage.part, Block):
+        through = self.config.locality != "broadcast" and self.config.freeze != "features"
+        if self.config.memory_trace != "exact" or not through or not isinstance(stage.part, Block):
             return None
         attention = stage.part.attention
         if not isinstance(attention, Projection) or not isinstance(attention.synapse, LinearMemory):

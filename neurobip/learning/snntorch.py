@@ -72,7 +72,8 @@ def from_snntorch(net: nn.Sequential) -> Chain:
 
 def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
     """The modules of a network in the order in which they run, with dotted names."""
-    if not isinstance(module, nn.Sequential):
+    # A subclass may run its parts in another way, and a hook change what they do.
+    if type(module) is not nn.Sequential or module._forward_hooks or module._forward_pre_hooks:
         yield name or type(module).__name__, module
         return
     for own, part in module.named_children():
@@ -88,7 +89,7 @@ def _check_plain(name: str, module: nn.Module) -> None:
     import snntorch as snn
 
     known = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.Flatten, nn.Identity, snn.Leaky)
-    if type(module) not in known:
+    if type(module) not in (*known, nn.Sequential):
         raise ConfigError(
             f"{name}: a {type(module).__name__} has no counterpart in a chain; expected "
             + ", ".join(kind.__name__ for kind in known)

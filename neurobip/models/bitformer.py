@@ -277,10 +277,15 @@ class BiTFormer(Circuit):
     def front_state(self) -> dict[str, Tensor]:
         """The tensors of what comes before the blocks, by their names, as the network holds them.
 
-        Without the readouts there, which answer to another question.
+        Without the readouts there, which answer to another question, and without the feedback by
+        which it has learned.
         """
         parts = ("retina.", "embed.", "merge.")
-        return {n: tensor for n, tensor in self.state_dict().items() if n.startswith(parts)}
+        return {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.startswith(parts) and not name.endswith(".feedback")
+        }
 
     @torch.no_grad()
     def tokens_of(self, frames: Tensor) -> Tensor:

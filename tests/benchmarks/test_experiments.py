@@ -60,6 +60,16 @@ def test_results_of_other_settings_are_not_shown(tmp_path, monkeypatch):
     assert f"| {condition} | 91.00 ± 1.41 | 2 |" in shown
 
 
+def test_a_row_knows_the_settings_of_its_front_too(monkeypatch):
+    plans = script.experiments()
+    name = next(name for name, plan in plans.items() if "front" in plan)
+    row = {"experiment": name, "condition": "local", "seed": "0"}
+    before = script.digest(row)
+    plans[plans[name]["front"]]["learn"]["epochs"] += 1
+    monkeypatch.setattr(script, "experiments", lambda: plans)
+    assert script.digest(row) != before
+
+
 def test_a_table_is_written_between_its_marks_alone():
     name, condition = everything()[0]
     text = f"before\n<!-- results: {name} -->\nold\n<!-- end of results -->\nafter\n"

@@ -22,7 +22,6 @@ from neurobip.datasets.events import bin_events, make_events
 from neurobip.datasets.files import write_nmnist
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.errors import DataError
-from neurobip.models.bitformer import BiTFormer
 
 SENSOR = (2, 34, 34)
 WINDOW = 50_000

@@ -14,6 +14,7 @@ class Fixed(torch.nn.Module):
     class config:
         classes = 4
         readout_decay = 1.0
+        answer_steps = 0
 
     def forward(self, frames):
         answer = frames.sum(0)[:, 0, 0, 0].long()
@@ -36,6 +37,27 @@ def test_confusion_and_share():
     e = torch.e
     expected = 4 / 5 * math.log((e + 3) / e) + 1 / 5 * math.log(e + 3)
     assert result.loss == pytest.approx(expected)
+
+
+def test_the_loss_is_that_of_the_steps_that_answer():
+    class Late(torch.nn.Module):
+        class config:
+            classes = 2
+            readout_decay = 1.0
+            answer_steps = 2
+
+        def forward(self, frames):
+            potentials = torch.zeros(4, 1, 1, 2)
+            potentials[:2, ..., 1], potentials[2:, ..., 0] = 9.0, 3.0
+            return potentials, None
+
+        @staticmethod
+        def decide(potentials):
+            return potentials[-2:, -1].sum(0).argmax(-1)
+
+    result = accuracy(Late(), [(torch.zeros(4, 1, 2, 2, 2), torch.tensor([0]))])
+    assert result.accuracy == 1
+    assert result.loss == pytest.approx(math.log(1 + math.exp(-3)))
 
 
 def test_no_sample_is_named():

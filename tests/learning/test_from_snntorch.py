@@ -192,3 +192,16 @@ def test_a_hook_is_refused():
     net[0].register_forward_hook(lambda *_: None)
     with pytest.raises(ConfigError, match="0: has a hook"):
         from_snntorch(net)
+
+
+def test_a_sequence_that_runs_its_parts_in_another_way_is_refused():
+    class Residual(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    with pytest.raises(ConfigError, match="Residual"):
+        from_snntorch(nn.Sequential(Residual(nn.Linear(4, 4), snn.Leaky(beta=0.5))))
+    hooked = nn.Sequential(nn.Linear(4, 4), snn.Leaky(beta=0.5))
+    hooked.register_forward_hook(lambda module, inputs, output: output)
+    with pytest.raises(ConfigError, match="hook"):
+        from_snntorch(nn.Sequential(hooked))

@@ -171,15 +171,18 @@ def test_aligned_feedback_approaches_the_weights():
     assert abs(before) < 0.3 and cosine() > 0.7
 
 
-def test_resumed_training_equals_unbroken_training():
+@pytest.mark.parametrize("locality", ["block", "broadcast", "reward"])
+def test_resumed_training_equals_unbroken_training(locality):
     frames, labels = task()
-    model, rule = make()
+    model, rule = make(locality=locality)
+    torch.manual_seed(0)
     for _ in range(4):
         rule.learn(frames, labels)
-    broken, first = make()
+    broken, first = make(locality=locality)
+    torch.manual_seed(0)
     for _ in range(2):
         first.learn(frames, labels)
-    resumed, second = make(seed=9)
+    resumed, second = make(seed=9, locality=locality)
     resumed.load_state_dict(broken.state_dict())
     second.load_state_dict(first.state_dict())
     for _ in range(2):
