@@ -96,6 +96,12 @@ def convert(
             recordings = bool(count or calibrate)
             opened = open_trained(source, weight_bits, set_ or (), recordings, say)
         document: dict[str, Any] = {"source": str(source), "to": to.value, "out": str(out)}
+        if opened.answer_steps:
+            document["answer_steps"] = opened.answer_steps
+            say.say(
+                f"it answers by its last {opened.answer_steps} steps (model.answer_steps), which the "
+                "file does not tell: sum the last output over those alone"
+            )
         match to:
             case Target.nir:
                 document |= conversion.to_nir_file(opened, out, dt)
