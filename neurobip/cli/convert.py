@@ -99,8 +99,8 @@ def convert(
         if opened.answer_steps:
             document["answer_steps"] = opened.answer_steps
             say.say(
-                f"it answers by its last {opened.answer_steps} steps (model.answer_steps), which the "
-                "file does not tell: sum the last output over those alone"
+                f"it answers by its last {opened.answer_steps} steps (model.answer_steps), which "
+                "the file does not tell: sum the last output over those alone"
             )
         match to:
             case Target.nir:
