@@ -75,6 +75,9 @@ def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
     from neurobip.learning.loop import build
 
     output, data = Output(False, sys.stdout), None
+    front = experiments()[name].get("front")
+    if front and not (folder_of(out, front, FRONT, seed) / "best.safetensors").exists():
+        train(out, front, seed, [FRONT])  # its row may be known, but not its weights
     for condition in conditions:
         tree, changes = settings(out, name, condition, seed)
         config = make_config(tree, changes, where=f"{name}, {condition}")
