@@ -149,7 +149,7 @@ def table(name: str, rows: list[Row]) -> str:
         if found:
             spread = f" ± {stdev(found):.2f}" if len(found) > 1 else ""
             lines.append(f"| {condition} | {mean(found):.2f}{spread} | {len(found)} |")
-    return "\n".join(lines)
+    return "\n".join(lines if len(lines) > 4 else [*lines[:2], "Not run yet."])
 
 
 def written(text: str, rows: list[Row]) -> str:

@@ -193,7 +193,7 @@ def test_trials_pixel_by_pixel(made_base, task, gap):
             expected[..., :5], expected[..., 5:] = numbers
         elif task == "count":
             expected = np.zeros((later + 3, 2, 8, 10))
-            expected[:3, :, 2:6, 2:7] = numbers[0]
+            expected[:3, :, :4, :5] = numbers[0]
             expected[later:, :, :4, :5] = numbers[1]
             expected[later:, :, :4, 5:] = numbers[2]
             expected[later:, :, 4:, :5] = numbers[3]
