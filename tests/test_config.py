@@ -154,7 +154,7 @@ def test_shuffled_time_is_off_and_comes_back_from_yaml(tmp_path: Path) -> None:
     ("tree", "words"),
     [
         ({"model": {"top_down": 2, "depth": 0}}, "model: top_down needs a block"),
-        ({"model": {"top_down": 20}}, "model.top_down 20 is no shorter than data.steps 20"),
+        ({"model": {"top_down": 20}}, "model.top_down 20 is no shorter than the 20 steps"),
         ({"model": {"top_down": -1}}, "model.top_down: got -1"),
     ],
 )

@@ -113,7 +113,8 @@ class LocalRule(Rule):
 
     def state_dict(self) -> dict[str, Tensor]:
         """As :meth:`Rule.state_dict`, and the reward that is expected."""
-        return super().state_dict() | {EXPECTED: torch.tensor(self.reward.expected)}
+        expected = torch.tensor(self.reward.expected, dtype=torch.float64)
+        return super().state_dict() | {EXPECTED: expected}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from :meth:`state_dict`."""

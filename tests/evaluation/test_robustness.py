@@ -16,6 +16,7 @@ class Told:
     class config:
         classes = 4
         readout_decay = 1.0
+        answer_steps = 0
 
     device = torch.device("cpu")
 
