@@ -13,18 +13,7 @@ from neurobip.learning.loop import build, build_rule
 from neurobip.learning.third_factor import Reward
 from neurobip.synapses import Linear
 
-SMALL = dict(sensor=(2, 12, 12), width=16, hidden=16, heads=2, patch=5, stride=4, padding=1)
-
-
-def task(samples=24, steps=8, seed=0):
-    """Two classes: events on the left half, or on the right."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(samples) % 2
-    frames = torch.rand(steps, samples, 2, 12, 12, generator=generator) < 0.05
-    busy = torch.rand(steps, samples, 2, 12, 6, generator=generator) < 0.3
-    frames[..., :6] |= busy & (labels == 0).view(1, -1, 1, 1, 1)
-    frames[..., 6:] |= busy & (labels == 1).view(1, -1, 1, 1, 1)
-    return frames.to(torch.uint8), labels
+from .halves import SMALL, task
 
 
 def make(locality, model=None, **learn):

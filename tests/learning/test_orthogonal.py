@@ -12,24 +12,13 @@ from neurobip.learning.subspace import Subspace
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Conv2d, Indexed, Linear, Merge, Patches
 
-SMALL = dict(sensor=(2, 12, 12), width=16, hidden=16, heads=2, patch=5, stride=4, padding=1)
-
-
-def task(samples=6, steps=8, seed=0):
-    """Events on the left half, or on the right."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(samples) % 2
-    frames = torch.rand(steps, samples, 2, 12, 12, generator=generator) < 0.05
-    busy = torch.rand(steps, samples, 2, 12, 6, generator=generator) < 0.3
-    frames[..., :6] |= busy & (labels == 0).view(1, -1, 1, 1, 1)
-    frames[..., 6:] |= busy & (labels == 1).view(1, -1, 1, 1, 1)
-    return frames.to(torch.uint8), labels
+from .halves import SMALL, task
 
 
 def make(model=None, **learn):
     config = LearnConfig(**{"lr": 5e-3, **learn})
     network = build(ModelConfig(classes=2, **{"depth": 1, **SMALL, **(model or {})}), config, 0)
-    calibrate(network, task()[0])
+    calibrate(network, task(6)[0])
     return network, build_rule(network, config, 60)
 
 
@@ -206,7 +195,7 @@ def test_projecting_the_step_is_projecting_the_trace():
     torch.manual_seed(0)
     network, _ = make({"depth": 0})
     protection = OrthogonalProjection(network, 5, share=1.0)
-    protection.observe(task()[0])
+    protection.observe(task(6)[0])
     protection.consolidate()
     line = next(line for line in protection.lines if line.projection == "embed")
     assert line.heard.held == 5
@@ -250,7 +239,7 @@ def test_what_comes_from_above_is_protected_too(loop):
 def test_state_makes_the_round_trip():
     network, _ = make({"depth": 0})
     one = OrthogonalProjection(network, 4, room=12)
-    one.observe(task()[0])
+    one.observe(task(6)[0])
     one.consolidate()
     one.observe(task(seed=1)[0])
     two = OrthogonalProjection(network, 4, room=12, seed=5)
