@@ -22,7 +22,6 @@ Runs are kept in ``runs/connectivity``, one file each; what is done is not done 
 
 import argparse
 import csv
-import json
 import os
 from pathlib import Path
 from statistics import mean, stdev
@@ -30,10 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from kept import kept
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from neurobip.atomic import write_atomic
 from neurobip.attention import Wiring, cortical, wiring
 from neurobip.config import LearnConfig, ModelConfig
 from neurobip.datasets import NMNIST, SaccadeDigits, batches, split
@@ -159,28 +158,25 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = arguments.data or ("nmnist" if "NEUROBIP_DATA" in os.environ else "saccade_digits")
-    recordings = None
+    opened: list[Any] = []
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         for condition in arguments.conditions:
             settings = {"data": data, "epochs": arguments.epochs, "lr": arguments.lr, "seed": seed}
             if data == "saccade_digits":
                 settings["samples"] = arguments.samples
-            name = "-".join(map(str, (condition.replace(" ", "_"), *settings.values())))
-            file = arguments.out / f"{name}.json"
-            if not file.exists():
-                if arguments.table:
-                    continue
-                if recordings is None:
-                    recordings = (
-                        NMNIST() if data == "nmnist" else SaccadeDigits(samples=arguments.samples)
-                    )
-                found = run(condition, recordings, arguments, seed)
-                row = {"condition": condition, **settings, **found}
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(file, json.dumps(row))
-                print(f"seed {seed}, {condition}: {found}", flush=True)
-            rows.append(json.loads(file.read_text()))
+
+            def now(condition: str = condition, seed: int = seed) -> dict[str, Any]:
+                if not opened:
+                    digits = data == "saccade_digits"
+                    opened.append(SaccadeDigits(arguments.samples) if digits else NMNIST())
+                return run(condition, opened[0], arguments, seed)
+
+            made_with = (settings, ModelConfig().model_dump(mode="json"))
+            todo = None if arguments.table else now
+            found = kept(arguments.out, f"{condition}-{seed}", made_with, todo)
+            if found is not None:
+                rows.append({"condition": condition, **settings, **found})
     if not rows:
         raise SystemExit(f"{arguments.out}: no run with these settings is done")
     arguments.csv.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,6 @@ import argparse
 import copy
 import csv
 import io
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from kept import kept
 from torch import Tensor
 
 from neurobip.atomic import write_atomic
@@ -60,6 +60,8 @@ SHOTS = (1, 5, 20)
 BATCH = 32
 STREAM = 256
 """Samples of the single pass."""
+SETTINGS = ("samples", "epochs", "lr", "lr_one", "directions", "share")
+"""The arguments that a result depends on."""
 
 
 class Data:
@@ -190,22 +192,6 @@ def few(data: Data, seed: int) -> dict[str, float]:
     return found
 
 
-def kept(name: str, run: Callable[[], dict[str, float]]) -> dict[str, float] | None:
-    """What a run found, from its file if there is one; None where there is none to print."""
-    settings = (arguments.samples, arguments.epochs, arguments.lr, arguments.lr_one,
-                arguments.directions, arguments.share)  # fmt: skip
-    file = arguments.out / f"{'-'.join(map(str, (name, *settings)))}.json"
-    if file.exists():
-        return json.loads(file.read_text())
-    if arguments.only_print:
-        return None
-    found = run()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, json.dumps(found))
-    print(f"{name}: {found}", flush=True)
-    return found
-
-
 def main() -> None:
     """All runs, seed by seed, and what they say together."""
     data: list[Data] = []
@@ -217,11 +203,17 @@ def main() -> None:
 
     table: dict[tuple[str, str, str], list[float]] = defaultdict(list)
 
+    chosen = {key: value for key, value in vars(arguments).items() if key in SETTINGS}
+    settings = (chosen, MODEL.model_dump(mode="json"), TASKS, SHOTS, BATCH, STREAM)
+
     def note(
         run: Callable[..., dict[str, float]], condition: str, seed: int, *options: Any
     ) -> None:
-        name = f"{run.__name__}-{condition}-{seed}".replace(" ", "_")
-        found = kept(name, lambda: run(ready(), seed, *options))
+        def now() -> dict[str, float]:
+            return run(ready(), seed, *options)
+
+        name = f"{run.__name__}-{condition}-{seed}"
+        found = kept(arguments.out, name, settings, None if arguments.only_print else now)
         for measure, value in (found or {}).items():
             table[run.__name__, condition, measure].append(value)
 

@@ -14,16 +14,15 @@ table and writes ``docs/results/robustness.csv``; with ``--kept`` of the runs th
 
 import argparse
 import csv
-import json
 import time
 from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
 import torch
+from kept import kept
 from torch.utils.data import Subset
 
-from neurobip.atomic import write_atomic
 from neurobip.config import LearnConfig, ModelConfig
 from neurobip.datasets import CORRUPTIONS, SEVERITIES, Corrupted, SaccadeDigits, batches, split
 from neurobip.evaluation.robustness import robustness
@@ -43,15 +42,19 @@ FEEDBACK = {
 
 
 def measure(
-    rule: str, feedback: str, seed: int, digits: SaccadeDigits, samples: int, epochs: int
+    learn: LearnConfig,
+    config: ModelConfig,
+    seed: int,
+    digits: SaccadeDigits,
+    samples: int,
+    epochs: int,
 ) -> dict:
     """Train one network and test it under everything."""
     began = time.perf_counter()
     train, valid, test = (part.tolist() for part in split(digits.names))
     # Digits stand in order of their class: a choice has to be spread over all of them.
     test = [test[k] for k in np.linspace(0, len(test) - 1, min(samples, len(test))).astype(int)]
-    learn = LEARN[rule]
-    model = build(ModelConfig(**FEEDBACK[feedback]), learn, seed)
+    model = build(config, learn, seed)
 
     def epoch_of(epoch: int):
         return batches(Subset(digits, train), 32, shuffle_seed=seed, epoch=epoch)
@@ -154,28 +157,25 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=Path("docs/results/robustness.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    digits = None
-    if not arguments.kept:
-        digits = SaccadeDigits(arguments.samples, steps=10, window_us=30_000)
+    opened: list[SaccadeDigits] = []
     budget = (arguments.samples, arguments.epochs, arguments.test_samples)
     runs: dict[str, dict[int, dict]] = {}
     for seed in range(arguments.seeds):
         for feedback in arguments.feedback:
             for rule in LEARN:
                 condition = rule if feedback == "none" else f"{rule}+{feedback}"
-                name = "-".join(map(str, (condition, *budget, seed)))
-                file = arguments.out / f"{name}.json"
-                if file.exists():
-                    run = json.loads(file.read_text())
-                elif digits is None:
-                    continue
-                else:
-                    run = measure(rule, feedback, seed, digits, *budget[:0:-1])
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    write_atomic(file, json.dumps(run))
-                runs.setdefault(condition, {})[seed] = run
-                told = f"clean {run['clean']:.4f}, mean {run['mean']:.4f}"
-                print(f"seed {seed}, {condition}: {told}, {run['seconds']:.0f} s", flush=True)
+                learn, model = LEARN[rule], ModelConfig(**FEEDBACK[feedback])
+                settings = (budget, learn.model_dump(mode="json"), model.model_dump(mode="json"))
+
+                def now(learn=learn, model=model, seed=seed) -> dict:
+                    if not opened:
+                        opened.append(SaccadeDigits(arguments.samples, steps=10, window_us=30_000))
+                    return measure(learn, model, seed, opened[0], *budget[:0:-1])
+
+                name = f"{condition}-{seed}"
+                run = kept(arguments.out, name, settings, None if arguments.kept else now)
+                if run is not None:
+                    runs.setdefault(condition, {})[seed] = run
     if not runs:
         raise SystemExit(f"{arguments.out}: no run of this budget is kept; leave out --kept")
     write_csv(arguments.csv, runs)
