@@ -43,7 +43,7 @@ types: $(STAMP)
 
 # A file is tested by one process: what its tests share is made once.
 test: lint types
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --durations 20
 
 # Thousands of random graphs through the integer simulator and Lava; takes about an hour.
 fuzz: $(STAMP)

@@ -11,7 +11,7 @@ from neurobip.learning.lesson import Lesson
 from neurobip.learning.locality import LAST
 from neurobip.learning.relay import Station, relay
 from neurobip.learning.rule import BatchResult, Rule, WeightRounding
-from neurobip.learning.third_factor import Reward
+from neurobip.learning.third_factor import Reinforce
 from neurobip.models import BiTFormer, Network
 from neurobip.models.stage import Stage
 from neurobip.projection import Projection
@@ -69,7 +69,7 @@ class LocalRule(Rule):
                 f"locality {config.locality} does not go with retina_gain: the embedding sends its "
                 "error down through its own weights; use block"
             )
-        self.reward = Reward(1 / model.config.classes)
+        self.reinforce = Reinforce(1 / model.config.classes)
         self.stages = model.stages()
         super().__init__(model, config, total_batches, rounding)
 
@@ -113,14 +113,14 @@ class LocalRule(Rule):
 
     def state_dict(self) -> dict[str, Tensor]:
         """As :meth:`Rule.state_dict`, and the reward that is expected."""
-        expected = torch.tensor(self.reward.expected, dtype=torch.float64)
+        expected = torch.tensor(self.reinforce.expected, dtype=torch.float64)
         return super().state_dict() | {EXPECTED: expected}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from :meth:`state_dict`."""
         super().load_state_dict(state)
         if EXPECTED in state:
-            self.reward.expected = float(state[EXPECTED])
+            self.reinforce.expected = float(state[EXPECTED])
 
     def eligibility(self, stage: Stage) -> MemoryEligibility | None:
         """What a stage remembers of how its memory came about, if the configuration says so."""
@@ -160,6 +160,6 @@ class LocalRule(Rule):
             for lesson in lessons:
                 lesson.learn(lesson.error(), direct)
             return
-        actions, advantage = self.reward.act(answer.potentials, answer.labels, gain)
+        actions, advantage = self.reinforce.act(answer.potentials, answer.labels, gain)
         for lesson in lessons:
-            lesson.learn(Reward.error(lesson.potentials, actions, advantage, gain))
+            lesson.learn(Reinforce.error(lesson.potentials, actions, advantage, gain))

@@ -28,7 +28,7 @@ def cross_entropy_error(
     return error.mul_(gain / len(labels))
 
 
-class Reward:
+class Reinforce:
     """The scalar that a whole network hears, and what it makes of it at every readout.
 
     ::

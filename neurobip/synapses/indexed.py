@@ -72,7 +72,7 @@ class Indexed(Synapse):
         fan_in = self._there().sum() / len(self.index)
         self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
 
-    def randomize(self, scale: float = 1.0) -> None:
+    def randomize(self, scale: float = 0.2) -> None:
         """Send errors through random feedback values that stay as they are."""
         self.align(scale)
         assert self.feedback is not None

@@ -40,7 +40,7 @@ class Linear(Synapse):
         outputs, inputs = self.weight.shape
         self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
 
-    def randomize(self, scale: float = 1.0) -> None:
+    def randomize(self, scale: float = 0.2) -> None:
         """Send errors through a random feedback matrix that stays as it is.
 
         Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error

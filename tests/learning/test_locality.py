@@ -10,7 +10,7 @@ from neurobip.learning import calibrate, cross_entropy_error
 from neurobip.learning.local import LocalRule
 from neurobip.learning.locality import broadcast, random_matrix
 from neurobip.learning.loop import build, build_rule
-from neurobip.learning.third_factor import Reward
+from neurobip.learning.third_factor import Reinforce
 from neurobip.synapses import Linear
 
 from .halves import SMALL, task
@@ -115,13 +115,13 @@ def test_the_mean_error_for_reward_is_the_gradient_of_the_expected_reward():
     for action in range(5):
         actions = torch.full((3, 4), action)
         advantage = (actions == labels).double() - expected
-        error = Reward.error(potentials.detach(), actions, advantage, gain)
+        error = Reinforce.error(potentials.detach(), actions, advantage, gain)
         mean += chances.detach()[..., action : action + 1] * error
     torch.testing.assert_close(mean, wanted)
 
 
 def test_what_is_expected_follows_the_rewards():
-    reward = Reward(0.1)
+    reward = Reinforce(0.1)
     potentials = torch.zeros(1, 4, 3)
     potentials[..., 2] = 1e3
     for _ in range(1000):
