@@ -54,6 +54,7 @@ experiments: $(STAMP)
 	$(BIN)/python benchmarks/experiments.py
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/continual.py
+	$(BIN)/python benchmarks/connectivity.py
 
 demo: $(STAMP)
 	$(BIN)/neurobip demo

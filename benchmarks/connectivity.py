@@ -2,8 +2,9 @@
 
     python benchmarks/connectivity.py
 
-Equal networks and equal budgets but for the projections onto queries, keys and values and behind
-the attention, which hold the attention's learnable parameters:
+Same or different (two digits side by side), behind the fronts of ``experiments.py``, which it
+trains where they are missing. Networks and budgets are equal but for the projections onto queries,
+keys and values and behind the attention, which hold the attention's learnable parameters:
 
     full                 every channel hears every other by a weight of its own
     cortical, -medium, -small     masks and shared weights at three scales, in three sizes
@@ -13,33 +14,35 @@ the attention, which hold the attention's learnable parameters:
     random mask          as few weights as cortical, each for one connection drawn at random
     random sharing       as many connections as cortical, its weights dealt out at random
     low rank             products of thin matrices with no more parameters than cortical
-    readouts only        the full network with everything but the readouts as it was drawn
-    no attention         no queries and keys; each token hears its own values alone
 
-With NEUROBIP_DATA it learns N-MNIST, with another fold held out for each seed, else saccade digits.
 Runs are kept in ``runs/connectivity``, one file each; what is done is not done again.
 """
 
 import argparse
 import csv
-import os
+import math
+import sys
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
+from experiments import FRONT, digest, folder_of, settings, train
 from kept import kept
 from torch import Tensor, nn
-from torch.utils.data import Subset
 
 from neurobip.attention import Wiring, cortical, wiring
-from neurobip.config import LearnConfig, ModelConfig
-from neurobip.datasets import NMNIST, SaccadeDigits, batches, split
+from neurobip.cli.output import Output
+from neurobip.cli.runs import Data, behind, open_data
+from neurobip.cli.training import take_front
+from neurobip.config import RunConfig, make_config
 from neurobip.evaluation import accuracy
 from neurobip.learning.loop import build, build_rule, fit, prepare
 from neurobip.models import BiTFormer
 from neurobip.synapses import Indexed, Synapse, SynapseState
+
+TASK = "same_or_different"
 
 SIZES = ("cortical", "cortical-medium", "cortical-small")
 SCALES = ("micro", "meso", "macro")
@@ -91,16 +94,17 @@ def at_random(like: Indexed, shared: bool, scale: float) -> Indexed:
 def connected(condition: str, model: BiTFormer, parts: int, scale: float) -> Synapse | None:
     """The synapse of a condition onto so many populations; None leaves what is there."""
     c = model.config
-    full = wiring("cortical", c.width, c.heads)
+    width = c.token_width
+    full = wiring("cortical", width, c.heads)
 
     def wired(plan: Wiring) -> Indexed:
-        return cortical(c.width, c.width, plan, scale=scale, parts=parts, decay_trace=c.decay_v)
+        return cortical(width, width, plan, scale=scale, parts=parts, decay_trace=c.decay_v)
 
     def of(**changes: Any) -> Indexed:
         return wired(Wiring(full.hypercolumns, full.minicolumns, **changes))
 
     if condition in SIZES:
-        return wired(wiring(condition, c.width, c.heads))
+        return wired(wiring(condition, width, c.heads))
     if condition == "dale":
         return of(dale=True)
     if condition in SCALES:
@@ -110,28 +114,25 @@ def connected(condition: str, model: BiTFormer, parts: int, scale: float) -> Syn
     if condition in ("random mask", "random sharing"):
         return at_random(wired(full), condition == "random sharing", scale)
     if condition == "low rank":
-        rank = parts * int(full.index(c.width, c.width).max() + 1) // ((parts + 1) * c.width)
-        return LowRank(c.width, parts * c.width, rank, scale=scale, decay_trace=c.decay_v)
+        rank = parts * int(full.index(width, width).max() + 1) // ((parts + 1) * width)
+        return LowRank(width, parts * width, rank, scale=scale, decay_trace=c.decay_v)
     return None
 
 
 CONDITIONS = (
     "full", *SIZES, "dale", *SCALES, *(f"without {scale}" for scale in SCALES),
-    "random mask", "random sharing", "low rank", "readouts only", "no attention",
+    "random mask", "random sharing", "low rank",
 )  # fmt: skip
 
 
-def network(condition: str, learn: LearnConfig, classes: int, seed: int) -> BiTFormer:
-    """The network of a condition; all of one seed are equal outside of the attention."""
-    attention = "none" if condition == "no attention" else "linear"
-    model = build(ModelConfig(attention=attention, classes=classes), learn, seed)
+def connect(model: BiTFormer, condition: str, seed: int) -> None:
+    """Give the blocks the synapses of a condition; all else of one seed stays equal."""
     torch.manual_seed(seed)
     for block in model.blocks:
         for projection, parts, scale in ((block.qkv, 3, 1.0), (block.out, 1, OUT)):
             synapse = connected(condition, model, parts, scale)
             if synapse is not None:
                 projection.synapse = synapse
-    return model
 
 
 def parameters(model: BiTFormer) -> int:
@@ -144,12 +145,9 @@ def parameters(model: BiTFormer) -> int:
 def main() -> None:
     """Run what is missing, write the rows and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", choices=("nmnist", "saccade_digits"), default=None)
-    parser.add_argument("--samples", type=int, default=2000, help="of saccade digits")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
+    parser.add_argument("--fronts", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--out", type=Path, default=Path("runs/connectivity"))
     parser.add_argument("--csv", type=Path, default=Path("docs/results/connectivity.csv"))
     parser.add_argument(
@@ -157,26 +155,25 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data = arguments.data or ("nmnist" if "NEUROBIP_DATA" in os.environ else "saccade_digits")
-    opened: list[Any] = []
     rows: list[dict[str, Any]] = []
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
+        tree, _ = settings(arguments.fronts, TASK, FRONT, seed)
+        config = make_config(tree, (), where=TASK)
+        made_with = digest({"experiment": TASK, "condition": FRONT, "seed": seed})
+        opened: list[Data] = []
         for condition in arguments.conditions:
-            settings = {"data": data, "epochs": arguments.epochs, "lr": arguments.lr, "seed": seed}
-            if data == "saccade_digits":
-                settings["samples"] = arguments.samples
 
-            def now(condition: str = condition, seed: int = seed) -> dict[str, Any]:
+            def now(
+                condition: str = condition, config: RunConfig = config, opened: list[Data] = opened
+            ) -> dict[str, Any]:
                 if not opened:
-                    digits = data == "saccade_digits"
-                    opened.append(SaccadeDigits(arguments.samples) if digits else NMNIST())
-                return run(condition, opened[0], arguments, seed)
+                    opened.append(data_of(config, arguments.fronts))
+                return run(condition, config, opened[0])
 
-            made_with = (settings, ModelConfig().model_dump(mode="json"))
             todo = None if arguments.table else now
             found = kept(arguments.out, f"{condition}-{seed}", made_with, todo)
             if found is not None:
-                rows.append({"condition": condition, **settings, **found})
+                rows.append({"condition": condition, "seed": seed, **found})
     if not rows:
         raise SystemExit(f"{arguments.out}: no run with these settings is done")
     arguments.csv.parent.mkdir(parents=True, exist_ok=True)
@@ -187,43 +184,46 @@ def main() -> None:
     show(rows)
 
 
-def run(condition: str, recordings: Any, arguments: argparse.Namespace, seed: int) -> dict:
+def data_of(config: RunConfig, fronts: Path) -> Data:
+    """The trials as the front of this seed hands them on."""
+    if not (folder_of(fronts, "fronts", FRONT, config.seed) / "best.safetensors").exists():
+        train(fronts, "fronts", config.seed, [FRONT])
+    model = build(config.model, config.learn, config.seed)
+    take_front(model, config)
+    output = Output(False, sys.stdout)
+    return behind(model, open_data(config, output), output, TASK)
+
+
+def run(condition: str, config: RunConfig, data: Data) -> dict[str, Any]:
     """Train and test one network."""
-    folds = {"fold": seed % 5} if isinstance(recordings, NMNIST) else {}
-    train, valid, test = (
-        Subset(recordings, part.tolist()) for part in split(recordings.names, **folds)
+    model = build(config.model, config.learn, config.seed)
+    take_front(model, config)
+    connect(model, condition, config.seed)
+    learner, seed, epochs = model.tail(), config.seed, config.learn.epochs
+    prepare(learner, config.learn, data.train(seed, 0))
+    rule = build_rule(
+        learner, config.learn, epochs * math.ceil(len(data.split.train) / config.data.batch)
     )
-    learn = LearnConfig(
-        lr=arguments.lr, freeze="features" if condition == "readouts only" else "none"
-    )
-    model = network(condition, learn, recordings.classes, seed)
-
-    def epoch_of(epoch: int) -> Any:
-        return batches(train, 32, shuffle_seed=seed, epoch=epoch)
-
-    prepare(model, learn, epoch_of(0))
-    rule = build_rule(model, learn, total_batches=arguments.epochs * len(epoch_of(0)))
-    history = fit(rule, epoch_of, lambda: batches(valid, 64), arguments.epochs)
-    learnable = 0 if condition == "readouts only" else parameters(model)
+    history = fit(rule, lambda epoch: data.train(seed, epoch), lambda: data.part("valid"), epochs)
     return {
-        "parameters": learnable,
-        "accuracy": 100 * accuracy(model, list(batches(test, 64))).accuracy,
+        "parameters": parameters(model),
+        "accuracy": 100 * accuracy(learner, data.part("test")).accuracy,
         "loss": history[-1].loss,
-        "tested": len(test),
+        "tested": len(data.split.test),
     }
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Means and standard deviations, and the difference from full on the same seeds."""
-    whole = 4 * ModelConfig().width ** 2
     full = {row["seed"]: row["accuracy"] for row in rows if row["condition"] == "full"}
+    whole = next((row["parameters"] for row in rows if row["condition"] == "full"), 0)
     print(
         f"\n{'':18}{'parameters':>11}{'fewer':>8}{'seeds':>7}{'test accuracy, %':>19}{'- full':>16}"
     )
     for condition in dict.fromkeys(row["condition"] for row in rows):
         mine = [row for row in rows if row["condition"] == condition]
         count = mine[0]["parameters"]
-        fewer = f"{whole / count:.1f} x" if count else ""
+        fewer = f"{whole / count:.1f} x" if whole else ""
         apart = [row["accuracy"] - full[row["seed"]] for row in mine if row["seed"] in full]
         print(
             f"{condition:18}{count:>11}{fewer:>8}{len(mine):>7}"
