@@ -55,6 +55,7 @@ experiments: $(STAMP)
 	$(BIN)/python benchmarks/robustness.py
 	$(BIN)/python benchmarks/continual.py
 	$(BIN)/python benchmarks/connectivity.py
+	$(BIN)/python benchmarks/experiments_figure.py
 
 demo: $(STAMP)
 	$(BIN)/neurobip demo
