@@ -10,6 +10,7 @@ stopped. Every run is a row of ``docs/results/experiments.csv``, from which the 
 """
 
 import argparse
+import copy
 import csv
 import hashlib
 import json
@@ -18,6 +19,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -36,9 +38,14 @@ FRONT = "local"
 Row = dict[str, Any]
 
 
+@cache
+def _plans() -> dict[str, Row]:
+    return yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+
+
 def experiments() -> dict[str, Row]:
     """What there is to do, by name."""
-    return yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+    return copy.deepcopy(_plans())
 
 
 def folder_of(out: Path, name: str, condition: str, seed: int) -> Path:
@@ -137,19 +144,33 @@ def save(rows: list[Row]) -> None:
 
 
 def table(name: str, rows: list[Row]) -> str:
-    """Test accuracy of one experiment, in percent, mean ± standard deviation over seeds."""
+    """Test accuracy of one experiment, in percent, and what each condition changes on equal seeds.
+
+    Means ± standard deviations over seeds.
+    """
     plan = experiments()[name]
-    lines = [f"{plan['about']}.", "", "| condition | test accuracy, % | seeds |", "|---|---|---|"]
-    for condition in plan["conditions"]:
-        found = [
-            100 * float(row["accuracy"])
-            for row in rows
-            if (row["experiment"], row["condition"]) == (name, condition)
-        ]
-        if found:
-            spread = f" ± {stdev(found):.2f}" if len(found) > 1 else ""
-            lines.append(f"| {condition} | {mean(found):.2f}{spread} | {len(found)} |")
+    found: dict[str, dict[str, float]] = {condition: {} for condition in plan["conditions"]}
+    for row in rows:
+        if row["experiment"] == name:
+            found[row["condition"]][row["seed"]] = 100 * float(row["accuracy"])
+    first = next(iter(found))
+    lines = [
+        f"{plan['about']}.", "",
+        f"| condition | test accuracy, % | less {first}, in pairs | seeds |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for condition, by_seed in found.items():
+        both = [] if condition == first else [s for s in by_seed if s in found[first]]
+        apart = spread([by_seed[seed] - found[first][seed] for seed in both], "+")
+        if by_seed:
+            accuracy = spread(list(by_seed.values()))
+            lines.append(f"| {condition} | {accuracy} | {apart} | {len(by_seed)} |")
     return "\n".join(lines if len(lines) > 4 else [*lines[:2], "Not run yet."])
+
+
+def spread(values: list[float], sign: str = "") -> str:
+    """Mean ± standard deviation."""
+    deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):{sign}.2f}{deviation}" if values else ""
 
 
 def written(text: str, rows: list[Row]) -> str:

@@ -57,7 +57,15 @@ def test_results_of_other_settings_are_not_shown(tmp_path, monkeypatch):
     script.save([good, stale, gone])
     assert script.known(tmp_path) == [good]
     shown = script.table(name, [good, row_of(name, condition, 1, 0.92)])
-    assert f"| {condition} | 91.00 ± 1.41 | 2 |" in shown
+    assert f"| {condition} | 91.00 ± 1.41 |  | 2 |" in shown
+
+
+def test_conditions_are_compared_on_equal_seeds():
+    name, (first, other) = "recall", ("local", "no attention")
+    rows = [row_of(name, first, s, a) for s, a in ((0, 0.9), (1, 0.8), (2, 0.1))]
+    rows += [row_of(name, other, s, a) for s, a in ((0, 0.7), (1, 0.5))]
+    shown = script.table(name, rows)
+    assert f"| {other} | 60.00 ± 14.14 | -25.00 ± 7.07 | 2 |" in shown
 
 
 def test_a_row_knows_the_settings_of_its_front_too(monkeypatch):
@@ -76,7 +84,7 @@ def test_a_table_is_written_between_its_marks_alone():
     rows = [row_of(name, condition, 0, 0.5)]
     once = script.written(text, rows)
     assert once.startswith("before\n") and once.endswith("\nafter\n") and "old" not in once
-    assert f"| {condition} | 50.00 | 1 |" in once
+    assert f"| {condition} | 50.00 |  | 1 |" in once
     assert script.written(once, rows) == once
 
 
