@@ -23,7 +23,7 @@ CONDITIONS = {
     "two blocks": ("local, two blocks", BLUE),
     "local, slow traces": ("local, traces as slow as the memory", GREEN),
     "local, traces of a step": ("local, traces of a step", GREEN),
-    "through time": ("backpropagation through time", ORANGE),
+    "through time, rate 0.004": ("backpropagation through time", ORANGE),
     "frozen q and k": ("local, q and k frozen", MUTED),
     "no attention": ("local, no attention", MUTED),
 }
