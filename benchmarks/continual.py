@@ -40,7 +40,7 @@ from neurobip.models import BiTFormer
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--samples", type=int, default=1000)
-parser.add_argument("--epochs", type=int, default=2, help="passes over each task")
+parser.add_argument("--epochs", type=int, default=10, help="passes over each task")
 parser.add_argument("--seeds", type=int, default=5)
 parser.add_argument("--lr", type=float, default=2e-3)
 parser.add_argument("--lr-one", type=float, default=5e-4, help="rate for one sample at a time")
