@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError, DataError
+from neurobip.learning.orthogonal import OrthogonalProjection
 from neurobip.learning.rule import BatchResult
 
 Update = Literal["online", "sequence"]
@@ -48,6 +49,8 @@ class Learner:
     """
 
     gain: float
+    protection: OrthogonalProjection | None = None
+    """Set it, and no step of the weights changes what the network makes of earlier tasks."""
 
     def __init__(
         self,
@@ -136,7 +139,10 @@ class Learner:
         for name, gradient in dw.items():
             if name in self.plastic:
                 self.plastic[name].grad = gradient / steps
-        self.optimizer.step()
+        if self.protection is None:
+            self.optimizer.step()
+        else:
+            self.protection.guard(self.optimizer.step, self.plastic)
 
     def _checked(self, frames: Tensor, labels: Tensor) -> Tensor:
         """Frames in the precision of the weights.

@@ -103,8 +103,10 @@ class LocalRule(Rule):
         elif update == "online":
             quiet = self.config.first_taught(steps)
         stations = [self.in_precision(station) for station in stations]
-        pieces = [*frames[:quiet].split(PIECE), *frames[quiet:].split(piece)] if quiet else (
-            frames.split(piece)
+        pieces = (
+            [*frames[:quiet].split(PIECE), *frames[quiet:].split(piece)]
+            if quiet
+            else (frames.split(piece))
         )
         relay(pieces, stations, self.config.overlap)
         answer = lessons[-1]

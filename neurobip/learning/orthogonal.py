@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from neurobip.component import Component
 from neurobip.errors import ConfigError
 from neurobip.learning.subspace import Held, Subspace
-from neurobip.models import Network
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Synapse
 
@@ -57,7 +57,7 @@ class OrthogonalProjection:
     weights that are rounded (``weight_bits``) are projected before they are.
 
     Args:
-        model: of which all plastic synapses are protected.
+        model: of which all plastic synapses are protected: a network, or the chain of a rule.
         directions: new ones for each synapse and task, at most.
         room: directions for each synapse in all; None is room for 10 tasks. Memory is this many
             rows for each synapse, whatever is observed.
@@ -77,7 +77,7 @@ class OrthogonalProjection:
 
     def __init__(
         self,
-        model: Network,
+        model: Component,
         directions: int = 32,
         *,
         room: int | None = None,
@@ -131,7 +131,7 @@ class OrthogonalProjection:
         """Run the network without learning and let every synapse learn from what it hears.
 
         Shape:
-            frames ``[T, B, 2, H, W]``.
+            frames ``[T, B, ...]``, as the model takes them.
 
         Raises:
             ConfigError: the room of a synapse is taken by earlier tasks.

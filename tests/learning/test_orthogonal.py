@@ -6,13 +6,21 @@ import torch
 from neurobip.attention import Wiring, cortical
 from neurobip.config import LearnConfig, ModelConfig
 from neurobip.errors import ConfigError
-from neurobip.learning import OrthogonalProjection, calibrate
+from neurobip.learning import OrthogonalProjection, calibrate, decolle, eprop, ottt, truncated_bptt
 from neurobip.learning.loop import build, build_rule
 from neurobip.learning.subspace import Subspace
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Conv2d, Indexed, Linear, Merge, Patches
 
+from .chains import batch, prepared
 from .halves import SMALL, task
+
+BY_NAME = {
+    "ottt": lambda chain, frame: ottt(chain, lr=5e-3),
+    "eprop": lambda chain, frame: eprop(chain, frame, lr=5e-3),
+    "decolle": lambda chain, frame: decolle(chain, frame, lr=5e-3),
+    "truncated_bptt": lambda chain, frame: truncated_bptt(chain, 100, lr=5e-3),
+}
 
 
 def make(model=None, **learn):
@@ -264,3 +272,30 @@ def test_what_does_not_fit_is_refused():
     network.blocks[0].qkv.synapse = Indexed(index, torch.zeros(48 * 16))
     with pytest.raises(ConfigError, match="blocks.0.qkv.synapse.theta is neither"):
         OrthogonalProjection(network)
+
+
+@pytest.mark.parametrize("rule", BY_NAME)
+@pytest.mark.parametrize("name", ["two layers", "tokens", "images", "attention, linear"])
+def test_rules_by_name_keep_the_currents_of_an_earlier_task(rule, name):
+    chain, first, labels = prepared(name, samples=2, steps=6)
+    second = batch(first.shape[2:], steps=6, samples=4)[0][:, 2:]
+    learner = BY_NAME[rule](chain, first[0])
+    protection = OrthogonalProjection(chain, directions=64, share=1.0, rows=10_000)
+    for _ in range(12):
+        protection.observe(first)
+    protection.consolidate()
+    before, weights = currents(chain, first), [p.detach().clone() for p in chain.parameters()]
+
+    learner.protection = protection
+    for _ in range(5):
+        learner.learn(second, labels)
+    kept = currents(chain, first)
+    assert any(not torch.equal(p, w) for p, w in zip(chain.parameters(), weights, strict=True))
+    for population, current in before.items():
+        torch.testing.assert_close(kept[population], current, atol=1e-4, rtol=0)
+
+    learner.protection = None
+    for _ in range(5):
+        learner.learn(second, labels)
+    changed = currents(chain, first)
+    assert max(float((changed[n] - before[n]).abs().max()) for n in before) > 1e-3
