@@ -33,13 +33,13 @@ from kept import kept
 from torch import Tensor, nn
 
 from neurobip.attention import Wiring, cortical, wiring
-from neurobip.cli.output import Output
-from neurobip.cli.runs import Data, behind, open_data
-from neurobip.cli.training import take_front
 from neurobip.config import RunConfig, make_config
 from neurobip.evaluation import accuracy
 from neurobip.learning.loop import build, build_rule, fit, prepare
 from neurobip.models import BiTFormer
+from neurobip.runs.output import Output
+from neurobip.runs.runs import Data, behind, open_data
+from neurobip.runs.training import take_front
 from neurobip.synapses import Indexed, Synapse, SynapseState
 
 TASK = "same_or_different"

@@ -27,10 +27,14 @@ from network import frames_of, network
 from torch import Tensor
 
 from neurobip import BiTFormer
-from neurobip.converters.event_driven import EventDriven, EventDrivenFloat, EventDrivenInteger
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.event_driven import (
+    EventDriven,
+    EventDrivenFloat,
+    EventDrivenInteger,
+)
+from neurobip.converters.simulators.integer import IntegerNetwork
 
 STEPS = 20
 ACTIVITIES = (0.01, 0.02, 0.05, 0.1, 0.2)

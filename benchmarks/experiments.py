@@ -75,11 +75,11 @@ def digest(row: Row) -> str:
 
 def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
     """Train the conditions of one seed in this process; they share the spikes of their front."""
-    from neurobip.cli.output import Output
-    from neurobip.cli.runs import behind, open_data
-    from neurobip.cli.training import take_front, train_run
     from neurobip.config import make_config
     from neurobip.learning.loop import build
+    from neurobip.runs.output import Output
+    from neurobip.runs.runs import behind, open_data
+    from neurobip.runs.training import take_front, train_run
 
     output, data = Output(False, sys.stdout), None
     front = experiments()[name].get("front")

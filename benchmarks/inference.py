@@ -19,10 +19,10 @@ from peers import installed
 from torch import Tensor
 
 from neurobip import BiTFormer
-from neurobip.converters.event_driven import EventDrivenFloat, EventDrivenInteger
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.event_driven import EventDrivenFloat, EventDrivenInteger
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.learning.homeostasis import firing_rates
 
 DENSE, EVENTS = "dense, torch", "driven by events"

@@ -16,11 +16,11 @@ import torch
 from torch.utils.data import Subset
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lava.learning_integer import learn_in_integers
-from neurobip.converters.lava.learning_rule import ThreeFactor
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lava.learning.integer import learn_in_integers
+from neurobip.converters.lava.learning.rule import ThreeFactor
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import NMNIST, Augment, batches, split
 from neurobip.learning.loop import build, build_rule, fit, prepare
 from neurobip.learning.onchip import OnChipRule

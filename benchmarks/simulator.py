@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from harness import Table, keep
 
-from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.launch import simulate
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
 
 
 def fresh(samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
@@ -41,8 +41,8 @@ def fresh(samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
 
 def trained(run: Path, samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
     """The network of a run and frames of its test set."""
-    from neurobip.cli.output import Output
-    from neurobip.cli.runs import open_run
+    from neurobip.runs.output import Output
+    from neurobip.runs.runs import open_run
 
     opened = open_run(run, (), Output(False, sys.stdout))
     frames = torch.cat([frames for frames, _ in opened.data.part("test", samples)], 1)

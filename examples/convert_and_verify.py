@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import Subset
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.graph import Graph
-from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import SaccadeDigits, batches, split
 from neurobip.learning.loop import build, build_rule, fit, prepare
 

@@ -14,13 +14,13 @@ import torch
 from torch.utils.data import Subset
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lava.learning import learn, readout_alone
-from neurobip.converters.lava.learning_integer import learn_in_integers
-from neurobip.converters.lava.learning_rule import ThreeFactor
-from neurobip.converters.lava.learning_weights import with_weights
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
+from neurobip.converters.lava.learning.integer import learn_in_integers
+from neurobip.converters.lava.learning.learning import learn, readout_alone
+from neurobip.converters.lava.learning.rule import ThreeFactor
+from neurobip.converters.lava.learning.weights import with_weights
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import NMNIST, Augment, SaccadeDigits, batches, split
 from neurobip.learning.loop import build, build_rule, fit, prepare
 

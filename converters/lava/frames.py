@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from neurobip.converters.graph import Graph
-from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.graph.graph import Graph
+from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
 
 SAMPLES_PER_RUN = 25

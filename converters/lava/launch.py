@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurobip.converters.file import save
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph.file import save
+from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.schedule import Schedule, schedule
-from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
 
 COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.run")

@@ -24,7 +24,10 @@ from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.matrix import matrix
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input, spread
+from neurobip.converters.graph.synapses import Identity, Linear, Memory
 from neurobip.converters.lava.hierarchy import Join, assemble
 from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
 from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
@@ -34,9 +37,6 @@ from neurobip.converters.lava.processes.memory import LinearMemory
 from neurobip.converters.lava.processes.readout import Readout
 from neurobip.converters.lava.processes.recorder import Recorder
 from neurobip.converters.lava.schedule import Schedule, schedule
-from neurobip.converters.matrix import matrix
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input, spread
-from neurobip.converters.synapses import Identity, Linear, Memory
 from neurobip.errors import ConversionError
 
 

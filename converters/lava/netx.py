@@ -56,7 +56,7 @@ ReshapePort.get_transform_func_bwd = backward
 
 
 def network(file: str | Path, steps: int) -> Any:
-    """The processes of a file that :func:`neurobip.converters.netx.write_netx` wrote.
+    """The processes of a file that :func:`neurobip.converters.netx.write.write_netx` wrote.
 
     ``steps`` is how long a sample lasts, after which every layer starts afresh.
     """

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from neurobip.converters.file import load
+from neurobip.converters.graph.file import load
 from neurobip.converters.lava.lowering import LavaNetwork
-from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.quantization.quantized import QuantizedGraph
 
 # isort: split
 from lava.magma.core.run_conditions import RunSteps

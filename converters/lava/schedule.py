@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.synapses import Memory
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.synapses import Memory
 from neurobip.errors import ConversionError
 
 LONGEST_DELAY = 63

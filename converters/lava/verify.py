@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.converters.calibration import Overflowing
-from neurobip.converters.integer import IntegerNetwork
 from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.launch import Progress, simulate
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
-from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.calibration import Overflowing
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.quantization.quantized import QuantizedGraph
+from neurobip.converters.simulators.integer import IntegerNetwork
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LayerCheck:
         mismatches: outputs in which Lava differs, over all samples, steps and neurons.
         first_step: the earliest time step of a sample with a mismatch, None without one.
         overflows: how many numbers of state stood at either end of their 24 bits, or wrapped, over
-            all samples and steps, see :func:`~neurobip.converters.calibration.overflow`. Both
+            all samples and steps, see :func:`~neurobip.converters.quantization.calibration.overflow`. Both
             sides do so alike, so these are no mismatches.
     """
 

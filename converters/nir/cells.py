@@ -16,9 +16,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.current import per_channel, simplest
-from neurobip.converters.imported import Dims, by_neuron, place
-from neurobip.converters.neurons import LI, LIF, Neuron
+from neurobip.converters.graph.neurons import LI, LIF, Neuron
+from neurobip.converters.imports.common import Dims, by_neuron, place
+from neurobip.converters.imports.current import per_channel, simplest
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from neurobip.converters.graph import Graph, Population
-from neurobip.converters.imported import Dims
-from neurobip.converters.neurons import Bipolar
-from neurobip.converters.synapses import Identity, Linear, Sparse
+from neurobip.converters.graph.graph import Graph, Population
+from neurobip.converters.graph.neurons import Bipolar
+from neurobip.converters.graph.synapses import Identity, Linear, Sparse
+from neurobip.converters.imports.common import Dims
 
 
 def dims_of(graph: Graph) -> dict[str, Dims]:

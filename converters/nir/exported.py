@@ -8,11 +8,11 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.graph import Population
-from neurobip.converters.imported import Dims
-from neurobip.converters.neurons import LI, LIF, spread
+from neurobip.converters.graph.graph import Population
+from neurobip.converters.graph.neurons import LI, LIF, spread
+from neurobip.converters.graph.synapses import Conv, Linear
+from neurobip.converters.imports.common import Dims
 from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.synapses import Conv, Linear
 from neurobip.errors import ConversionError
 
 

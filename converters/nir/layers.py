@@ -10,10 +10,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.current import Current
-from neurobip.converters.imported import Dims, by_neuron, doubles, place
-from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.synapses import (
+from neurobip.converters.graph.synapses import (
     Broadcast,
     Conv,
     Identity,
@@ -23,6 +20,9 @@ from neurobip.converters.synapses import (
     Synapse,
     TokenSum,
 )
+from neurobip.converters.imports.common import Dims, by_neuron, doubles, place
+from neurobip.converters.imports.current import Current
+from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.imported import plain_number, shown
+from neurobip.converters.imports.common import plain_number, shown
 from neurobip.converters.nir.flat import nodes_of
 from neurobip.errors import ConversionError
 

@@ -14,8 +14,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.synapses import Broadcast, Memory, Sparse
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
+from neurobip.converters.graph.synapses import Broadcast, Memory, Sparse
 from neurobip.errors import ConversionError
 
 PREFIX = "neurobip."

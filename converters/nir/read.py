@@ -6,10 +6,10 @@ from pathlib import Path
 
 import nir
 
-from neurobip.converters.current import Current, complete, connections, settle
-from neurobip.converters.graph import Graph, Population
-from neurobip.converters.imported import NodeError, at, input_population, place
-from neurobip.converters.neurons import LI, Neuron
+from neurobip.converters.graph.graph import Graph, Population
+from neurobip.converters.graph.neurons import LI, Neuron
+from neurobip.converters.imports.common import NodeError, at, input_population, place
+from neurobip.converters.imports.current import Current, complete, connections, settle
 from neurobip.converters.nir.cells import Step
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.flat import flatten
@@ -43,7 +43,7 @@ def from_nir(
     **Reset.** NIR's neurons are reset to ``v_reset`` at once, and exporters of frameworks that do
     otherwise do not say so: snnTorch's writes neither ``reset_mechanism`` nor ``reset_delay``
     (:func:`~neurobip.converters.nir.assumptions` tells it).
-    :func:`neurobip.converters.snntorch.from_snntorch` reads its modules as they are.
+    :func:`neurobip.converters.imports.snntorch.from_snntorch` reads its modules as they are.
 
     **Dialects.** SpikingJelly's neurons fire at ``v = threshold`` too: ``fires_at_threshold``.
     Norse writes other time constants than NIR means: :func:`neurobip.converters.nir.from_norse`.

@@ -7,14 +7,14 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.compose import multiple
-from neurobip.converters.current import Current, Route, add
-from neurobip.converters.imported import Dims, NodeError, at, by_neuron, place
+from neurobip.converters.graph.compose import multiple
+from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.imports.common import Dims, NodeError, at, by_neuron, place
+from neurobip.converters.imports.current import Current, Route, add
 from neurobip.converters.nir.cells import Cell, Step, cell, is_cell
 from neurobip.converters.nir.flat import Flat, reached
 from neurobip.converters.nir.layers import Layer, layer
 from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
 

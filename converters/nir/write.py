@@ -12,14 +12,22 @@ import nir
 import numpy as np
 
 from neurobip.component import Component
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import Input
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import Input
+from neurobip.converters.graph.synapses import (
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Shape,
+    Sparse,
+    TokenSum,
+)
+from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir.dims import dims_of
 from neurobip.converters.nir.exported import neuron_node
 from neurobip.converters.nir.metadata import seconds
 from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.synapses import Conv, Identity, Linear, Memory, Shape, Sparse, TokenSum
 from neurobip.errors import ConversionError
 
 

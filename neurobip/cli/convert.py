@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption, SetOption
+from neurobip.runs.output import reporting
 
 
 class Target(StrEnum):
@@ -75,9 +75,9 @@ def convert(
 ) -> None:  # fmt: skip
     """Take a network to Lava, integers, netx or NIR, and tell what that did to every layer."""
     with reporting(json) as say:
-        from neurobip.cli import conversion
-        from neurobip.cli.sources import NIR, open_nir, open_trained, refuse
         from neurobip.cli.tables import conversion_text
+        from neurobip.runs import conversion
+        from neurobip.runs.sources import NIR, open_nir, open_trained, refuse
 
         only: dict[str, object]
         count = 2 if samples is None else samples

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption
+from neurobip.runs.output import reporting
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, prepare, info.")
 

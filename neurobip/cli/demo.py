@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption, SetOption
+from neurobip.runs.output import reporting
 
 
 def demo(
@@ -36,8 +36,9 @@ def demo(
 
         config = load_config(str(files("neurobip") / "demo.yaml"), set_ or ())
 
-        from neurobip.cli.controls import Controls
-        from neurobip.cli.measures import (
+        from neurobip.cli.tables import demo_text
+        from neurobip.runs.controls import Controls
+        from neurobip.runs.measures import (
             energy_of,
             energy_table,
             integer_accuracy,
@@ -45,12 +46,11 @@ def demo(
             lava_check,
             require_lava,
         )
-        from neurobip.cli.metrics import add_logistic, write_metrics
-        from neurobip.cli.pages import demo_page
-        from neurobip.cli.runs import open_data, open_run_with
-        from neurobip.cli.tables import demo_text
-        from neurobip.cli.training import train_run
-        from neurobip.report import write_page
+        from neurobip.runs.metrics import add_logistic, write_metrics
+        from neurobip.runs.pages import demo_page
+        from neurobip.runs.runs import open_data, open_run_with
+        from neurobip.runs.training import train_run
+        from neurobip.viz.page import write_page
 
         require_lava()
         data = open_data(config, output)

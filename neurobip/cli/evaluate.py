@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption, SetOption
+from neurobip.runs.output import reporting
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/demo.")
@@ -46,11 +46,11 @@ def evaluate(
     with reporting(json) as out:
         from rich.console import Group, RenderableType
 
-        from neurobip.cli.metrics import add_logistic, read_metrics
-        from neurobip.cli.runs import open_run
         from neurobip.cli.tables import accuracy_table
         from neurobip.errors import ConfigError
         from neurobip.evaluation.accuracy import accuracy
+        from neurobip.runs.metrics import add_logistic, read_metrics
+        from neurobip.runs.runs import open_run
 
         if weight_bits is not None and not integer:
             raise ConfigError("--weight-bits says how to round; ask for --integer too")
@@ -59,7 +59,7 @@ def evaluate(
                 "--severities and --samples say what to corrupt; ask for --robustness too"
             )
         if robustness:
-            from neurobip.cli import robustness as under
+            from neurobip.runs import robustness as under
 
             # What does not fit is told before the work, not after it.
             levels = under.parse_severities("1-5" if severities is None else severities)
@@ -80,7 +80,7 @@ def evaluate(
         }
         add_logistic(document, opened.data, out)
         if integer:
-            from neurobip.cli.measures import integer_accuracy, integers
+            from neurobip.runs.measures import integer_accuracy, integers
 
             out.say("evaluating the integer network")
             bits = weight_bits or opened.checkpoint.config.learn.weight_bits
@@ -109,9 +109,9 @@ def energy(
 ) -> None:
     """Count a run's operations on test samples, and what they cost by a table."""
     with reporting(json) as out:
-        from neurobip.cli.measures import energy_of, energy_table
-        from neurobip.cli.runs import open_run
         from neurobip.cli.tables import energy_text
+        from neurobip.runs.measures import energy_of, energy_table
+        from neurobip.runs.runs import open_run
 
         chosen = energy_table(table)
         document = energy_of(open_run(run, set_ or (), out), samples, chosen, out)

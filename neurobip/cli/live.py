@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurobip.cli.output import Output, reporting
 from neurobip.cli.train import JsonOption
+from neurobip.runs.output import Output, reporting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,9 +61,9 @@ def live(
     with reporting(json) as out:
         import torch
 
-        from neurobip.cli.live_steps import LiveSummary, live_steps
-        from neurobip.cli.runs import one_thread
         from neurobip.errors import ConfigError
+        from neurobip.runs.live_steps import LiveSummary, live_steps
+        from neurobip.runs.runs import one_thread
 
         if preset not in WINDOWS_MS:
             raise ConfigError(f"--preset {preset}: {', '.join(WINDOWS_MS)} fit")
@@ -173,8 +173,8 @@ def live_text(document: Mapping[str, Any]) -> Group:
     """The summary of a live retina as tables."""
     from rich.console import Group
 
-    from neurobip.cli.pace import pace_rows
     from neurobip.cli.tables import table
+    from neurobip.runs.pace import pace_rows
 
     computing = document["computing_ms"]
     rows = [

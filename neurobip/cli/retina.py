@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from neurobip.cli import live
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption
+from neurobip.runs.output import reporting
 
 app = typer.Typer(no_args_is_help=True, help="Retinas: characterize, live.")
 app.command("live")(live.live)
@@ -33,14 +33,14 @@ def characterize(
     with reporting(json) as output:
         import time
 
-        from neurobip.cli.retina_page import retina_page
         from neurobip.cli.retina_text import document_of, text_of
-        from neurobip.cli.retinas import rig_of
-        from neurobip.cli.runs import one_thread
         from neurobip.errors import ConfigError
         from neurobip.physiology.characterize import characterize as measure
         from neurobip.physiology.claims import claims
-        from neurobip.report import write_page
+        from neurobip.runs.retina_page import retina_page
+        from neurobip.runs.retinas import rig_of
+        from neurobip.runs.runs import one_thread
+        from neurobip.viz.page import write_page
 
         began = time.perf_counter()
         one_thread()

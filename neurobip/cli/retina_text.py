@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Group
 
-from neurobip.cli.retinas import Chosen
 from neurobip.cli.tables import table
 from neurobip.physiology.characterize import Characterization, TypeMeasures
 from neurobip.physiology.claims import Claim
+from neurobip.runs.retinas import Chosen
 
 LIGHT = ("", "on/off", "transient", "peak/s", "gain", "earlier ms", "light")
 """Columns of :func:`light_rows`."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurobip.cli.evaluate import RunArgument
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption
+from neurobip.runs.output import reporting
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from neurobip.converters.event_driven import EventDriven
+    from neurobip.converters.simulators.event_driven import EventDriven
     from neurobip.models.bitformer import BiTFormer
 
 
@@ -58,12 +58,12 @@ def stream(
     closed before. Ctrl-C ends with the table of what has been streamed.
     """
     with reporting(json) as out:
-        from neurobip.checkpoint import load_run
-        from neurobip.cli.runs import one_thread
-        from neurobip.cli.streaming import Binning, Summary
-        from neurobip.cli.streaming import stream as answers
         from neurobip.datasets.files import read_events
         from neurobip.errors import ConfigError, DataError
+        from neurobip.runs.checkpoint import load_run
+        from neurobip.runs.runs import one_thread
+        from neurobip.runs.streaming import Binning, Summary
+        from neurobip.runs.streaming import stream as answers
 
         if weight_bits is not None and not integer:
             raise ConfigError("--weight-bits says how to round; leave out --float")
@@ -107,10 +107,10 @@ def stream(
 
 def driven(model: BiTFormer, integer: bool, bits: int | None) -> EventDriven:
     """The event-driven network of a model."""
-    from neurobip.converters.event_driven import EventDrivenFloat, EventDrivenInteger
-    from neurobip.converters.lower import to_graph
-    from neurobip.converters.qat import learned_bits
-    from neurobip.converters.quantize import quantize
+    from neurobip.converters.lowering.lower import to_graph
+    from neurobip.converters.quantization.qat import learned_bits
+    from neurobip.converters.quantization.quantize import quantize
+    from neurobip.converters.simulators.event_driven import EventDrivenFloat, EventDrivenInteger
 
     graph = to_graph(model)
     if integer:
@@ -122,8 +122,8 @@ def stream_text(document: Mapping[str, Any]) -> Group:
     """The summary of a stream as a table."""
     from rich.console import Group
 
-    from neurobip.cli.pace import pace_rows
     from neurobip.cli.tables import table
+    from neurobip.runs.pace import pace_rows
 
     rows = [
         *pace_rows(document),

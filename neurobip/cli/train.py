@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.output import reporting
+from neurobip.runs.output import reporting
 
 SetOption = Annotated[
     list[str] | None,
@@ -48,11 +48,11 @@ def train(
         place = usable(device)
         folder = out or Path("runs") / config.stem
 
-        from neurobip.cli.controls import Controls
-        from neurobip.cli.metrics import write_metrics
-        from neurobip.cli.runs import open_data
         from neurobip.cli.tables import accuracy_table
-        from neurobip.cli.training import train_run
+        from neurobip.runs.controls import Controls
+        from neurobip.runs.metrics import write_metrics
+        from neurobip.runs.runs import open_data
+        from neurobip.runs.training import train_run
 
         data = open_data(settings, output)
         if controls:

@@ -15,8 +15,8 @@ from neurobip.cli.convert import (
     LargestOption,
     SourceArgument,
 )
-from neurobip.cli.output import reporting
 from neurobip.cli.train import JsonOption, SetOption
+from neurobip.runs.output import reporting
 
 
 def verify(
@@ -52,10 +52,10 @@ def verify(
     code 1 where any output of any layer of Lava differs at any time step.
     """
     with reporting(json) as out:
-        from neurobip.cli.conversion import before_rounding
-        from neurobip.cli.measures import lava_check, require_lava
-        from neurobip.cli.sources import NIR, noise, open_nir, open_trained, refuse
         from neurobip.cli.tables import verify_text
+        from neurobip.runs.conversion import before_rounding
+        from neurobip.runs.measures import lava_check, require_lava
+        from neurobip.runs.sources import NIR, noise, open_nir, open_trained, refuse
 
         require_lava()
         only: dict[str, object]

@@ -1,7 +1,6 @@
 """Learning: local three-factor rules, the baseline through time, and what they need."""
 
 from neurobip.learning.bptt import BackpropThroughTime
-from neurobip.learning.chain import Chain
 from neurobip.learning.eligibility import (
     Eligibility,
     EProp,
@@ -28,12 +27,13 @@ from neurobip.learning.named import (
 from neurobip.learning.online import OnlineRule
 from neurobip.learning.orthogonal import OrthogonalProjection
 from neurobip.learning.rule import BatchResult, Rule
-from neurobip.learning.shapes import Flatten, Pool2d
 from neurobip.learning.snntorch import from_snntorch
 from neurobip.learning.teaching import Reward, Spatial, Teaching
 from neurobip.learning.third_factor import cross_entropy_error
-from neurobip.learning.torch_layer import TorchLayer
 from neurobip.learning.truncated import TruncatedBPTT
+from neurobip.models.sequential import Chain
+from neurobip.shapes import Flatten, Pool2d
+from neurobip.synapses.torch_layer import TorchLayer
 
 __all__ = [
     "BackpropThroughTime",

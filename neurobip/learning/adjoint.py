@@ -8,7 +8,7 @@ from torch import Tensor
 from neurobip.attention import Block, MaskedAttention, QueryKeyAttention
 from neurobip.attention.query_key import by_head
 from neurobip.component import Component
-from neurobip.learning.chain import Chain, Part
+from neurobip.models.sequential import Chain, Part
 from neurobip.projection import Projection, prefixed
 
 

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from neurobip.errors import ConfigError
 from neurobip.learning.adjoint import down
-from neurobip.learning.chain import Chain, Seen
 from neurobip.learning.teaching import SILENCE, Signal, Teaching, answer_error
 from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.models.sequential import Chain, Seen
 from neurobip.neurons import LI
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses import Linear
@@ -18,12 +18,12 @@ class LocalReadouts(Teaching):
     """No error passes from section to section: each has a readout with a loss of its own.
 
     A section is a part with parameters and those without behind it (see
-    :attr:`~neurobip.learning.chain.Chain.sections`); inside it errors go by the exact adjoint of
+    :attr:`~neurobip.models.sequential.Chain.sections`); inside it errors go by the exact adjoint of
     the step. The last section is taught by the chain's own answer.
 
     Args:
         widths: features a sample at the end of every section, as
-            :meth:`~neurobip.learning.chain.Chain.widths` finds them; the last one is the number of
+            :meth:`~neurobip.models.sequential.Chain.widths` finds them; the last one is the number of
             classes.
         decay: share that a readout's membrane loses per step; 1 reads the step alone.
         trained: whether the readouts learn, or stay as they were drawn.

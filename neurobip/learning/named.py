@@ -10,7 +10,6 @@ from typing import Unpack
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.learning.chain import Chain
 from neurobip.learning.eligibility import (
     EProp,
     Instant,
@@ -24,6 +23,7 @@ from neurobip.learning.local_readouts import LocalReadouts
 from neurobip.learning.online import OnlineRule
 from neurobip.learning.teaching import Reward, Spatial
 from neurobip.learning.truncated import TruncatedBPTT
+from neurobip.models.sequential import Chain
 
 
 def three_factor(chain: Chain, frame: Tensor, **settings: Unpack[Settings]) -> OnlineRule:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from neurobip.component import Run
 from neurobip.learning.adjoint import populations
-from neurobip.learning.chain import Chain
 from neurobip.learning.eligibility import Eligibility
 from neurobip.learning.learner import Learner, Piece, Settings, check_answer
 from neurobip.learning.teaching import Teaching, answer
+from neurobip.models.sequential import Chain
 from neurobip.projection import prefixed, state_at
 
 

@@ -8,11 +8,11 @@ from torch import nn
 
 from neurobip.component import Component
 from neurobip.errors import ConfigError
-from neurobip.learning.chain import Chain
-from neurobip.learning.shapes import Flatten, Pool2d
-from neurobip.learning.torch_layer import TorchLayer
+from neurobip.models.sequential import Chain
 from neurobip.neurons import LI, Leaky
 from neurobip.projection import Projection
+from neurobip.shapes import Flatten, Pool2d
+from neurobip.synapses.torch_layer import TorchLayer
 
 
 def from_snntorch(net: nn.Sequential) -> Chain:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from neurobip.learning.adjoint import down, populations
-from neurobip.learning.chain import Chain, Seen
 from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.models.sequential import Chain, Seen
 from neurobip.neurons import LI
 from neurobip.projection import state_at
 

@@ -1,7 +1,7 @@
 """Whole networks."""
 
 from neurobip.models.bitformer import BiTFormer
-from neurobip.models.tail import Tail
+from neurobip.models.head import Tail
 
 Network = BiTFormer | Tail
 """What the rules train: a network, or the tail of one."""

@@ -20,8 +20,8 @@ from neurobip.component import Circuit, Component, Run
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.models.answer import decide
+from neurobip.models.head import Tail
 from neurobip.models.stage import Stage
-from neurobip.models.tail import Tail
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
 from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera

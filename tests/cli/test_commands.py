@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from neurobip.checkpoint import load_run
 from neurobip.config import load_config
+from neurobip.runs.checkpoint import load_run
 
 Command = Callable[..., Any]
 
@@ -120,7 +120,7 @@ def test_nothing_else_reaches_stdout() -> None:
     """What libraries and children print goes to stderr, whatever they write to."""
     code = (
         "import os, subprocess\n"
-        "from neurobip.cli.output import reporting\n"
+        "from neurobip.runs.output import reporting\n"
         "with reporting(True) as out:\n"
         "    print('library'); os.write(1, b'descriptor\\n'); subprocess.run(['echo', 'child'])\n"
         "    out.emit({'a': 1}, 'text')\n"

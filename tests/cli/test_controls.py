@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from neurobip.cli.output import Output
-from neurobip.cli.runs import open_data
 from neurobip.cli.tables import CONTROLS, named_accuracies
 from neurobip.config import make_config
+from neurobip.runs.output import Output
+from neurobip.runs.runs import open_data
 
 TINY = """
 data: {samples: 60, steps: 6, window_ms: 50, shift: 0}
@@ -34,7 +34,7 @@ def trained(command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
     config = folder / "tiny.yaml"
     config.write_text(TINY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neurobip.cli.controls.cores", lambda: 1)
+        patch.setattr("neurobip.runs.controls.cores", lambda: 1)
         found = command("train", config, "--controls", "--out", folder / "run")
     return config, folder / "run", found
 
@@ -67,7 +67,7 @@ def test_controls_go_on(trained: Any, command: Callable[..., Any]) -> None:
     del metrics["controls"]["ann_twin"]
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neurobip.cli.controls.cores", lambda: 1)
+        patch.setattr("neurobip.runs.controls.cores", lambda: 1)
         again = command("train", config, "--controls", "--resume", "--out", folder)
     assert again["controls"] == found["controls"]
 

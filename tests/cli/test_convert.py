@@ -16,17 +16,17 @@ import pytest
 import torch
 from rich.console import Console
 
-from neurobip.checkpoint import load_run
 from neurobip.cli.main import run
 from neurobip.cli.tables import verify_text
-from neurobip.converters.calibration import overflow
-from neurobip.converters.file import load
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lower import to_graph
+from neurobip.converters.graph.file import load
+from neurobip.converters.lava.package.package import check_free
+from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir import from_nir, read_nir
-from neurobip.converters.package import check_free
-from neurobip.converters.quantize import quantize
-from neurobip.converters.reference import FloatNetwork
+from neurobip.converters.quantization.calibration import overflow
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
+from neurobip.converters.simulators.reference import FloatNetwork
+from neurobip.runs.checkpoint import load_run
 
 Command = Callable[..., Any]
 
@@ -94,8 +94,8 @@ def test_overflow_is_counted_on_test_samples(
     file = tmp_path / "network.npz"
     words = ["--to", "integer", "--out", file]
     found = command("convert", small_run, *words, "--samples", 6, "--calibrate", 1)
-    from neurobip.cli.output import Output
-    from neurobip.cli.runs import open_run
+    from neurobip.runs.output import Output
+    from neurobip.runs.runs import open_run
 
     data = open_run(small_run, (), Output(False, sys.stdout)).data
     expected = overflow(load(file), (frames for frames, _ in data.part("test", 6)))
@@ -246,7 +246,7 @@ def test_verify_tells_a_mismatch(small_run: Path, capsys: pytest.CaptureFixture[
     layers = (module.LayerCheck("embed", 7, 3, 2, 9),)
     wrong = module.Verification(samples=1, steps=6, layers=layers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neurobip.cli.measures.verify", lambda *_, **__: wrong)
+        patch.setattr("neurobip.runs.measures.verify", lambda *_, **__: wrong)
         assert run(["verify", str(small_run), "--samples", "1"]) == 1
     said = capsys.readouterr().out
     assert "3 mismatches, the first in embed at step 2" in said

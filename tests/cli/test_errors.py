@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from neurobip.checkpoint import LAST, read
 from neurobip.cli.main import run
+from neurobip.runs.checkpoint import LAST, read
 
 
 def fails(arguments: list[str], capsys: pytest.CaptureFixture[str], *words: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from neurobip.cli.live import grown
-from neurobip.cli.live_steps import LiveSummary, live_steps
 from neurobip.cli.main import run
 from neurobip.datasets.events import bin_events, make_events
 from neurobip.datasets.files import read_davis, write_nmnist
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.retina import event_camera, primate_periphery
+from neurobip.runs.live_steps import LiveSummary, live_steps
 
 SENSOR = (2, 34, 34)
 
@@ -156,7 +156,7 @@ def test_interrupted(
                 raise KeyboardInterrupt
             yield step
 
-    monkeypatch.setattr("neurobip.cli.live_steps.live_steps", three)
+    monkeypatch.setattr("neurobip.runs.live_steps.live_steps", three)
     assert run(["retina", "live", str(digit_file), "--speed", "0"]) == 130
     shown = capsys.readouterr().out
     assert "3 of 15 ms" in shown and "interrupted" in shown and "sustained on" in shown

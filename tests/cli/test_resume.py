@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from neurobip.checkpoint import BEST, LAST, read
-from neurobip.cli import training
 from neurobip.cli.main import run
 from neurobip.errors import CheckpointError
+from neurobip.runs import training
+from neurobip.runs.checkpoint import BEST, LAST, read
 
 Command = Callable[..., Any]
 

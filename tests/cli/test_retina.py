@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from neurobip.cli.main import run
-from neurobip.cli.retinas import rig_of, through_camera
 from neurobip.errors import ConfigError
+from neurobip.runs.retinas import rig_of, through_camera
 
 from .conftest import Command
 
@@ -50,9 +50,9 @@ def test_people_get_tables(
     """A retina of one wrong type: the table, the claim that fails, and exit code 1."""
     import dataclasses
 
-    from neurobip.cli import retinas
     from neurobip.physiology.rig import Rig
     from neurobip.retina import PRIMATE, primate_periphery
+    from neurobip.runs import retinas
 
     parasol = dataclasses.replace(PRIMATE[2], name="wrong", field=1.0)
     chosen = rig_of("primate")

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from neurobip.checkpoint import load_run
 from neurobip.cli.main import run
-from neurobip.cli.robustness import parse_severities, recordings_of
 from neurobip.datasets.corrupted import Corrupted
 from neurobip.datasets.corruptions import CORRUPTIONS
 from neurobip.datasets.loader import batches
@@ -20,6 +18,8 @@ from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.datasets.splits import split
 from neurobip.errors import ConfigError
 from neurobip.evaluation import accuracy
+from neurobip.runs.checkpoint import load_run
+from neurobip.runs.robustness import parse_severities, recordings_of
 from neurobip.viz.robustness import robustness_panels
 
 Found = tuple[Path, dict[str, Any]]

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.checkpoint import load_run
 from neurobip.cli.main import run
-from neurobip.cli.streaming import Binning, Summary, stream
-from neurobip.converters.event_driven import EventDrivenInteger
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lower import to_graph
-from neurobip.converters.quantize import quantize
-from neurobip.converters.quantized import QuantizedGraph
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.quantization.quantized import QuantizedGraph
+from neurobip.converters.simulators.event_driven import EventDrivenInteger
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets.events import bin_events, make_events
 from neurobip.datasets.files import write_nmnist
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.errors import DataError
+from neurobip.runs.checkpoint import load_run
+from neurobip.runs.streaming import Binning, Summary, stream
 
 SENSOR = (2, 34, 34)
 WINDOW = 50_000
@@ -170,7 +170,7 @@ def test_interrupted(
                 raise KeyboardInterrupt
             yield answer
 
-    monkeypatch.setattr("neurobip.cli.streaming.stream", three)
+    monkeypatch.setattr("neurobip.runs.streaming.stream", three)
     write_nmnist(tmp_path / "digit.bin", digits.events(0))
     assert run(["stream", str(small_run), str(tmp_path / "digit.bin"), "--speed", "0"]) == 130
     shown = capsys.readouterr().out

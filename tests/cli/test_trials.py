@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from neurobip.checkpoint import load_run
-from neurobip.cli import training
 from neurobip.cli.main import run
-from neurobip.cli.measures import integer_accuracy, integers
-from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.simulators.integer import IntegerNetwork
+from neurobip.runs import training
+from neurobip.runs.checkpoint import load_run
+from neurobip.runs.measures import integer_accuracy, integers
 
 DATA = "name: saccade_digits, samples: 300, steps: 6, window_ms: 50"
 PARTS = "merge: 3, merged: 12, width: 8, heads: 2, hidden: 8, patch: 9, stride: 8, padding: 3"

@@ -12,10 +12,9 @@ import torch
 from hypothesis import strategies as st
 
 from neurobip.config import ModelConfig
-from neurobip.converters.bounds import range_of
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.synapses import (
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.graph.synapses import (
     Broadcast,
     Conv,
     Identity,
@@ -24,6 +23,7 @@ from neurobip.converters.synapses import (
     Sparse,
     TokenSum,
 )
+from neurobip.converters.quantization.bounds import range_of
 from neurobip.models.bitformer import BiTFormer
 
 

@@ -15,17 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.integer import IntegerNetwork
-from neurobip.converters.lava.install import installed
-from neurobip.converters.netx import write_netx
-from neurobip.converters.netx_fit import fit
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
-from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.quantize import quantize
-from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.synapses import (
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.graph.synapses import (
     Broadcast,
     Conv,
     Identity,
@@ -35,6 +27,14 @@ from neurobip.converters.synapses import (
     Synapse,
     TokenSum,
 )
+from neurobip.converters.lava.install import installed
+from neurobip.converters.netx.fit import fit
+from neurobip.converters.netx.write import write_netx
+from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
+from neurobip.converters.nir.nodes import Extension
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
+from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
 README = Path(__file__).parents[2] / "README.md"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.qat import RoundedWeights
+from neurobip.converters.quantization.qat import RoundedWeights
 from neurobip.errors import ConfigError, DataError
 from neurobip.learning.loop import build, build_rule
 from neurobip.learning.third_factor import cross_entropy_error

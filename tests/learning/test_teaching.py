@@ -22,8 +22,8 @@ from neurobip.learning import (
     three_factor,
 )
 from neurobip.learning.adjoint import adjoint, populations
-from neurobip.learning.chain import Seen
 from neurobip.learning.teaching import answer_error
+from neurobip.models.sequential import Seen
 from neurobip.projection import state_at
 
 from .chains import NAMES, assert_equal, prepared, projection, readout

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.lower import to_graph
-from neurobip.converters.reference import FloatNetwork
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormer
 from neurobip.projection import projections, state_at

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from neurobip.checkpoint import capture, read, restore, write
 from neurobip.config import LearnConfig, ModelConfig, RunConfig
 from neurobip.energy import count
 from neurobip.errors import CheckpointError
@@ -11,6 +10,7 @@ from neurobip.learning import calibrate, route
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormer
 from neurobip.projection import projections, state_at
+from neurobip.runs.checkpoint import capture, read, restore, write
 from neurobip.synapses import Linear, Patches
 
 SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)

@@ -16,9 +16,9 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurobip.converters.formats import SHIFT
 from neurobip.converters.lava.processes.fixed import decay, saturate
 from neurobip.converters.lava.processes.sample import SampleModel
+from neurobip.converters.quantization.formats import SHIFT
 
 
 class AdaptiveLIF(AbstractProcess):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurobip.converters.formats import LIMIT
+from neurobip.converters.quantization.formats import LIMIT
 
 
 def share(x: np.ndarray, part: int | np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurobip.converters.formats import CURRENT, LIMIT
 from neurobip.converters.lava.processes.sample import SampleModel
+from neurobip.converters.quantization.formats import CURRENT, LIMIT
 
 
 class LinearMemory(AbstractProcess):

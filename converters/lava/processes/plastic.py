@@ -28,7 +28,7 @@ from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurobip.converters.lava.learning_rule import changed
+from neurobip.converters.lava.learning.rule import changed
 from neurobip.converters.lava.processes.sample import SampleModel
 
 FOREVER = 2**53

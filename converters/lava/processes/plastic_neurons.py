@@ -21,7 +21,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.proc.lif.models import PyLifResetModelFloat
 from lava.proc.lif.process import LIFReset
 
-from neurobip.converters.lava.learning_rule import teaching
+from neurobip.converters.lava.learning.rule import teaching
 from neurobip.converters.lava.processes.readout import (
     PyReadoutModelFixed,
     PyReadoutModelFloat,
@@ -83,7 +83,7 @@ class PyTaughtReadoutModelFloat(TaughtReadoutModel, PyReadoutModelFloat):
 
 @implements(proc=TaughtReadout)
 class PyTaughtReadoutModelFixed(TaughtReadoutModel, PyReadoutModelFixed):
-    """In integers, see :mod:`neurobip.converters.lava.learning_rule`."""
+    """In integers, see :mod:`neurobip.converters.lava.learning.rule`."""
 
     implements_process = None  # Lava else takes it for a model of the parent's process.
     a_third_factor_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=7)

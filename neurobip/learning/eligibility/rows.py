@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError
-from neurobip.learning.torch_layer import TorchLayer
 from neurobip.neurons import LIF
 from neurobip.projection import Projection
 from neurobip.synapses import Conv2d, Delayed, Linear, Patches
+from neurobip.synapses.torch_layer import TorchLayer
 
 
 def pre_rows(projection: Projection, x: Tensor) -> Tensor:

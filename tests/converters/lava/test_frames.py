@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import LI, Input
+from neurobip.converters.graph.synapses import Linear
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.launch import simulate
-from neurobip.converters.lava.learning import learn
-from neurobip.converters.lava.learning_integer import learn_in_integers
-from neurobip.converters.lava.learning_rule import ThreeFactor
-from neurobip.converters.neurons import LI, Input
-from neurobip.converters.quantize import quantize
-from neurobip.converters.synapses import Linear
+from neurobip.converters.lava.learning.integer import learn_in_integers
+from neurobip.converters.lava.learning.learning import learn
+from neurobip.converters.lava.learning.rule import ThreeFactor
+from neurobip.converters.quantization.quantize import quantize
 from neurobip.errors import ConversionError
 
 

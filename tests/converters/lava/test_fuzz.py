@@ -16,13 +16,13 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph.graph import Graph
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
+from neurobip.converters.graph.synapses import Memory
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.quantized import QuantizedGraph
-from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.synapses import Memory
+from neurobip.converters.quantization.quantized import QuantizedGraph
+from neurobip.converters.simulators.reference import FloatNetwork
 
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 

@@ -6,12 +6,12 @@ import nir
 import numpy as np
 import pytest
 
-from neurobip.converters.graph import Connection, Graph, Population
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import LIF, Input
+from neurobip.converters.graph.synapses import Identity, Memory
 from neurobip.converters.lava.schedule import schedule
-from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import LIF, Input
+from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir import from_nir
-from neurobip.converters.synapses import Identity, Memory
 from neurobip.errors import ConversionError
 
 CELL = LIF(4095, 1024, 100)

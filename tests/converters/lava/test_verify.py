@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters import file
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.graph import file
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import LI, LIF, Input
+from neurobip.converters.graph.synapses import Identity
 from neurobip.converters.lava import launch
 from neurobip.converters.lava import verify as verification
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.schedule import schedule
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import LI, LIF, Input
-from neurobip.converters.quantize import QuantizedGraph, quantize
-from neurobip.converters.synapses import Identity
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError
 
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")

@@ -10,10 +10,10 @@ import nir
 import numpy as np
 import pytest
 
-from neurobip.converters.neurons import LIF
+from neurobip.converters.graph.neurons import LIF
+from neurobip.converters.graph.synapses import Memory
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
 from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.synapses import Memory
 from neurobip.errors import ConversionError
 
 

@@ -15,16 +15,16 @@ import snntorch as snn
 import torch
 from torch import nn
 
-from neurobip.converters.graph import Graph
-from neurobip.converters.integer import IntegerNetwork
+from neurobip.converters.graph.graph import Graph
+from neurobip.converters.graph.neurons import LI
+from neurobip.converters.graph.synapses import Conv, Linear, Sparse
+from neurobip.converters.imports.snntorch import from_snntorch
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.neurons import LI
 from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
 from neurobip.converters.nir.norse import standard
-from neurobip.converters.quantize import quantize
-from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.snntorch import from_snntorch
-from neurobip.converters.synapses import Conv, Linear, Sparse
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.integer import IntegerNetwork
+from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
 GRAPHS = Path(__file__).parent.parent / "graphs"

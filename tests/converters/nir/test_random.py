@@ -11,9 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.graph import Graph
+from neurobip.converters.graph.graph import Graph
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
-from neurobip.converters.reference import FloatNetwork
+from neurobip.converters.simulators.reference import FloatNetwork
 
 DT = 1e-4
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters.graph import Graph
-from neurobip.converters.neurons import LI, LIF
+from neurobip.converters.graph.graph import Graph
+from neurobip.converters.graph.neurons import LI, LIF
+from neurobip.converters.graph.synapses import Conv, Identity, Linear, Sparse, TokenSum
 from neurobip.converters.nir import assumptions, from_nir, from_norse, to_nir
-from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.synapses import Conv, Identity, Linear, Sparse, TokenSum
+from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
 DT = 1e-4

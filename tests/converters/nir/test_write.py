@@ -8,14 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from neurobip.converters.graph import Connection, Graph, Population
-from neurobip.converters.lower import to_graph
-from neurobip.converters.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
-from neurobip.converters.nir.nodes import Extension
-from neurobip.converters.quantize import quantize
-from neurobip.converters.reference import FloatNetwork
-from neurobip.converters.synapses import (
+from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
+from neurobip.converters.graph.synapses import (
     Broadcast,
     Conv,
     Identity,
@@ -24,6 +19,11 @@ from neurobip.converters.synapses import (
     Sparse,
     TokenSum,
 )
+from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
+from neurobip.converters.nir.nodes import Extension
+from neurobip.converters.quantization.quantize import quantize
+from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
 

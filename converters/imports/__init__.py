@@ -1,0 +1,1 @@
+"""Importers of networks of other frameworks."""

@@ -1,0 +1,1 @@
+"""Learning in Lava: three-factor rules where the network runs."""

@@ -1,0 +1,1 @@
+"""Export of a network as a folder that runs in Lava by itself."""

@@ -1,0 +1,1 @@
+"""Lowering: from a network to its graph, one rule a component."""

@@ -1,0 +1,1 @@
+"""Export to the HDF5 files of lava-dl netx."""

@@ -1,0 +1,1 @@
+"""Quantization: from floating point to the integers of a chip."""

@@ -1,0 +1,100 @@
+"""How large a current can become: sums over the weights, for any input there is.
+
+Spikes, event counts and graded signals are never negative, so the largest current takes all
+positive weights and none of the negative ones, and the smallest the reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from neurobip.converters.graph.graph import Graph, Population
+from neurobip.converters.graph.neurons import Bipolar, Input, Neuron
+from neurobip.converters.graph.synapses import (
+    Broadcast,
+    Conv,
+    Identity,
+    Linear,
+    Memory,
+    Shape,
+    Sparse,
+    TokenSum,
+)
+from neurobip.converters.quantization.formats import CURRENT
+from neurobip.errors import ConversionError
+
+Range = tuple[float, float]
+
+
+def range_of(graph: Graph | Mapping[str, Population], population: Population) -> Range:
+    """Smallest and largest input current of a population of an integer graph, ``(<= 0, >= 0)``.
+
+    ``graph`` gives the sources by name.
+    """
+    low = high = 0.0
+    for connection in population.inputs:
+        sources = [graph[name] for name in connection.sources]
+        highest = max(peak(source.neuron) for source in sources)
+        shapes = tuple(source.shape for source in sources)
+        negative, positive = drive(connection.synapse, shapes)
+        highest *= 2**connection.exponent
+        low, high = low + negative * highest, high + positive * highest
+    return low, high
+
+
+def peak(neuron: Neuron, graded: float | None = None) -> float:
+    """Largest output of a neuron, in the units of its graph.
+
+    ``graded`` stands in for the ceiling of graded signals, which has no meaning yet in a float
+    graph.
+    """
+    if isinstance(neuron, Bipolar):
+        return neuron.ceiling if graded is None else graded
+    return neuron.largest if isinstance(neuron, Input) else 1
+
+
+@singledispatch
+def drive(synapse: Any, shapes: tuple[Shape, ...]) -> Range:
+    """Smallest and largest current that a synapse makes of inputs between 0 and 1."""
+    raise ConversionError(f"no bound is known for {type(synapse).__name__}")
+
+
+@drive.register(Conv)
+@drive.register(Linear)
+def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> Range:
+    negative, positive = signed(synapse.weight.reshape(len(synapse.weight), -1))
+    return float(negative.sum(1).min()), float(positive.sum(1).max())
+
+
+@drive.register
+def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> Range:
+    size = int(np.prod(synapse.target))
+    sums = (np.bincount(synapse.row, part, size) for part in signed(synapse.weight))
+    negative, positive = sums
+    return float(negative.min()), float(positive.max())
+
+
+@drive.register(Identity)
+@drive.register(Broadcast)
+def _(synapse: Identity | Broadcast, shapes: tuple[Shape, ...]) -> Range:
+    return min(0.0, float(synapse.weight)), max(0.0, float(synapse.weight))
+
+
+@drive.register
+def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> Range:
+    places = int(np.prod(shapes[0][1:]))
+    return min(0.0, places * synapse.weight), max(0.0, places * synapse.weight)
+
+
+@drive.register
+def _(synapse: Memory, shapes: tuple[Shape, ...]) -> Range:
+    return 0.0, CURRENT
+
+
+def signed(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The negative and the positive part of weights."""
+    return weight.clip(max=0), weight.clip(min=0)

@@ -1,0 +1,1 @@
+"""Simulators of a graph: in floating point, in integers, event by event."""

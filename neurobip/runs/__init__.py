@@ -1,0 +1,1 @@
+"""Runs: data, training, checkpoints, metrics, controls and reports, in Python."""
