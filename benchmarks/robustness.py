@@ -4,7 +4,7 @@
 
 Saccade digits, equal networks and equal budgets: the same samples in the same order, epochs and
 seeds. With feedback, the spikes of the last block come back one time step later as gain of the
-retina's ganglion cells (`model.retina_gain`), as currents into the embedding (`model.top_down`), or
+retina's ganglion cells (`model.top_down_threshold`), as currents into the embedding (`model.top_down`), or
 as both. Each network is tested on clean events and under every corruption at five severities, none
 of which it has seen. Networks of one seed meet the same corrupted events.
 
@@ -35,9 +35,9 @@ LEARN = {
 }
 FEEDBACK = {
     "none": {},
-    "gain": {"retina_gain": 1},
+    "gain": {"top_down_threshold": 1},
     "block": {"top_down": 1},
-    "both": {"retina_gain": 1, "top_down": 1},
+    "both": {"top_down_threshold": 1, "top_down": 1},
 }
 
 

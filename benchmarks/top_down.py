@@ -79,7 +79,7 @@ def run(condition: str, seed: int) -> dict[str, float]:
         return json.loads(file.read_text())
     delay, freeze = CONDITIONS[condition]
     learn = LearnConfig(freeze=freeze, lr=2e-3)
-    model = build(ModelConfig(retina_gain=delay, retina=arguments.retina), learn, seed)
+    model = build(ModelConfig(top_down_threshold=delay, retina=arguments.retina), learn, seed)
 
     def epoch_of(epoch: int):
         return batches(train, 32, shuffle_seed=seed, epoch=epoch)
@@ -92,7 +92,7 @@ def run(condition: str, seed: int) -> dict[str, float]:
         generator = torch.Generator().manual_seed(seed)
         changed = [(change(frames, generator), labels) for frames, labels in batches(test, 64)]
         found[kind] = 100 * accuracy(model, changed).accuracy
-    gain = model.retina.ganglion.gain
+    gain = model.retina.ganglion.threshold_shift
     found["mean gain"] = 0.0 if gain is None else float(gain.weight.detach().abs().mean())
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(found))

@@ -3,7 +3,7 @@
     python examples/learning_rules.py              the table, in some minutes on one core
     python examples/learning_rules.py --tune       how the learning rates below were chosen
 
-The network is snnTorch's own; ``from_snntorch`` is a view of it that shares its parameters. All
+The network is snnTorch's own; ``network_from_snntorch`` is a view of it that shares its parameters. All
 rules get the same samples, epochs and updates (one a batch), and differ in their gradients alone.
 """
 
@@ -22,14 +22,14 @@ from torch.utils.data import Subset
 
 from neurobip.datasets import SaccadeDigits, batches, split
 from neurobip.learning import (
-    Chain,
     OnlineRule,
+    Sequential,
     TimingDependent,
     Trace,
     TruncatedBPTT,
     decolle,
     eprop,
-    from_snntorch,
+    network_from_snntorch,
     ottt,
     reward_stdp,
     sltt,
@@ -70,7 +70,7 @@ def network() -> nn.Sequential:
     )  # fmt: skip
 
 
-def readout_only(chain: Chain, frame: torch.Tensor, **settings) -> OnlineRule:
+def readout_only(chain: Sequential, frame: torch.Tensor, **settings) -> OnlineRule:
     """The floor: the readout learns, and what lies below stays as it was drawn.
 
     Its seconds are those of ``ottt``, which finds the gradients below all the same.
@@ -129,7 +129,7 @@ def trained(name: str, lr: float, seed: int) -> Trained:
     net = network()
     orders = [torch.randperm(len(train.labels)).split(32) for _ in range(arguments.epochs)]
     make, _ = RULES[name]
-    rule = make(from_snntorch(net), train.frames[0, :1], lr=lr, update="sequence")
+    rule = make(network_from_snntorch(net), train.frames[0, :1], lr=lr, update="sequence")
     began = time.process_time()
     for order in orders:
         for chosen in order:
@@ -227,7 +227,7 @@ run, seed = runs[-1], arguments.seeds - 1
 torch.manual_seed(seed)
 drawn = accuracy(network(), test)
 with torch.no_grad():
-    by_chain = from_snntorch(run.net)(test.frames)[0].sum(0).argmax(-1)
+    by_chain = network_from_snntorch(run.net)(test.frames)[0].sum(0).argmax(-1)
 in_chain = float((by_chain == test.labels).float().mean())
 print(f"\nsnnTorch's own forward pass, seed {seed}: {drawn:.3f} as drawn, ", end="")
 print(f"{accuracy(run.net, test):.3f} after {name};")

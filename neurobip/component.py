@@ -106,7 +106,7 @@ class Fused(Component):
 
 
 @dataclass(frozen=True)
-class Run:
+class Mode:
     """One of the verbs ``step``, ``scan`` and ``forward``, for all parts of a circuit alike."""
 
     verb: str
@@ -131,7 +131,7 @@ class Circuit(Component):
     begins, and what it does not have to do in order it does at once.
     """
 
-    def wire(self, run: Run, x: Tensor, state: Any, *_: Any, **beside: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any, *_: Any, **beside: Any) -> tuple[Tensor, Any]:
         """From input to output by way of the parts, each of which ``run`` runs.
 
         Subclasses name what they hear beside ``x``, such as the ``skip`` of a projection.
@@ -140,14 +140,14 @@ class Circuit(Component):
 
     def step(self, x: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
         """Advance by one time step, part by part."""
-        return self.wire(Run("step"), x, state, **beside)
+        return self.wire(Mode("step"), x, state, **beside)
 
     def scan(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
         """Run a sequence part by part and keep the state of every step."""
         self._check_length(x_seq)
-        return self.wire(Run("scan"), x_seq, state, **beside)
+        return self.wire(Mode("scan"), x_seq, state, **beside)
 
     def forward(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
         """Run a sequence part by part."""
         self._check_length(x_seq)
-        return self.wire(Run("forward"), x_seq, state, **beside)
+        return self.wire(Mode("forward"), x_seq, state, **beside)

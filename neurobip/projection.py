@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from neurobip.component import Circuit, Credit, Run
+from neurobip.component import Circuit, Credit, Mode
 from neurobip.neurons.neuron import Neuron
 from neurobip.synapses.synapse import Synapse
 
@@ -19,14 +19,14 @@ class ProjectionState(NamedTuple):
     """What a projection carries from one step to the next, by its two parts.
 
     ``skip`` is what came in through the shortcut at this step, kept to be counted; ``top_down`` and
-    ``gain`` the states of the synapses from above, where there are any.
+    ``threshold_shift`` the states of the synapses from above, where there are any.
     """
 
     synapse: Any
     neuron: Any
     skip: Tensor | None = None
     top_down: Any = None
-    gain: Any = None
+    threshold_shift: Any = None
 
 
 class Projection(Circuit):
@@ -38,7 +38,7 @@ class Projection(Circuit):
 
     ``top_down`` is a second synapse, through which the spikes ``above`` of a later population come
     back. They were sent at an earlier step, so that the loop is causal. It learns as the first one
-    does, from the error of the population that it drives, and sends no error up. ``gain`` is such a
+    does, from the error of the population that it drives, and sends no error up. ``threshold_shift`` is such a
     synapse too, but lowers the threshold of the population instead of bringing a current.
     """
 
@@ -48,18 +48,18 @@ class Projection(Circuit):
         neuron: Neuron,
         shortcut: float = 0.0,
         top_down: Synapse | None = None,
-        gain: Synapse | None = None,
+        threshold_shift: Synapse | None = None,
     ) -> None:
         super().__init__()
         self.synapse = synapse
         self.neuron = neuron
         self.shortcut = shortcut
         self.top_down = top_down
-        self.gain = gain
+        self.threshold_shift = threshold_shift
 
     def wire(
         self,
-        run: Run,
+        run: Mode,
         x: Tensor,
         state: ProjectionState | None,
         skip: Tensor | None = None,
@@ -75,15 +75,15 @@ class Projection(Circuit):
         current, synapse_state = run(self.synapse, x, before.synapse)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
-        top_down_state = gain_state = lowered = None
+        top_down_state = shift_state = shift = None
         if self.top_down is not None and above is not None:
             feedback, top_down_state = run(self.top_down, above, before.top_down)
             current = current + feedback
-        if self.gain is not None and above is not None:
-            lowered, gain_state = run(self.gain, above, before.gain)
-        z, neuron_state = run(self.neuron, current, before.neuron, gain=lowered)
+        if self.threshold_shift is not None and above is not None:
+            shift, shift_state = run(self.threshold_shift, above, before.threshold_shift)
+        z, neuron_state = run(self.neuron, current, before.neuron, threshold_shift=shift)
         kept = None if skip is None else run.kept(skip)
-        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state, gain_state)
+        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state, shift_state)
 
     def credit(self, error: Tensor, state: ProjectionState) -> Credit:
         """The adjoint of :meth:`step`, at each time step by itself.
@@ -95,14 +95,14 @@ class Projection(Circuit):
         Shape:
             error: as the population's spikes; the derivative of the loss with respect to them.
         """
-        delta = self.neuron.gate(error, state.neuron)
+        delta = self.neuron.surrogate_gradient(error, state.neuron)
         dw = prefixed("synapse", self.synapse.gradient(delta, state.synapse))
         dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
         if self.top_down is not None and state.top_down is not None:
             dw |= prefixed("top_down", self.top_down.gradient(delta, state.top_down))
-        if self.gain is not None and state.gain is not None:
+        if self.threshold_shift is not None and state.threshold_shift is not None:
             # A threshold moves a cell's distance to it as a current does.
-            dw |= prefixed("gain", self.gain.gradient(delta, state.gain))
+            dw |= prefixed("threshold_shift", self.threshold_shift.gradient(delta, state.threshold_shift))
         return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad
 
-from neurobip.component import Circuit, Credit, Run
+from neurobip.component import Circuit, Credit, Mode
 from neurobip.synapses.synapse import as_images
 
 Pair = int | tuple[int, int]
@@ -26,7 +26,7 @@ class Flatten(Circuit):
         x: ``[B, ...]``; output ``[B, features]``.
     """
 
-    def wire(self, run: Run, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
+    def wire(self, run: Mode, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
         """Everything behind time and batch in one axis."""
         return x.flatten(1 if run.verb == "step" else 2), ShapeState(run.kept(x))
 
@@ -77,7 +77,7 @@ class Pool2d(Circuit):
             stride=self.stride, padding=self.padding, groups=channels,
         ).view(shape)  # fmt: skip
 
-    def wire(self, run: Run, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
+    def wire(self, run: Mode, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
         """Pooling, at every step by itself."""
         return self.pooled(x), ShapeState(run.kept(x))
 

@@ -16,7 +16,7 @@ from neurobip.attention import (
 from neurobip.component import Component
 from neurobip.config import ModelConfig
 from neurobip.constants import free
-from neurobip.learning import Chain, Flatten, Pool2d, TorchLayer
+from neurobip.learning import Flatten, Pool2d, Sequential, TorchLayer
 from neurobip.models import BiTFormer
 from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.projection import Projection
@@ -59,10 +59,10 @@ def freed(retina: Retina) -> Retina:
     return retina
 
 
-def chain(**trace) -> Chain:
+def chain(**trace) -> Sequential:
     """Tokens, an attention block, and two populations that hear all of them."""
     torch.manual_seed(0)
-    return Chain(
+    return Sequential(
         Projection(Patches(2, 8, patch=3, stride=2, padding=1, scale=2.0, **trace), LIF(8)),
         model(attention="masked").blocks[0],
         Flatten(),
@@ -83,7 +83,7 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "model": (model(retina="none"), (2, 2, 12, 12)),
         "model with a retina": (model(), (2, 2, 12, 12)),
         "model with top-down": (model(top_down=3), (2, 2, 12, 12)),
-        "model with a gain": (model(retina_gain=3, retina="motion"), (2, 2, 12, 12)),
+        "model with a gain": (model(top_down_threshold=3, retina="motion"), (2, 2, 12, 12)),
         "model that merges": (model(merge=2, merged=8), (2, 2, 12, 12)),
         "tail": (model(retina="none").tail(), (2, 9, 8)),
     }

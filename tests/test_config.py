@@ -134,7 +134,7 @@ def test_fingerprint_follows_the_architecture() -> None:
 def test_checkpoints_of_before_keep_their_fingerprint() -> None:
     """A setting that came later and is not used does not count."""
     whole = ModelConfig().model_dump(mode="json")
-    for later in ("top_down", "retina_gain", "merge", "answer_steps"):
+    for later in ("top_down", "top_down_threshold", "merge", "answer_steps"):
         assert whole.pop(later) == 0
     assert whole.pop("merged") == 96 and whole.pop("connectivity") == "full"
     text = json.dumps(whole, sort_keys=True)

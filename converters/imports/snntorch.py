@@ -24,7 +24,7 @@ from neurobip.converters.nir.layers import layer
 from neurobip.errors import ConversionError
 
 
-def from_snntorch(
+def graph_from_snntorch(
     module: nn.Module,
     sample_shape: tuple[int, ...],
     *,

@@ -34,7 +34,13 @@ from neurobip.converters.graph.synapses import (
     Synapse,
     TokenSum,
 )
-from neurobip.converters.lowering.retina import GAIN, adaptive, array, bipolar, lower_retina
+from neurobip.converters.lowering.retina import (
+    THRESHOLD_SHIFT,
+    adaptive,
+    array,
+    bipolar,
+    lower_retina,
+)
 from neurobip.errors import ConversionError
 from neurobip.models.bitformer import BiTFormer
 from neurobip.projection import Projection
@@ -138,8 +144,8 @@ def lower(part: Any, build: Builder, name: str, sources: Names, skip: str | None
 def _(
     part: Projection, build: Builder, name: str, sources: Names, skip: str | None = None
 ) -> Names:
-    if part.gain is not None:
-        raise ConversionError(f"{name or 'the projection'}: {GAIN}")
+    if part.threshold_shift is not None:
+        raise ConversionError(f"{name or 'the projection'}: {THRESHOLD_SHIFT}")
     shapes = tuple(build.shape(source) for source in sources)
     try:
         inputs = [Connection(sources, synapse(part.synapse, shapes))]
@@ -292,7 +298,7 @@ def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> Synapse:
 
 @synapse.register
 def _(part: LinearMemory, shapes: tuple[Shape, ...]) -> Synapse:
-    return Memory(part.heads, part.decay_shift, 2.0**-part.gain_shift)
+    return Memory(part.heads, part.decay_shift, 2.0**-part.threshold_shift_shift)
 
 
 @synapse.register

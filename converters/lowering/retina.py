@@ -32,7 +32,7 @@ REASONS = {
 }
 
 
-GAIN = "there is no node for a threshold that later spikes move"
+THRESHOLD_SHIFT = "there is no node for a threshold that later spikes move"
 
 
 def float_only(retina: Retina) -> dict[str, str]:
@@ -43,8 +43,8 @@ def float_only(retina: Retina) -> dict[str, str]:
     inhibition of direction selective cells) but the blue signals.
     """
     found = {}
-    if retina.ganglion.gain is not None:
-        found["ganglion.gain"] = GAIN
+    if retina.ganglion.threshold_shift is not None:
+        found["ganglion.threshold_shift"] = THRESHOLD_SHIFT
     if retina.photoreceptor is not None:
         found["photoreceptor"] = reason(retina.photoreceptor)
     for i, part in enumerate(retina.amacrine):

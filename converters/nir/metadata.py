@@ -77,5 +77,5 @@ def assumptions(graph: nir.NIRGraph) -> list[str]:
         return []
     return [
         "resets are taken as immediate, to v_reset, for NIR has no others; snnTorch's default "
-        "subtracts the threshold a step later and is not told (from_snntorch reads its modules)"
+        "subtracts the threshold a step later and is not told (graph_from_snntorch reads its modules)"
     ]

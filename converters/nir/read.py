@@ -43,7 +43,7 @@ def from_nir(
     **Reset.** NIR's neurons are reset to ``v_reset`` at once, and exporters of frameworks that do
     otherwise do not say so: snnTorch's writes neither ``reset_mechanism`` nor ``reset_delay``
     (:func:`~neurobip.converters.nir.assumptions` tells it).
-    :func:`neurobip.converters.imports.snntorch.from_snntorch` reads its modules as they are.
+    :func:`neurobip.converters.imports.snntorch.graph_from_snntorch` reads its modules as they are.
 
     **Dialects.** SpikingJelly's neurons fire at ``v = threshold`` too: ``fires_at_threshold``.
     Norse writes other time constants than NIR means: :func:`neurobip.converters.nir.from_norse`.

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from neurobip.attention.eligibility import MemoryEligibility
-from neurobip.component import Circuit, Component, Credit, Run
+from neurobip.component import Circuit, Component, Credit, Mode
 from neurobip.projection import Projection, prefixed
 
 
@@ -41,7 +41,7 @@ class Block(Circuit):
         self.heard = heard
         self.qkv, self.attention, self.out, self.up, self.down = qkv, attention, out, up, down
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The five components in a row, and the shortcuts around them."""
         before = state or dict.fromkeys(("qkv", "attention", "out", "up", "down"))
         now = {}

@@ -58,7 +58,7 @@ class MemoryEligibility:
             states of one step.
         """
         split, pre = self.memory.split, qkv.synapse.pre_trace
-        psi = self.neuron.gate(torch.ones_like(qkv.neuron.z), qkv.neuron)
+        psi = self.neuron.surrogate_gradient(torch.ones_like(qkv.neuron.z), qkv.neuron)
         _, psi_k, psi_v = split(psi).unbind(-3)
         _, k, v = split(memory.x).unbind(-3)
         bias = qkv.neuron.bias_trace.to(pre.dtype).expand(*pre.shape[:-1], 1)

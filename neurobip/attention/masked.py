@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.component import Circuit, Credit, Run
+from neurobip.component import Circuit, Credit, Mode
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
@@ -62,7 +62,7 @@ class MaskedAttention(Circuit):
         super().__init__()
         self.gate = gate
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """From qkv spikes to the queries that the gate lets through."""
         g, gate_state = run(self.gate, x, None if state is None else state["gate"])
         return x.chunk(3, -1)[0] * g, {"gate": gate_state, "g": run.kept(g)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Circuit, Credit, Run
+from neurobip.component import Circuit, Credit, Mode
 
 
 class NoAttention(Circuit):
@@ -14,7 +14,7 @@ class NoAttention(Circuit):
         x and output: ``[B, N, D]``.
     """
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The values as they are."""
         return x, {}
 

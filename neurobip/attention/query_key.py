@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Credit, Run
+from neurobip.component import Circuit, Credit, Mode
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
@@ -75,7 +75,7 @@ class QueryKeyAttention(Circuit):
         super().__init__()
         self.gate = gate
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """From spikes of queries and keys to the keys that the gates let through."""
         g, gate_state = run(self.gate, x, None if state is None else state["gate"])
         k = by_head(x.chunk(2, -1)[1], g.shape[-1])

@@ -19,7 +19,7 @@ class ModelConfig(Section):
 
     ``retina`` is ``event`` (four types of ganglion cells), ``motion`` (four direction selective
     types beside them) or ``none``. The spikes of the last block come back after ``top_down`` steps
-    as currents into the embedding, and after ``retina_gain`` steps as gain of the ganglion cells.
+    as currents into the embedding, and after ``top_down_threshold`` steps as gain of the ganglion cells.
 
     With ``merge`` every window of ``merge`` x ``merge`` tokens becomes one token of ``merged``
     features before the first block: a cell behind it sees a whole digit where one before saw a
@@ -34,7 +34,7 @@ class ModelConfig(Section):
 
     Units:
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
-        shortcut: firing thresholds; top_down, retina_gain: time steps, 0 is no feedback at all.
+        shortcut: firing thresholds; top_down, top_down_threshold: time steps, 0 is no feedback at all.
     """
 
     sensor: tuple[Count, Count, Count] = (2, 34, 34)
@@ -50,7 +50,7 @@ class ModelConfig(Section):
     connectivity: Literal["full", "cortical", "cortical-medium", "cortical-small"] = "full"
     memory_shift: Annotated[Index, Field(le=12)] = 2
     top_down: Index = 0
-    retina_gain: Index = 0
+    top_down_threshold: Index = 0
     patch: Count = 7
     stride: Count = 4
     padding: Index = 2
@@ -75,7 +75,7 @@ class ModelConfig(Section):
                 f"a patch of {self.patch} with padding {self.padding} is larger than the "
                 f"sensor of {height} x {width}"
             )
-        for name in ("top_down", "retina_gain"):
+        for name in ("top_down", "top_down_threshold"):
             if getattr(self, name) and not self.depth:
                 raise ValueError(f"{name} needs a block to come from, depth is 0")
         grid = [(e + 2 * self.padding - self.patch) // self.stride + 1 for e in (height, width)]
@@ -86,11 +86,11 @@ class ModelConfig(Section):
             )
         if self.merge and self.loops:
             raise ValueError(
-                "merge does not go with feedback (top_down, retina_gain), which goes from token to "
+                "merge does not go with feedback (top_down, top_down_threshold), which goes from token to "
                 "token; set merge 0"
             )
-        if self.retina_gain and self.retina == "none":
-            raise ValueError("retina_gain needs a retina to go to, retina is none")
+        if self.top_down_threshold and self.retina == "none":
+            raise ValueError("top_down_threshold needs a retina to go to, retina is none")
         return self
 
     @property
@@ -106,7 +106,7 @@ class ModelConfig(Section):
     @property
     def loops(self) -> bool:
         """Whether anything comes back from above, so that a step has to wait for the last one."""
-        return bool(self.top_down or self.retina_gain)
+        return bool(self.top_down or self.top_down_threshold)
 
     @property
     def loop(self) -> int:
@@ -122,7 +122,7 @@ class ModelConfig(Section):
     def fingerprint(self) -> str:
         """SHA-256 of the architecture, the same for equal configurations."""
         # A setting that came later counts where it is used: older checkpoints keep their prints.
-        switches = ("top_down", "retina_gain", "merge", "answer_steps")
+        switches = ("top_down", "top_down_threshold", "merge", "answer_steps")
         later = {name for name in switches if not getattr(self, name)}
         later |= set() if self.merge else {"merged"}
         later |= {"connectivity"} if self.connectivity == "full" else set()

@@ -43,9 +43,9 @@ class RunConfig(Section):
                 raise ValueError(
                     f"{key} {asked} is more than the {steps} steps of a sample (data.steps)"
                 )
-        if self.model.retina_gain and self.learn.locality not in ("block", "reward"):
+        if self.model.top_down_threshold and self.learn.locality not in ("block", "reward"):
             raise ValueError(
-                f"model.retina_gain does not go with learn.locality {self.learn.locality}: the "
+                f"model.top_down_threshold does not go with learn.locality {self.learn.locality}: the "
                 "embedding sends its error down through its own weights; use block"
             )
         if self.learn.memory_trace != "step" and self.learn.locality == "broadcast":
@@ -53,17 +53,17 @@ class RunConfig(Section):
                 f"learn.memory_trace {self.learn.memory_trace} does not go with learn.locality "
                 "broadcast: no error passes through the memory"
             )
-        if self.model.retina_gain and self.learn.weight_bits is not None:
+        if self.model.top_down_threshold and self.learn.weight_bits is not None:
             raise ValueError(
-                "model.retina_gain does not go with learn.weight_bits: no chip has a threshold "
+                "model.top_down_threshold does not go with learn.weight_bits: no chip has a threshold "
                 "that later spikes move"
             )
         if self.learn.freeze == "feedforward" and not self.model.loops:
             raise ValueError(
                 "learn.freeze feedforward leaves feedback to learn, and there is none; set "
-                "model.top_down or model.retina_gain, or freeze features"
+                "model.top_down or model.top_down_threshold, or freeze features"
             )
-        for name in ("top_down", "retina_gain"):
+        for name in ("top_down", "top_down_threshold"):
             delay = getattr(self.model, name)
             if delay >= steps:
                 raise ValueError(
@@ -82,7 +82,7 @@ class RunConfig(Section):
             raise ValueError("learn.start leaves blocks to learn, and model.depth is 0")
         if self.model.loops:
             raise ValueError(
-                "learn.start does not go with feedback (model.top_down, model.retina_gain), which "
+                "learn.start does not go with feedback (model.top_down, model.top_down_threshold), which "
                 "changes what the front makes"
             )
         if self.learn.weight_bits is not None:

@@ -39,7 +39,7 @@ class LayerCounts(NamedTuple):
 def _step(projection: Projection, state: ProjectionState) -> Operations:
     """Operations of one step, those of the shortcut, of feedback and the population included."""
     acs, macs, dense, updates = projection.synapse.operations(state.synapse)
-    for synapse, held in ((projection.top_down, state.top_down), (projection.gain, state.gain)):
+    for synapse, held in ((projection.top_down, state.top_down), (projection.threshold_shift, state.threshold_shift)):
         if synapse is not None and held is not None:
             back = synapse.operations(held)
             acs, macs, dense = acs + back.acs, macs + back.macs, dense + back.dense

@@ -8,12 +8,12 @@ calls ``kernels.lif(...)`` and does not know which one answers.
 from neurobip.kernels.dispatch import (
     alif,
     bipolar_scan,
-    gate,
     lif,
     lif_scan,
     memory_credit,
     memory_scan,
     separable,
+    surrogate_gradient,
     trace_last,
     trace_scan,
 )
@@ -21,7 +21,7 @@ from neurobip.kernels.dispatch import (
 __all__ = [
     "alif",
     "bipolar_scan",
-    "gate",
+    "surrogate_gradient",
     "lif",
     "lif_scan",
     "memory_credit",

@@ -143,11 +143,11 @@ def trace_back(g: Tensor, keep: float) -> Tensor:
     return g_x
 
 
-def gate(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
+def surrogate_gradient(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
     out = _new(error)
     a = _flat(error), _flat(v), *_numbers(error, threshold, 1 / width), _flat(out)
-    over(out.numel(), out.numel(), lambda *part: loops.gate(*a, *part))
+    over(out.numel(), out.numel(), lambda *part: loops.surrogate_gradient(*a, *part))
     return out
 
 

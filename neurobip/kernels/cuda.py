@@ -23,13 +23,18 @@ if FOUND:
     from neurobip.kernels.triton_memory import memory_credit, memory_scan
     from neurobip.kernels.triton_neurons import alif_back, alif_scan, lif_back, lif_run, lif_scan
     from neurobip.kernels.triton_retina import bipolar_scan, separable
-    from neurobip.kernels.triton_traces import gate, trace_back, trace_last, trace_scan
+    from neurobip.kernels.triton_traces import (
+        surrogate_gradient,
+        trace_back,
+        trace_last,
+        trace_scan,
+    )
 
 __all__ = [
     "alif_back",
     "alif_scan",
     "bipolar_scan",
-    "gate",
+    "surrogate_gradient",
     "lif_back",
     "lif_run",
     "lif_scan",

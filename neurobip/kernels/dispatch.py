@@ -201,12 +201,12 @@ def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     return kernels.trace_last(x, trace, keep)
 
 
-def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
+def surrogate_gradient(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
     kernels = compiled_for(error, v, fit=error.shape == v.shape)
     if kernels is None or isinstance(threshold, Tensor) or differentiates(error, v):
-        return reference.gate(error, v, threshold, width)
-    return kernels.gate(error, v, threshold, width)
+        return reference.surrogate_gradient(error, v, threshold, width)
+    return kernels.surrogate_gradient(error, v, threshold, width)
 
 
 def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:

@@ -214,7 +214,7 @@ def trace_last(x, trace, keep, low, high):
 
 
 @compiled
-def gate(error, v, threshold, slope, out, low, high):
+def surrogate_gradient(error, v, threshold, slope, out, low, high):
     zero, one = error.dtype.type(0), error.dtype.type(1)
     error, v, out = error[low:high], v[low:high], out[low:high]
     for j in range(out.size):

@@ -157,7 +157,7 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     return rows @ mixed @ columns.transpose(-2, -1)
 
 
-def gate(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
+def surrogate_gradient(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane, element by element."""
     return error * triangle(v - threshold, width)
 

@@ -1,4 +1,4 @@
-"""Decaying sums over time and the gate of the local rule, for the GPU; see :mod:`.cuda`.
+"""Decaying sums over time and the surrogate gradient of the local rule, for the GPU; see :mod:`.cuda`.
 
 Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Sums are kept and handed out in
 float32, errors in the precision that they came in.
@@ -30,7 +30,7 @@ def _trace(
 
 
 @triton.jit
-def _gate(error, v, threshold, slope, out, columns, BLOCK: tl.constexpr):
+def _surrogate_gradient(error, v, threshold, slope, out, columns, BLOCK: tl.constexpr):
     column, there = block(columns, BLOCK)
     distance = tl.abs(read(v + column, there) - threshold)
     sensitivity = tl.maximum(1.0 - distance * slope, 0.0)
@@ -65,8 +65,8 @@ def trace_back(g: Tensor, keep: float) -> Tensor:
     return out
 
 
-def gate(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
+def surrogate_gradient(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
     out = same(error)
-    over(_gate, out.numel(), out, error.contiguous(), v.contiguous(), threshold, 1 / width, out)
+    over(_surrogate_gradient, out.numel(), out, error.contiguous(), v.contiguous(), threshold, 1 / width, out)
     return out

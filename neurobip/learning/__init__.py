@@ -27,18 +27,18 @@ from neurobip.learning.named import (
 from neurobip.learning.online import OnlineRule
 from neurobip.learning.orthogonal import OrthogonalProjection
 from neurobip.learning.rule import BatchResult, Rule
-from neurobip.learning.snntorch import from_snntorch
 from neurobip.learning.teaching import Reward, Spatial, Teaching
 from neurobip.learning.third_factor import cross_entropy_error
 from neurobip.learning.truncated import TruncatedBPTT
-from neurobip.models.sequential import Chain
+from neurobip.models.sequential import Sequential
+from neurobip.models.snntorch import network_from_snntorch
 from neurobip.shapes import Flatten, Pool2d
 from neurobip.synapses.torch_layer import TorchLayer
 
 __all__ = [
     "BackpropThroughTime",
     "BatchResult",
-    "Chain",
+    "Sequential",
     "EProp",
     "Eligibility",
     "Feedback",
@@ -62,7 +62,7 @@ __all__ = [
     "cross_entropy_error",
     "decolle",
     "eprop",
-    "from_snntorch",
+    "network_from_snntorch",
     "ottt",
     "reward_stdp",
     "route",

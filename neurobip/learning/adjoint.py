@@ -8,7 +8,7 @@ from torch import Tensor
 from neurobip.attention import Block, MaskedAttention, QueryKeyAttention
 from neurobip.attention.query_key import by_head
 from neurobip.component import Component
-from neurobip.models.sequential import Chain, Part
+from neurobip.models.sequential import Part, Sequential
 from neurobip.projection import Projection, prefixed
 
 
@@ -45,7 +45,7 @@ def adjoint(part: Component, error: Tensor, state: Any) -> Adjoint:
             return Adjoint({"gate": gate}, {}, lambda: part.credit(error, state).send())
         case Block():
             return _block(part, error, state)
-        case Chain():
+        case Sequential():
             return down(part.parts, error, state)
     credit = part.credit(error, state)
     return Adjoint({}, credit.dw, credit.send)
@@ -74,7 +74,7 @@ def populations(part: Component) -> dict[str, Projection]:
             return {"": part}
         case MaskedAttention() | QueryKeyAttention():
             return {"gate": part.gate}
-        case Block() | Chain():
+        case Block() | Sequential():
             found: dict[str, Projection] = {}
             for name, child in part.named_children():
                 if isinstance(child, Component):
@@ -85,7 +85,7 @@ def populations(part: Component) -> dict[str, Projection]:
 
 def _into(part: Projection, error: Tensor, state: Any) -> tuple[Tensor, Callable[[], Tensor]]:
     """Error at the current of a population, and what its synapse sends."""
-    delta = part.neuron.gate(error, state.neuron)
+    delta = part.neuron.surrogate_gradient(error, state.neuron)
     return delta, lambda: part.synapse.send(delta, state.synapse)
 
 

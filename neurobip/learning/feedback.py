@@ -8,7 +8,7 @@ from torch import Tensor
 from neurobip.errors import ConfigError
 from neurobip.learning.adjoint import down
 from neurobip.learning.teaching import SILENCE, Signal, Teaching, answer_error
-from neurobip.models.sequential import Chain, Seen
+from neurobip.models.sequential import Seen, Sequential
 
 
 class Feedback(Teaching):
@@ -23,7 +23,7 @@ class Feedback(Teaching):
 
     Args:
         widths: features a sample at the end of every section, as
-            :meth:`~neurobip.models.sequential.Chain.widths` finds them; the last one is the number of
+            :meth:`~neurobip.models.sequential.Sequential.widths` finds them; the last one is the number of
             classes.
         symmetric: the section right below the last one hears the error through the present weights
             of the last one instead of a matrix, which is exact; those further down have no weights
@@ -55,7 +55,7 @@ class Feedback(Teaching):
             self.register_buffer(f"matrix_{i}", matrix)
 
     def step(
-        self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
+        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
     ) -> tuple[Signal, Any]:
         """The errors of one time step; there is no state."""
         if labels is None:

@@ -72,7 +72,7 @@ class Lesson:
                 self.eligibility.write(block["qkv"], block["attention"].synapse)
         if passed:
             self._states = {name: at(state, late) for name, state in self._states.items()}
-        self._front = states["front"] if self.rule.model.config.retina_gain else None
+        self._front = states["front"] if self.rule.model.config.top_down_threshold else None
         if len(self.potentials):
             repeated = self.labels.expand(len(self.potentials), -1).flatten()
             logits = self.gain * self.potentials.flatten(0, 1)

@@ -60,13 +60,13 @@ class LocalRule(Rule):
     ) -> None:
         if config.overlap > 1 and (model.config.loops or config.locality in LAST):
             raise ConfigError(
-                f"overlap {config.overlap} does not go with feedback (top_down, retina_gain) nor "
+                f"overlap {config.overlap} does not go with feedback (top_down, top_down_threshold) nor "
                 f"with locality {' or '.join(LAST)}: stages wait for the last one at every step; "
                 "use overlap 1"
             )
-        if model.config.retina_gain and config.locality not in ("block", "reward"):
+        if model.config.top_down_threshold and config.locality not in ("block", "reward"):
             raise ConfigError(
-                f"locality {config.locality} does not go with retina_gain: the embedding sends its "
+                f"locality {config.locality} does not go with top_down_threshold: the embedding sends its "
                 "error down through its own weights; use block"
             )
         self.reinforce = Reinforce(1 / model.config.classes)

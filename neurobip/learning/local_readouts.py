@@ -8,7 +8,7 @@ from neurobip.errors import ConfigError
 from neurobip.learning.adjoint import down
 from neurobip.learning.teaching import SILENCE, Signal, Teaching, answer_error
 from neurobip.learning.third_factor import cross_entropy_error
-from neurobip.models.sequential import Chain, Seen
+from neurobip.models.sequential import Seen, Sequential
 from neurobip.neurons import LI
 from neurobip.projection import Projection, prefixed
 from neurobip.synapses import Linear
@@ -18,12 +18,12 @@ class LocalReadouts(Teaching):
     """No error passes from section to section: each has a readout with a loss of its own.
 
     A section is a part with parameters and those without behind it (see
-    :attr:`~neurobip.models.sequential.Chain.sections`); inside it errors go by the exact adjoint of
+    :attr:`~neurobip.models.sequential.Sequential.sections`); inside it errors go by the exact adjoint of
     the step. The last section is taught by the chain's own answer.
 
     Args:
         widths: features a sample at the end of every section, as
-            :meth:`~neurobip.models.sequential.Chain.widths` finds them; the last one is the number of
+            :meth:`~neurobip.models.sequential.Sequential.widths` finds them; the last one is the number of
             classes.
         decay: share that a readout's membrane loses per step; 1 reads the step alone.
         trained: whether the readouts learn, or stay as they were drawn.
@@ -57,7 +57,7 @@ class LocalReadouts(Teaching):
         self.readouts.requires_grad_(trained)
 
     def step(
-        self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
+        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
     ) -> tuple[Signal, Any]:
         """The errors of one time step, and the readouts' state, by their number."""
         *sections, last = chain.sections

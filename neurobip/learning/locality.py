@@ -33,7 +33,7 @@ def route(model: nn.Module, locality: str) -> None:
     """
     for name, part in model.named_modules():
         # What queries, keys and values would send goes to another stage, which hears none of it.
-        unheard = name.endswith(("qkv.synapse", "top_down", "gain"))
+        unheard = name.endswith(("qkv.synapse", "top_down", "threshold_shift"))
         if unheard or not isinstance(part, Linear | Indexed):
             continue
         if locality == "aligned":

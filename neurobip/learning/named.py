@@ -23,10 +23,10 @@ from neurobip.learning.local_readouts import LocalReadouts
 from neurobip.learning.online import OnlineRule
 from neurobip.learning.teaching import Reward, Spatial
 from neurobip.learning.truncated import TruncatedBPTT
-from neurobip.models.sequential import Chain
+from neurobip.models.sequential import Sequential
 
 
-def three_factor(chain: Chain, frame: Tensor, **settings: Unpack[Settings]) -> OnlineRule:
+def three_factor(chain: Sequential, frame: Tensor, **settings: Unpack[Settings]) -> OnlineRule:
     """Trace x a trained readout at every section.
 
     Memory: ``O(B I)`` a layer. Cost: ``O(B P K O)`` a layer, ``O(B C P O)`` a readout.
@@ -38,7 +38,7 @@ def three_factor(chain: Chain, frame: Tensor, **settings: Unpack[Settings]) -> O
     return OnlineRule(chain, Trace(), teaching, **settings)
 
 
-def decolle(chain: Chain, frame: Tensor, **settings: Unpack[Settings]) -> OnlineRule:
+def decolle(chain: Sequential, frame: Tensor, **settings: Unpack[Settings]) -> OnlineRule:
     """Trace x a fixed random readout at every section (Kaiser et al. 2020).
 
     Memory: ``O(B I)`` a layer. Cost: ``O(B P K O)`` a layer, ``O(B C P O)`` a readout.
@@ -49,7 +49,7 @@ def decolle(chain: Chain, frame: Tensor, **settings: Unpack[Settings]) -> Online
     return OnlineRule(chain, Trace(), LocalReadouts(chain.widths(frame)), **settings)
 
 
-def ottt(chain: Chain, **settings: Unpack[Settings]) -> OnlineRule:
+def ottt(chain: Sequential, **settings: Unpack[Settings]) -> OnlineRule:
     """Trace x the adjoint within the step (OTTT, Xiao et al. 2022).
 
     Memory: ``O(B I)`` a layer. Cost: ``O(B P K O)`` a layer.
@@ -57,7 +57,7 @@ def ottt(chain: Chain, **settings: Unpack[Settings]) -> OnlineRule:
     return OnlineRule(chain, Trace(), Spatial(), **settings)
 
 
-def sltt(chain: Chain, **settings: Unpack[Settings]) -> OnlineRule:
+def sltt(chain: Sequential, **settings: Unpack[Settings]) -> OnlineRule:
     """Instant x the adjoint within the step (SLTT, Meng et al. 2023).
 
     Memory: none. Cost: ``O(B P K O)`` a layer.
@@ -66,7 +66,7 @@ def sltt(chain: Chain, **settings: Unpack[Settings]) -> OnlineRule:
 
 
 def stllr(
-    chain: Chain, *, alpha_post: float = 0.2, decay_post: float = 0.5, **settings: Unpack[Settings]
+    chain: Sequential, *, alpha_post: float = 0.2, decay_post: float = 0.5, **settings: Unpack[Settings]
 ) -> OnlineRule:
     """TimingDependent x the adjoint within the step (S-TLLR, Apolinario & Roy 2025).
 
@@ -77,7 +77,7 @@ def stllr(
 
 
 def eprop(
-    chain: Chain, frame: Tensor, *, symmetric: bool = False, **settings: Unpack[Settings]
+    chain: Sequential, frame: Tensor, *, symmetric: bool = False, **settings: Unpack[Settings]
 ) -> OnlineRule:
     """EProp x the answer's error through fixed matrices (Bellec et al. 2020).
 
@@ -94,7 +94,7 @@ def eprop(
 
 
 def reward_stdp(
-    chain: Chain,
+    chain: Sequential,
     *,
     stdp: RewardModulatedSTDP | None = None,
     expected: float | None = None,

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, Unpack
 import torch
 from torch import Tensor
 
-from neurobip.component import Run
+from neurobip.component import Mode
 from neurobip.learning.adjoint import populations
 from neurobip.learning.eligibility import Eligibility
 from neurobip.learning.learner import Learner, Piece, Settings, check_answer
 from neurobip.learning.teaching import Teaching, answer
-from neurobip.models.sequential import Chain
+from neurobip.models.sequential import Sequential
 from neurobip.projection import prefixed, state_at
 
 
@@ -48,7 +48,7 @@ class OnlineRule(Learner):
 
     def __init__(
         self,
-        chain: Chain,
+        chain: Sequential,
         eligibility: Eligibility,
         teaching: Teaching,
         **settings: Unpack[Settings],
@@ -77,7 +77,7 @@ class OnlineRule(Learner):
             DataError: the output is not one of classes.
         """
         before = OnlineState(None, None, {}) if state is None else state
-        seen = self.chain.run(Run("step"), x, before.chain)
+        seen = self.chain.run(Mode("step"), x, before.chain)
         if labels is not None:
             check_answer(answer(seen), labels)
         signal, teaching = self.teaching.step(self.chain, seen, labels, before.teaching)

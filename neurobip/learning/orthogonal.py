@@ -109,7 +109,7 @@ class OrthogonalProjection:
         """Every synapse with a weight that learns, and every bias without one."""
         for name, projection in projections(self.model):
             bias = self._there(f"{name}.neuron.bias")
-            for part in ("synapse", "top_down", "gain"):
+            for part in ("synapse", "top_down", "threshold_shift"):
                 weight = self._there(f"{name}.{part}.weight")
                 beside = bias if part == "synapse" else None
                 first = weight or beside

@@ -87,7 +87,7 @@ class Rule:
         if config.freeze == "features":
             names = {n: p for n, p in names.items() if n.startswith("readouts.")}
         if config.freeze == "feedforward":
-            back = ("readouts.", "embed.top_down.", "retina.ganglion.gain.")
+            back = ("readouts.", "embed.top_down.", "retina.ganglion.threshold_shift.")
             names = {n: p for n, p in names.items() if n.startswith(back)}
         self.plastic = names
         self._groups = self.groups()

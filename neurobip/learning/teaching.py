@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from neurobip.learning.adjoint import down, populations
 from neurobip.learning.third_factor import cross_entropy_error
-from neurobip.models.sequential import Chain, Seen
+from neurobip.models.sequential import Seen, Sequential
 from neurobip.neurons import LI
 from neurobip.projection import state_at
 
@@ -39,7 +39,7 @@ class Teaching(nn.Module):
     """
 
     def step(
-        self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
+        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
     ) -> tuple[Signal, Any]:
         """The errors of one time step, and the state for the next one.
 
@@ -55,7 +55,7 @@ def answer(seen: Seen) -> Tensor:
     return next(reversed(seen.outputs.values()))
 
 
-def answer_error(chain: Chain, seen: Seen, labels: Tensor) -> Tensor:
+def answer_error(chain: Sequential, seen: Seen, labels: Tensor) -> Tensor:
     """Derivative of the mean cross-entropy of the chain's answer at this step, ``[B, classes]``."""
     return cross_entropy_error(answer(seen)[None], labels, chain.gain)[0]
 
@@ -70,7 +70,7 @@ class Spatial(Teaching):
     """
 
     def step(
-        self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
+        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
     ) -> tuple[Signal, Any]:
         """The errors of one time step; there is no state."""
         if labels is None:
@@ -110,7 +110,7 @@ class Reward(Teaching):
         self.expected = expected
 
     def step(
-        self, chain: Chain, seen: Seen, labels: Tensor | None, state: Any = None
+        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
     ) -> tuple[Signal, Any]:
         """The errors of one time step; there is no state."""
         if labels is None:

@@ -23,7 +23,7 @@ class TruncatedBPTT(Learner):
         model: any component whose output is ``[B, classes]``; learns in place.
         window: steps that a gradient looks back over, at most.
         gain: what the output is multiplied by before the softmax; without one the model's own
-            ``gain``, if it has one (as a Chain has), else 1.
+            ``gain``, if it has one (as a Sequential has), else 1.
         settings: see :class:`~neurobip.learning.learner.Learner`.
 
     Memory: ``O(window)`` times the state of a step. Cost: one pass forward and one back.

@@ -16,7 +16,7 @@ from neurobip.attention import (
     cortical,
     wiring,
 )
-from neurobip.component import Circuit, Component, Run
+from neurobip.component import Circuit, Component, Mode
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.models.answer import decide
@@ -25,7 +25,7 @@ from neurobip.models.stage import Stage
 from neurobip.neurons import LI, LIF
 from neurobip.projection import Projection, state_at
 from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera
-from neurobip.retina.top_down import TopDownGain
+from neurobip.retina.top_down import TopDownThreshold
 from neurobip.synapses import Delayed, Indexed, Linear, Merge, Patches
 
 PIECE = 8
@@ -43,8 +43,8 @@ class BiTFormer(Circuit):
     ``I[t, n] += W_td z[t - d, n]``. The weights learn from the error of the embedding, to which
     they bring what the network above has made of the past.
 
-    With ``retina_gain = d`` the same spikes set the gain of the retina's ganglion cells d steps
-    later, by cell type and place, see :class:`~neurobip.retina.top_down.TopDownGain`.
+    With ``top_down_threshold = d`` the same spikes set the gain of the retina's ganglion cells d steps
+    later, by cell type and place, see :class:`~neurobip.retina.top_down.TopDownThreshold`.
 
     Shape:
         x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
@@ -100,13 +100,13 @@ class BiTFormer(Circuit):
                 scale=0.0,
                 decay_trace=config.decay_v,
             )
-        if config.retina_gain and self.retina is not None:
-            self.retina.ganglion.gain = TopDownGain(
+        if config.top_down_threshold and self.retina is not None:
+            self.retina.ganglion.threshold_shift = TopDownThreshold(
                 config.width,
                 self.retina.channels,
                 centers=patches.centers(height, width),
                 image=(height, width),
-                delay=config.retina_gain - 1,
+                delay=config.top_down_threshold - 1,
             )
 
     def _population(self, size: int) -> LIF:
@@ -202,7 +202,7 @@ class BiTFormer(Circuit):
             return self.quiet(batch)
         return state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Events to the potentials of every readout."""
         before = state or {
             "retina": None,
@@ -331,7 +331,7 @@ class BiTFormer(Circuit):
         dw: dict[str, Tensor] = {}
         for stage, error in zip(self.stages(), errors, strict=True):
             part, readout = state_at(state, stage.name), state_at(state, stage.readout_name)
-            front = state["retina"] if stage.front and self.config.retina_gain else None
+            front = state["retina"] if stage.front and self.config.top_down_threshold else None
             dw |= stage.credit(error, part, readout, front)
         return dw
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neurobip.attention import Block
-from neurobip.component import Circuit, Run
+from neurobip.component import Circuit, Mode
 from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.models.answer import decide
@@ -55,7 +55,7 @@ class Tail(Circuit):
             )
         return x.to(next(self.blocks[0].parameters()).dtype)
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Spikes of tokens to the potentials of every block's readout."""
         names = list(self.readouts)
         before = state or {

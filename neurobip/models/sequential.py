@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Component, Credit, Run
+from neurobip.component import Circuit, Component, Credit, Mode
 from neurobip.errors import ConfigError
 from neurobip.neurons import LI
 from neurobip.projection import Projection, prefixed
@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     state: dict[str, Any]
 
 
-class Chain(Circuit):
+class Sequential(Circuit):
     """Projections, attention parts, blocks and parts that change shapes, in a row.
 
     Parts are named by their place, ``"0"``, ``"1"`` and so on, as in ``nn.Sequential``; so is the
@@ -38,12 +38,12 @@ class Chain(Circuit):
     def __init__(self, *parts: Component) -> None:
         super().__init__()
         if not parts:
-            raise ConfigError("Chain: no parts; expected at least one component")
+            raise ConfigError("Sequential: no parts; expected at least one component")
         for i, part in enumerate(parts):
             if not isinstance(part, Component):
                 raise ConfigError(
-                    f"Chain: part {i} is a {type(part).__name__}; expected a Component such as "
-                    "Projection, Block or Flatten (an nn.Sequential of snnTorch: from_snntorch)"
+                    f"Sequential: part {i} is a {type(part).__name__}; expected a Component such as "
+                    "Projection, Block or Flatten (an nn.Sequential of snnTorch: network_from_snntorch)"
                 )
             self.add_module(str(i), part)
 
@@ -85,7 +85,7 @@ class Chain(Circuit):
             return 1 - end.neuron.decay_v
         return 0.0
 
-    def run(self, run: Run, x: Tensor, state: Any = None) -> Seen:
+    def run(self, run: Mode, x: Tensor, state: Any = None) -> Seen:
         """The parts one after the other, with what each of them gave."""
         outputs, now = {}, {}
         for name, part in self.parts:
@@ -93,7 +93,7 @@ class Chain(Circuit):
             outputs[name] = x
         return Seen(outputs, now)
 
-    def wire(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """From the input to the output of the last part."""
         seen = self.run(run, x, state)
         return seen.outputs[self.parts[-1][0]], seen.state
@@ -115,5 +115,5 @@ class Chain(Circuit):
         Shape:
             frame: one step of input, ``[B, ...]``.
         """
-        outputs = self.run(Run("step"), frame).outputs
+        outputs = self.run(Mode("step"), frame).outputs
         return [outputs[section[-1][0]][0].numel() for section in self.sections]

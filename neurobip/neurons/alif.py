@@ -14,13 +14,13 @@ from neurobip.state import stack
 class ALIFState(NamedTuple):
     """State of an :class:`ALIF` population: membrane before reset, spikes, adaptation.
 
-    ``gain`` is what the threshold was lowered by at this step, where anything lowers it.
+    ``threshold_shift`` is what the threshold was lowered by at this step, where anything lowers it.
     """
 
     v: Tensor
     z: Tensor
     a: Tensor
-    gain: Tensor | None = None
+    threshold_shift: Tensor | None = None
 
 
 class ALIF(Neuron):
@@ -34,8 +34,8 @@ class ALIF(Neuron):
         v[t] <- 0 where z[t] = 1
 
     A cell that fires much raises its own threshold by ``jump`` a spike: it signals change rather
-    than level, and its rate covers a wide range of drive. A ``gain`` from elsewhere lowers the
-    threshold of the step, ``v[t] > threshold + a[t-1] - gain[t]``.
+    than level, and its rate covers a wide range of drive. A ``threshold_shift`` from elsewhere lowers the
+    threshold of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
 
     Shape:
         ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.
@@ -72,30 +72,30 @@ class ALIF(Neuron):
         self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1), persistent=False)
 
     def step(
-        self, x: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+        self, x: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None
     ) -> tuple[Tensor, ALIFState]:
         """One step of the population: a sequence of one."""
-        z, state = self.forward(x[None], state, None if gain is None else gain[None])
+        z, state = self.forward(x[None], state, None if threshold_shift is None else threshold_shift[None])
         return z[0], state
 
     def forward(
-        self, x_seq: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+        self, x_seq: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None
     ) -> tuple[Tensor, ALIFState]:
-        """A sequence, fused over time; step by step where a gain moves the threshold.
+        """A sequence, fused over time; step by step where a threshold_shift moves the threshold.
 
         Shape:
-            gain: as x_seq, in thresholds.
+            threshold_shift: as x_seq, in thresholds.
         """
         self._check_length(x_seq)
         if state is None:
             silent = torch.zeros_like(x_seq[0])
             state = ALIFState(silent, silent, silent)
-        if gain is None:
+        if threshold_shift is None:
             z, v, a = self._run(x_seq, state, state.a)
             # The next step reads z again, whatever becomes of the output.
             return z, ALIFState(v, z[-1].clone(), a)
         spikes = []
-        for x, lowered in zip(x_seq, gain, strict=True):
+        for x, lowered in zip(x_seq, threshold_shift, strict=True):
             z, v, _ = self._run(x[None], state, state.a - lowered)
             a = (1 - self.decay_a) * state.a + self.jump * z[0]
             spikes.append(z[0])
@@ -110,20 +110,20 @@ class ALIF(Neuron):
         )  # fmt: skip
 
     def scan(
-        self, x_seq: Tensor, state: ALIFState | None = None, gain: Tensor | None = None
+        self, x_seq: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None
     ) -> tuple[Tensor, ALIFState]:
         """A sequence, with the state of every step."""
-        if gain is None:
+        if threshold_shift is None:
             return super().scan(x_seq, state)
         self._check_length(x_seq)
         outputs, states = [], []
-        for x, lowered in zip(x_seq, gain, strict=True):
+        for x, lowered in zip(x_seq, threshold_shift, strict=True):
             z, state = self.step(x, state, lowered)
             outputs.append(z)
             states.append(state)
         return torch.stack(outputs), stack(states)
 
-    def gate(self, error: Tensor, state: ALIFState) -> Tensor:
+    def surrogate_gradient(self, error: Tensor, state: ALIFState) -> Tensor:
         """Error times the sensitivity around the threshold that held at this step.
 
         Raises:
@@ -133,6 +133,6 @@ class ALIF(Neuron):
             raise ValueError("ALIF: decay_a = 1 forgets the threshold that credit needs; use less")
         before = (state.a - self.jump * state.z) / (1 - self.decay_a)
         threshold = self.threshold + before
-        if state.gain is not None:
-            threshold = threshold - state.gain
-        return kernels.gate(error, state.v, threshold, self.width)
+        if state.threshold_shift is not None:
+            threshold = threshold - state.threshold_shift
+        return kernels.surrogate_gradient(error, state.v, threshold, self.width)

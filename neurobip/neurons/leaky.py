@@ -98,7 +98,7 @@ class Leaky(Neuron):
         # Surrogates of snnTorch answer in single precision whatever comes.
         return self.surrogate(distance).to(distance.dtype)
 
-    def gate(self, error: Tensor, state: LeakyState) -> Tensor:
+    def surrogate_gradient(self, error: Tensor, state: LeakyState) -> Tensor:
         """Error times the derivative of the surrogate at this step's membrane."""
         with torch.enable_grad():
             distance = (state.v.detach() - self.threshold.detach()).requires_grad_()

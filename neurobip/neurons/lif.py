@@ -106,9 +106,9 @@ class LIF(Neuron):
         z, u, v = kernels.lif(x_seq, before.u, before.v, *self._constants())
         return z, LIFState(u, v, last(z), last(self._bias_trace(before, len(x_seq))))
 
-    def gate(self, error: Tensor, state: LIFState) -> Tensor:
+    def surrogate_gradient(self, error: Tensor, state: LIFState) -> Tensor:
         """Error times the triangular sensitivity of the membrane before its reset."""
-        return kernels.gate(error, state.v, self.threshold, self.width)
+        return kernels.surrogate_gradient(error, state.v, self.threshold, self.width)
 
     def gradient(self, delta: Tensor, state: LIFState) -> dict[str, Tensor]:
         """Gradient of the bias, whose presynaptic line is a constant 1."""

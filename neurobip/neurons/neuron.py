@@ -10,11 +10,11 @@ from neurobip.component import Component
 class Neuron(Component):
     """A population of point neurons: input currents to spikes, or to graded output.
 
-    Subclasses define ``step(x, state)`` and :meth:`gate`, and :meth:`gradient` where they have
+    Subclasses define ``step(x, state)`` and :meth:`surrogate_gradient`, and :meth:`gradient` where they have
     parameters that learn.
     """
 
-    def gate(self, error: Tensor, state: Any) -> Tensor:
+    def surrogate_gradient(self, error: Tensor, state: Any) -> Tensor:
         """Error at the output to error at the input current, at this one time step."""
         raise NotImplementedError(f"{type(self).__name__} sends no error to its input")
 

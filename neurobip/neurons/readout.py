@@ -53,6 +53,6 @@ class LI(Neuron):
         # The membrane goes on as it is, whatever becomes of the output.
         return v, LIState(v[-1].clone())
 
-    def gate(self, error: Tensor, state: LIState) -> Tensor:
+    def surrogate_gradient(self, error: Tensor, state: LIState) -> Tensor:
         """A linear neuron hands the error on as it is."""
         return error

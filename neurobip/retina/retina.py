@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Component, Credit, Run
+from neurobip.component import Circuit, Component, Credit, Mode
 from neurobip.errors import DataError
 from neurobip.projection import Projection, prefixed
 from neurobip.retina.cell_types import CellType
@@ -89,7 +89,7 @@ class Retina(Circuit):
         return self.names.index(cell_type)
 
     def wire(
-        self, run: Run, x: Tensor, state: Any, above: Tensor | None = None
+        self, run: Mode, x: Tensor, state: Any, above: Tensor | None = None
     ) -> tuple[Tensor, Any]:
         """From the input of a step to the ganglion spikes of that step.
 
@@ -131,9 +131,9 @@ class Retina(Circuit):
             x_seq ``[T, B, C, H, W]``; returns ``[T, B, S, H, W]``, and the state as
             :meth:`currents`.
         """
-        return self._signals(Run("forward"), x_seq, state)
+        return self._signals(Mode("forward"), x_seq, state)
 
-    def _signals(self, run: Run, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
+    def _signals(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
         """The graded signals of the inner retina."""
         x = self._checked(x, 4 if run.verb == "step" else 5)
         before = state or {}

@@ -10,7 +10,7 @@ from neurobip.synapses.delayed import Delayed
 from neurobip.synapses.linear import Linear
 
 
-class TopDownGain(Delayed):
+class TopDownThreshold(Delayed):
     """Tokens of a later population to the gain of every ganglion cell, by type and place.
 
     ::
@@ -53,7 +53,7 @@ class TopDownGain(Delayed):
         super().__init__(inputs, cell_types, delay=delay, scale=0.0, decay_trace=1.0)
         if not 0 < limit < 1:
             raise ConfigError(
-                f"TopDownGain: limit = {limit} thresholds; between 0 and 1 fits, so that a cell "
+                f"TopDownThreshold: limit = {limit} thresholds; between 0 and 1 fits, so that a cell "
                 "that sees nothing stays silent"
             )
         self.grid, self.limit = tuple(len(line) for line in centers), limit

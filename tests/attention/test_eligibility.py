@@ -31,7 +31,7 @@ def by_autograd(qkv, attention, states, deltas, first):
     for t in range(STEPS):
         state = at(states, t)
         x, pre = state.neuron.z.detach(), state.synapse.pre_trace
-        psi = qkv.neuron.gate(torch.ones_like(x), state.neuron)
+        psi = qkv.neuron.surrogate_gradient(torch.ones_like(x), state.neuron)
         moved = pre @ weight.T + state.neuron.bias_trace * bias
         z = x + psi * (moved - moved.detach())
         q, k, v = attention.synapse.split(z).unbind(-3)

@@ -52,7 +52,7 @@ def call_all(kind: torch.dtype, width: int) -> None:
     traces = cuda.trace_scan(x, state, 0.9)
     cuda.trace_last(x, state, 0.9)
     cuda.trace_back(traces, 0.9)
-    cuda.gate(x, v, 1.0, 1.0)
+    cuda.surrogate_gradient(x, v, 1.0, 1.0)
     image, keep = torch.zeros(3, 2, 4, 5, 5, dtype=kind), torch.zeros(4, 1, 1)
     before = torch.zeros(2, 4, 5, 5)
     v, a, z = cuda.alif_scan(image, before, before, 1.0, keep, 0.9, 0.1)

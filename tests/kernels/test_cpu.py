@@ -115,7 +115,7 @@ def test_traces_and_their_derivatives(given_inputs, keep):
 def test_gate_equals_the_reference(given_inputs, threshold, width):
     _, error, v, _ = given_inputs
     close(
-        [cpu.gate(error, v, threshold, width)], [reference.gate(error, v, threshold, width)]
+        [cpu.surrogate_gradient(error, v, threshold, width)], [reference.surrogate_gradient(error, v, threshold, width)]
     )  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def test_shapes_that_do_not_fit_end_as_in_the_reference(batch, held, size, wide)
         ("lif_scan", x, state, state, bias, *constants),
         ("alif_scan", image, v, v, 0.8, keep, 0.5, 0.3, 1.0),
         ("trace_scan", x, state, 0.5),
-        ("gate", x[0], state, 0.8, 1.0),
+        ("surrogate_gradient", x[0], state, 0.8, 1.0),
         ("bipolar_scan", image, bipolar, 0.1, 0.5, 0.2, 0.3),
         ("separable", image[0], profile, mix, False),
         ("separable", image[0], profile, mix, True),

@@ -120,7 +120,7 @@ def test_traces(steps, batch, size, keep, seed):
 @given(batches, sizes, st.floats(0.1, 3), seeds)
 def test_gate(batch, size, width, seed):
     error, v = draw(seed, (batch, size), (batch, size))
-    close(cuda.gate(error, v, 0.4, width), reference.gate(error, v, 0.4, width))
+    close(cuda.surrogate_gradient(error, v, 0.4, width), reference.surrogate_gradient(error, v, 0.4, width))
 
 
 @quick
@@ -170,7 +170,7 @@ def test_half_precision_holds_spikes_and_single_precision_the_state(kind):
     ours_u, ours_v, ours_z = cuda.lif_scan(x, u, v, bias, 0.4, 0.5, 0.9)
     identical((ours_u, ours_v, ours_z), (u_seq, v_seq, z.to(kind)))
     identical(cuda.trace_scan(ours_z, v, 0.9), reference.trace_scan(z, v, 0.9))
-    assert cuda.gate(x, v_seq, 0.4, 1.0).dtype is kind
+    assert cuda.surrogate_gradient(x, v_seq, 0.4, 1.0).dtype is kind
 
 
 def test_a_sequence_in_two_pieces():

@@ -11,7 +11,7 @@ from neurobip.attention import (
     QueryCount,
     QueryKeyAttention,
 )
-from neurobip.learning import Chain, Flatten, Pool2d
+from neurobip.learning import Flatten, Pool2d, Sequential
 from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.projection import Projection
 from neurobip.synapses import Conv2d, Linear, Patches
@@ -51,7 +51,7 @@ def block(kind: str, width: int) -> Block:
     )
 
 
-def lively(chain: Chain) -> Chain:
+def lively(chain: Sequential) -> Sequential:
     """Biases that bring cells to their threshold, in double precision."""
     for name, parameter in chain.named_parameters():
         if name.endswith("neuron.bias"):
@@ -59,29 +59,29 @@ def lively(chain: Chain) -> Chain:
     return chain.double()
 
 
-def chains() -> dict[str, tuple[Chain, tuple[int, ...]]]:
+def chains() -> dict[str, tuple[Sequential, tuple[int, ...]]]:
     """Each chain and the shape of a sample at one step."""
     torch.manual_seed(0)
     conv = Conv2d(0.6 * torch.randn(4, 2, 3, 3), stride=1, padding=1, **TRACE)
     found = {
-        "one layer": (Chain(projection(6, 8), readout(8)), (6,)),
-        "two layers": (Chain(projection(6, 8), projection(8, 7), readout(7)), (6,)),
+        "one layer": (Sequential(projection(6, 8), readout(8)), (6,)),
+        "two layers": (Sequential(projection(6, 8), projection(8, 7), readout(7)), (6,)),
         "images": (
-            Chain(
+            Sequential(
                 Projection(conv, LIF(6, bias=False)), Pool2d(2), Flatten(),
                 Projection(Linear(36, 7, scale=2.0, **TRACE), Leaky(0.75)), readout(7),
             ),
             (2, 6, 6),
         ),
         "tokens": (
-            Chain(
+            Sequential(
                 Projection(Patches(2, 8, patch=3, stride=2, padding=1, **TRACE), LIF(8)),
                 projection(8, 6), Flatten(), readout(54),
             ),
             (2, 6, 6),
         ),
         "adaptive": (
-            Chain(
+            Sequential(
                 Projection(
                     Conv2d(0.6 * torch.randn(4, 2, 3, 3), **TRACE), ALIF((0.2, 0.25, 0.3, 0.5))
                 ),
@@ -93,9 +93,9 @@ def chains() -> dict[str, tuple[Chain, tuple[int, ...]]]:
     for kind in ("linear", "masked", "query-key", "none"):
         part, times = attention(kind, 8)
         row = (projection(6, times * 8), part, projection(8, 8), Flatten(), readout(32))
-        found[f"attention, {kind}"] = Chain(*row), (4, 6)
+        found[f"attention, {kind}"] = Sequential(*row), (4, 6)
         found[f"block, {kind}"] = (
-            Chain(projection(6, 8), block(kind, 8), Flatten(), readout(32)), (4, 6),
+            Sequential(projection(6, 8), block(kind, 8), Flatten(), readout(32)), (4, 6),
         )  # fmt: skip
     return {name: (lively(chain), shape) for name, (chain, shape) in found.items()}
 

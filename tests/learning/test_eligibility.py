@@ -242,7 +242,7 @@ def test_factors_of_every_synapse_are_those_of_its_rows(kind, eligibility):
     state, error = states[-1], errors[-1]
     dw, _ = eligibility.step(projection, error, state)
     trace = state.synapse.x if isinstance(eligibility, Instant) else state.synapse.pre_trace
-    delta = projection.neuron.gate(error, state.neuron)
+    delta = projection.neuron.surrogate_gradient(error, state.neuron)
     layer = getattr(projection.synapse, "layer", None)
     bias = getattr(layer, "bias", None)
     current = projection.synapse.current(trace)
@@ -301,7 +301,7 @@ def test_eprop_refuses_what_it_has_no_derivative_for():
         def step(self, x, state=None):
             return x, LI(1.0).step(x)[1]
 
-        def gate(self, error, state):
+        def surrogate_gradient(self, error, state):
             return error
 
     projection = Projection(Linear(5, 4), Other())

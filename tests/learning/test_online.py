@@ -5,7 +5,6 @@ import torch
 
 from neurobip.errors import ConfigError, DataError
 from neurobip.learning import (
-    Chain,
     EProp,
     Feedback,
     Flatten,
@@ -14,6 +13,7 @@ from neurobip.learning import (
     OnlineRule,
     Reward,
     RewardModulatedSTDP,
+    Sequential,
     Spatial,
     TimingDependent,
     Trace,
@@ -50,7 +50,7 @@ RULES = {
 }
 
 
-def teachings(chain: Chain, frame: torch.Tensor):
+def teachings(chain: Sequential, frame: torch.Tensor):
     torch.manual_seed(0)
     widths = chain.widths(frame)
     return {
@@ -175,7 +175,7 @@ def one_bit(samples: int, seed: int):
 def learned(make, task, batches: int = 20) -> float:
     """Accuracy on samples that were not learned from."""
     torch.manual_seed(0)
-    chain = Chain(projection(16, 12, 1.0), readout(12))
+    chain = Sequential(projection(16, 12, 1.0), readout(12))
     rule = make(chain, task(1, 0)[0][0])
     for seed in range(batches):
         rule.learn(*task(40, seed))
@@ -185,7 +185,7 @@ def learned(make, task, batches: int = 20) -> float:
     return float((answers == labels).float().mean())
 
 
-def readout_alone(chain: Chain, frame: torch.Tensor) -> OnlineRule:
+def readout_alone(chain: Sequential, frame: torch.Tensor) -> OnlineRule:
     chain.get_submodule("0").requires_grad_(False)
     return ottt(chain, lr=5e-3, warmup_steps=2)
 
@@ -232,13 +232,13 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="window = 0"):
         truncated_bptt(chain, 0)
     with pytest.raises(ConfigError, match="no parameter"):
-        ottt(Chain(Flatten()))
+        ottt(Sequential(Flatten()))
     with pytest.raises(DataError, match="8 steps leaves nothing"):
         ottt(chain, warmup_steps=8).learn(frames, labels)
     with pytest.raises(DataError, match="labels \\(4,\\)"):
         ottt(chain).learn(frames, labels[:4])
     with pytest.raises(DataError, match="labels up to 3"):
         ottt(chain).learn(frames, labels + 1)
-    flat = Chain(projection(6, 8))
+    flat = Sequential(projection(6, 8))
     with pytest.raises(DataError, match="Flatten"):
         ottt(flat.double()).learn(frames.unsqueeze(2), labels)

@@ -224,7 +224,7 @@ def test_projecting_the_step_is_projecting_the_trace():
     torch.testing.assert_close(steps, 0.1 * wanted, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("loop", ["top_down", "retina_gain"])
+@pytest.mark.parametrize("loop", ["top_down", "top_down_threshold"])
 def test_what_comes_from_above_is_protected_too(loop):
     network, rule = make({loop: 1})
     protection = rule.protection = OrthogonalProjection(network, 50, share=1.0)
@@ -232,8 +232,8 @@ def test_what_comes_from_above_is_protected_too(loop):
     rule.learn(frames, labels)
     protection.observe(frames)
     protection.consolidate()
-    part = network.embed.top_down if loop == "top_down" else network.retina.ganglion.gain
-    place, key = ("embed", "top_down") if loop == "top_down" else ("retina.ganglion", "gain")
+    part = network.embed.top_down if loop == "top_down" else network.retina.ganglion.threshold_shift
+    place, key = ("embed", "top_down") if loop == "top_down" else ("retina.ganglion", "threshold_shift")
     traces, state = [], None
     for frame in frames:
         _, state = network.step(frame, state)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from neurobip.learning import (
-    Chain,
     EProp,
     Feedback,
     OnlineRule,
+    Sequential,
     Spatial,
     eprop,
     ottt,
@@ -34,7 +34,7 @@ def test_instant_is_bptt_cut_at_every_step(name):
 def test_trace_is_bptt_of_one_layer_whose_reset_keeps_the_membrane(reset):
     torch.manual_seed(0)
     chain = lively(
-        Chain(
+        Sequential(
             Projection(Linear(6, 8, scale=2.0, decay_trace=0.25), Leaky(0.75, reset=reset)),
             Projection(Linear(8, CLASSES, scale=2.0), LI(1.0)),
         )
@@ -44,10 +44,10 @@ def test_trace_is_bptt_of_one_layer_whose_reset_keeps_the_membrane(reset):
     assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
 
 
-def one_layer(decay_u: float, decay: float, bias: bool = True) -> Chain:
+def one_layer(decay_u: float, decay: float, bias: bool = True) -> Sequential:
     torch.manual_seed(0)
     neuron = LIF(8, decay_v=0.25, decay_u=decay_u, bias=bias)
-    return lively(Chain(Projection(Linear(6, 8, scale=1.5), neuron), readout(8, decay)))
+    return lively(Sequential(Projection(Linear(6, 8, scale=1.5), neuron), readout(8, decay)))
 
 
 @pytest.mark.parametrize("decay_u", [1.0, 0.5])
@@ -63,7 +63,7 @@ def test_symmetric_eprop_is_bptt_of_one_layer(decay_u, decay):
 def test_symmetric_eprop_is_bptt_of_one_leaky_layer(reset):
     torch.manual_seed(0)
     neuron = Leaky(torch.linspace(0.5, 0.9, 8), reset=reset)
-    chain = lively(Chain(Projection(Linear(6, 8, scale=2.0), neuron), readout(8)))
+    chain = lively(Sequential(Projection(Linear(6, 8, scale=2.0), neuron), readout(8)))
     frames, labels = batch((6,), steps=9)
     found = eprop(chain, frames[0], symmetric=True).gradients(frames, labels)
     assert_equal(found, truncated_bptt(chain, 9).gradients(frames, labels))
@@ -95,7 +95,7 @@ def test_eprop_bridges_the_time_to_a_late_label(labels_at):
 
 def test_eprop_of_tokens_is_bptt_of_one_layer():
     chain, frames, labels = prepared("tokens")
-    top = Chain(*[part for name, part in chain.parts if name != "1"][:2], readout(72)).double()
+    top = Sequential(*[part for name, part in chain.parts if name != "1"][:2], readout(72)).double()
     found = eprop(top, frames[0], symmetric=True).gradients(frames, labels)
     assert_equal(found, truncated_bptt(top, 8).gradients(frames, labels))
 

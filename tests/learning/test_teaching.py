@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from neurobip.component import Run
+from neurobip.component import Mode
 from neurobip.errors import ConfigError
 from neurobip.learning import (
-    Chain,
     EProp,
     Feedback,
     Flatten,
@@ -15,6 +14,7 @@ from neurobip.learning import (
     LocalReadouts,
     OnlineRule,
     Reward,
+    Sequential,
     Spatial,
     Trace,
     decolle,
@@ -29,7 +29,7 @@ from neurobip.projection import state_at
 from .chains import NAMES, assert_equal, prepared, projection, readout
 
 
-def by_hand(chain: Chain, teaching, frames, labels) -> dict[str, torch.Tensor]:
+def by_hand(chain: Sequential, teaching, frames, labels) -> dict[str, torch.Tensor]:
     """Local learning by autograd: every section detached, the state of the step before fixed."""
     chain.zero_grad()
     teaching.zero_grad()
@@ -119,7 +119,7 @@ def test_feedback_is_the_error_times_each_matrix(symmetric):
     chain, frames, labels = prepared("two layers")
     teaching = Feedback(chain.widths(frames[0]), symmetric=symmetric).double()
     _, state = chain(frames)
-    seen = chain.run(Run("step"), frames[0])
+    seen = chain.run(Mode("step"), frames[0])
     error = answer_error(chain, seen, labels)
     signal, kept = teaching.step(chain, seen, labels)
     assert kept is None
@@ -133,7 +133,7 @@ def test_feedback_is_the_error_times_each_matrix(symmetric):
 @torch.no_grad()
 def test_reward_is_one_scalar_a_sample():
     chain, frames, labels = prepared("attention, masked")
-    seen = chain.run(Run("step"), frames[0])
+    seen = chain.run(Mode("step"), frames[0])
     p = torch.softmax(chain.gain * seen.outputs["4"], -1)
     torch.manual_seed(0)
     given = torch.multinomial(p, 1).squeeze(-1)
@@ -183,7 +183,7 @@ def test_sections_begin_at_parts_with_weights(kind):
     chain, *_ = prepared(f"attention, {kind}")
     names = [[name for name, _ in section] for section in chain.sections]
     assert names == [["0", "1"], ["2", "3"], ["4"]]
-    chain = Chain(Flatten(), projection(6, 4), readout(4))
+    chain = Sequential(Flatten(), projection(6, 4), readout(4))
     assert [[name for name, _ in section] for section in chain.sections] == [["1"], ["2"]]
 
 
@@ -208,6 +208,6 @@ def test_credit_with_traces_equals_the_rule_with_traces():
 
 def test_parts_that_are_no_components_are_refused():
     with pytest.raises(ConfigError, match="part 1 is a ReLU"):
-        Chain(projection(4, 4), torch.nn.ReLU(), readout(4))
+        Sequential(projection(4, 4), torch.nn.ReLU(), readout(4))
     with pytest.raises(ConfigError, match="no parts"):
-        Chain()
+        Sequential()

@@ -10,7 +10,7 @@ def test_credit_without_a_memory_of_the_threshold_is_refused():
     neuron = ALIF((0.5,), decay_a=1.0)
     z, state = neuron.step(torch.rand(1, 1, 2, 2))
     with pytest.raises(ValueError, match="decay_a = 1 forgets"):
-        neuron.gate(z, state)
+        neuron.surrogate_gradient(z, state)
 
 
 def test_equals_a_loop_in_plain_python():
@@ -44,6 +44,6 @@ def test_gate_uses_the_threshold_that_held():
     one = torch.ones(1, 1, 1, 1)
     z, state = neuron.step(1.5 * one)
     assert z.item() == 1
-    torch.testing.assert_close(neuron.gate(one, state), 0.5 * one)
+    torch.testing.assert_close(neuron.surrogate_gradient(one, state), 0.5 * one)
     _, state = neuron.step(1.5 * one, state)
-    torch.testing.assert_close(neuron.gate(one, state), 0.5 * one, msg="threshold 2, membrane 1.5")
+    torch.testing.assert_close(neuron.surrogate_gradient(one, state), 0.5 * one, msg="threshold 2, membrane 1.5")

@@ -71,7 +71,7 @@ def test_the_gate_is_the_derivative_of_one_step(name):
         _, before = ours.step(torch.randn(4, 6))
         x, error = torch.randn(4, 6), torch.randn(4, 6)
         _, now = ours.step(x, before)
-        gated = ours.gate(error, now)
+        gated = ours.surrogate_gradient(error, now)
     x.requires_grad_()
     (ours.step(x, before)[0] * error).sum().backward()
     torch.testing.assert_close(gated, x.grad)

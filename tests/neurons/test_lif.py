@@ -83,7 +83,7 @@ def test_surrogate_gradient_is_the_triangle():
     z.sum().backward()
     triangle = torch.tensor([[0.0, 0.5, 1.0, 0.5, 0.0]])
     torch.testing.assert_close(x.grad, triangle)
-    torch.testing.assert_close(neuron.gate(torch.ones(1, 5), state).detach(), triangle)
+    torch.testing.assert_close(neuron.surrogate_gradient(torch.ones(1, 5), state).detach(), triangle)
 
 
 def test_bias_trace_is_the_geometric_sum_of_ones():

@@ -53,7 +53,7 @@ def untraced(state: ProjectionState) -> ProjectionState:
 
 def sensitivity(projection: Projection, state: ProjectionState) -> Tensor:
     """The pseudo-derivative of the population's output by its current, cell by cell."""
-    return projection.neuron.gate(torch.ones_like(state.neuron.z), state.neuron)
+    return projection.neuron.surrogate_gradient(torch.ones_like(state.neuron.z), state.neuron)
 
 
 def _line_of_ones(state: Any) -> Any:

@@ -30,5 +30,5 @@ class Instant(Eligibility):
         """The gradients of one time step; there are no traces."""
         if error is None:
             return {}, None
-        delta = projection.neuron.gate(error, state.neuron)
+        delta = projection.neuron.surrogate_gradient(error, state.neuron)
         return product(projection, delta, untraced(state)), None

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from neurobip.converters.graph.neurons import LI, LIF
 from neurobip.converters.graph.synapses import Conv, Identity, Linear, Sparse
-from neurobip.converters.imports.snntorch import batch_norm, from_snntorch
+from neurobip.converters.imports.snntorch import batch_norm, graph_from_snntorch
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
@@ -54,7 +54,7 @@ def same(network: nn.Sequential, *shape: int, **settings) -> FloatNetwork:
     network = network.double().eval()
     x = events(*shape)
     wanted = run(network, x)
-    graph = from_snntorch(network, shape, **settings)
+    graph = graph_from_snntorch(network, shape, **settings)
     frames = x.reshape(*x.shape[:2], *graph.input.shape)
     outputs, _ = FloatNetwork(graph).forward(frames)
     found = outputs[graph.outputs[-1]]
@@ -191,21 +191,21 @@ def test_graded_spikes_are_folded_into_the_next_layer() -> None:
     graded = snn.Leaky(0.8, graded_spikes_factor=1.7, learn_graded_spikes_factor=True, **options())
     same(nn.Sequential(dense(12, 9), graded, dense(9, 7), snn.Leaky(0.7, **options())), 12)
     with pytest.raises(ConversionError, match="1: the last neurons have a graded_spikes_factor"):
-        from_snntorch(nn.Sequential(dense(12, 9), graded), (12,))
+        graph_from_snntorch(nn.Sequential(dense(12, 9), graded), (12,))
 
 
 def test_a_last_layer_is_read_as_it_is() -> None:
     network = nn.Sequential(dense(12, 9), snn.Leaky(0.8, **options()), dense(9, 3)).double()
     x = events(12)
     wanted = run(network, x)
-    graph = from_snntorch(network, (12,))
+    graph = graph_from_snntorch(network, (12,))
     outputs, _ = FloatNetwork(graph).forward(x[..., None, None])
     assert graph.outputs == ("2",) and isinstance(graph["2"].neuron, LI)
     torch.testing.assert_close(outputs["2"].flatten(2), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_a_module_alone() -> None:
-    graph = from_snntorch(snn.Leaky(0.9, reset_mechanism="zero"), (4,))
+    graph = graph_from_snntorch(snn.Leaky(0.9, reset_mechanism="zero"), (4,))
     assert isinstance(graph["Leaky"].neuron, LIF) and graph["Leaky"].neuron.drop is None
 
 
@@ -218,15 +218,15 @@ def test_without_delay_a_membrane_above_twice_its_threshold() -> None:
     x = torch.tensor([1.0, 0, 0, 0])[:, None, None].double()
     held_back = run(network, x).flatten().tolist()
     with pytest.raises(ConversionError, match="1: reset_mechanism='subtract' with reset_delay"):
-        from_snntorch(network, (1,), largest=1)
-    graph = from_snntorch(network, (1,), largest=1, plain_subtract=True)
+        graph_from_snntorch(network, (1,), largest=1)
+    graph = graph_from_snntorch(network, (1,), largest=1, plain_subtract=True)
     outputs, _ = FloatNetwork(graph).forward(x[..., None, None])
     assert (held_back, outputs["1"].flatten().tolist()) == ([1, 0, 0, 0], [1, 1, 0, 0])
     # A current below (2 - beta) of the threshold never lifts it that high.
     nn.init.constant_(layer.weight, 1.5)
-    from_snntorch(network, (1,), largest=1)
+    graph_from_snntorch(network, (1,), largest=1)
     with pytest.raises(ConversionError, match="holds spikes back"):
-        from_snntorch(network, (1,), largest=2)
+        graph_from_snntorch(network, (1,), largest=2)
 
 
 class Elsewhere(nn.Module):
@@ -265,13 +265,13 @@ def test_what_has_no_counterpart_is_refused_by_name(message: str) -> None:
     network = nn.Sequential(nn.Identity(), nn.Sequential(REFUSED[message]()))
     expected = "it gets" if message == "recurrent layer" else message
     with pytest.raises(ConversionError, match=rf"^1\.0.*: .*{expected}"):
-        from_snntorch(network, (4,))
+        graph_from_snntorch(network, (4,))
 
 
 @pytest.mark.parametrize("largest", [-3, 0, 1.5, "many"])
 def test_the_largest_count_is_a_whole_number_from_one(largest) -> None:
     with pytest.raises(ConversionError, match="^largest = .*; expected a whole number from 1"):
-        from_snntorch(snn.Leaky(0.9), (4,), largest=largest)
+        graph_from_snntorch(snn.Leaky(0.9), (4,), largest=largest)
 
 
 class Skip(nn.Sequential):
@@ -358,7 +358,7 @@ CHANGED = {
 def test_code_that_would_be_left_out_is_refused(message: str) -> None:
     network = nn.Sequential(nn.Identity(), nn.Sequential(CHANGED[message]()))
     with pytest.raises(ConversionError, match=f"^{message}"):
-        from_snntorch(network, (4,))
+        graph_from_snntorch(network, (4,))
 
 
 def test_a_subclass_that_runs_as_its_class_is_taken() -> None:
@@ -375,18 +375,18 @@ def test_pruned_for_good_it_is_plain_again() -> None:
 def test_neurons_cannot_have_the_name_of_the_input() -> None:
     network = nn.Sequential(OrderedDict(events=snn.Leaky(0.9)))
     with pytest.raises(ConversionError, match="^events: .* rename the module"):
-        from_snntorch(network, (4,))
+        graph_from_snntorch(network, (4,))
 
 
 def test_inhibition_is_refused() -> None:
     with pytest.warns(UserWarning, match="Inhibition"):
         cells = snn.Leaky(0.9, inhibition=True)
     with pytest.raises(ConversionError, match="^0: .*inhibition"):
-        from_snntorch(nn.Sequential(cells), (4,))
+        graph_from_snntorch(nn.Sequential(cells), (4,))
 
 
 def test_a_reset_changed_after_building_is_refused() -> None:
     cells = snn.Leaky(0.9)
     cells.reset_mechanism = "zero"
     with pytest.raises(ConversionError, match="'subtract'.*build it anew"):
-        from_snntorch(cells, (4,))
+        graph_from_snntorch(cells, (4,))

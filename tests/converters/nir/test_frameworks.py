@@ -18,7 +18,7 @@ from torch import nn
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.graph.neurons import LI
 from neurobip.converters.graph.synapses import Conv, Linear, Sparse
-from neurobip.converters.imports.snntorch import from_snntorch
+from neurobip.converters.imports.snntorch import graph_from_snntorch
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
 from neurobip.converters.nir.norse import standard
@@ -106,7 +106,7 @@ def default_reset() -> nn.Sequential:
 
 def test_snntorch_does_not_write_its_default_reset() -> None:
     """A subtraction, one step late: in its modules, not in its graph, which is told."""
-    graph = from_snntorch(default_reset(), (12,), largest=1)
+    graph = graph_from_snntorch(default_reset(), (12,), largest=1)
     x, z = recorded("snntorch_default_reset", graph)
     outputs, _ = FloatNetwork(graph).forward(x)
     assert torch.equal(outputs[graph.outputs[-1]], z.double())

@@ -7,9 +7,9 @@ from snntorch import surrogate, utils
 from torch import nn
 from torch.nn import functional as F
 
-from neurobip.component import Run
+from neurobip.component import Mode
 from neurobip.errors import ConfigError
-from neurobip.learning import from_snntorch, ottt, sltt, truncated_bptt
+from neurobip.learning import network_from_snntorch, ottt, sltt, truncated_bptt
 
 
 def leaky(reset="subtract", beta=0.8, output=False, **options):
@@ -78,12 +78,12 @@ def theirs(net: nn.Sequential, frames: torch.Tensor) -> list[list[torch.Tensor]]
 @torch.no_grad()
 def test_spikes_of_every_population_are_those_of_the_network(name):
     net, frames, _ = prepared(name)
-    chain = from_snntorch(net)
+    chain = network_from_snntorch(net)
     expected = theirs(net, frames)
     utils.reset(net)
     state, fired = None, [0.0] * len(expected[0])
     for x, outputs in zip(frames, expected, strict=True):
-        seen = chain.run(Run("step"), x, state)
+        seen = chain.run(Mode("step"), x, state)
         state = seen.state
         cells = [z for n, z in seen.outputs.items() if hasattr(chain.get_submodule(n), "neuron")]
         for i, (found, spikes) in enumerate(zip(cells, outputs, strict=True)):
@@ -97,7 +97,7 @@ def test_spikes_of_every_population_are_those_of_the_network(name):
 @pytest.mark.parametrize("name", NETS)
 def test_parameters_are_shared(name):
     net, frames, labels = prepared(name)
-    chain = from_snntorch(net)
+    chain = network_from_snntorch(net)
     layers = [part for part in leaves(net) if isinstance(part, nn.Linear | nn.Conv2d)]
     shared = [p for layer in layers for p in layer.parameters()]
     assert {id(p) for p in chain.parameters()} == {id(p) for p in shared}
@@ -135,7 +135,7 @@ def test_gradients_are_those_of_snntorch(name, cut):
     net, frames, labels = prepared(name)
     expected = gradients(net, frames, labels, cut)
     owners = {id(p): n for n, p in net.named_parameters()}
-    chain = from_snntorch(net)
+    chain = network_from_snntorch(net)
     rule = sltt(chain) if cut else truncated_bptt(chain, len(frames))
     by_name = rule.gradients(frames, labels)
     found = {owners[id(chain.get_parameter(n))]: g for n, g in by_name.items()}
@@ -148,7 +148,7 @@ def test_gradients_are_those_of_snntorch(name, cut):
 
 def test_a_layer_without_neurons_is_read_as_it_is():
     net = nn.Sequential(nn.Linear(4, 5), leaky(), nn.Linear(5, 3)).eval()
-    chain = from_snntorch(net)
+    chain = network_from_snntorch(net)
     x = (torch.rand(2, 4) < 0.5).float()
     utils.reset(net)
     assert torch.equal(chain.step(x)[0], net(x))
@@ -156,7 +156,7 @@ def test_a_layer_without_neurons_is_read_as_it_is():
 
 
 def test_traces_decay_as_the_membrane():
-    chain = from_snntorch(dense())
+    chain = network_from_snntorch(dense())
     decays = [part.synapse.decay_trace for _, part in chain.parts if hasattr(part, "synapse")]
     assert decays == pytest.approx([0.2, 0.4, 0.5])
 
@@ -184,14 +184,14 @@ class Loud(nn.Linear):
 )
 def test_what_no_chain_holds_is_refused_by_name(parts, message):
     with pytest.raises(ConfigError, match=message):
-        from_snntorch(nn.Sequential(*parts))
+        network_from_snntorch(nn.Sequential(*parts))
 
 
 def test_a_hook_is_refused():
     net = nn.Sequential(nn.Linear(4, 4), leaky())
     net[0].register_forward_hook(lambda *_: None)
     with pytest.raises(ConfigError, match="0: has a hook"):
-        from_snntorch(net)
+        network_from_snntorch(net)
 
 
 def test_a_sequence_that_runs_its_parts_in_another_way_is_refused():
@@ -200,8 +200,8 @@ def test_a_sequence_that_runs_its_parts_in_another_way_is_refused():
             return x + super().forward(x)
 
     with pytest.raises(ConfigError, match="Residual"):
-        from_snntorch(nn.Sequential(Residual(nn.Linear(4, 4), snn.Leaky(beta=0.5))))
+        network_from_snntorch(nn.Sequential(Residual(nn.Linear(4, 4), snn.Leaky(beta=0.5))))
     hooked = nn.Sequential(nn.Linear(4, 4), snn.Leaky(beta=0.5))
     hooked.register_forward_hook(lambda module, inputs, output: output)
     with pytest.raises(ConfigError, match="hook"):
-        from_snntorch(nn.Sequential(hooked))
+        network_from_snntorch(nn.Sequential(hooked))

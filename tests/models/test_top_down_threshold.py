@@ -16,19 +16,19 @@ from neurobip.retina import EVENT_CAMERA, event_camera
 from neurobip.synapses import Linear, Patches
 
 SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, stride=4, padding=1)
-GAIN = "retina.ganglion.gain.weight"
+GAIN = "retina.ganglion.threshold_shift.weight"
 
 
 def network(**changes) -> BiTFormer:
     """A network whose blocks are lively from the first steps on."""
-    model = build(ModelConfig(**{**SMALL, "retina_gain": 1, **changes}), LearnConfig(), seed=0)
+    model = build(ModelConfig(**{**SMALL, "top_down_threshold": 1, **changes}), LearnConfig(), seed=0)
     with torch.no_grad():
         for _, p in projections(model):
             if isinstance(p.synapse, Linear | Patches):
                 p.synapse.weight.mul_(3)
         for readout in model.readouts:
             readout.synapse.weight.normal_()
-        gain = model.retina.ganglion.gain
+        gain = model.retina.ganglion.threshold_shift
         if gain is not None:
             gain.weight.normal_(0, 0.3)
     return model
@@ -41,7 +41,7 @@ def events(steps=12, batch=3, seed=0):
 
 def test_a_fresh_network_is_the_one_without():
     plain, loop = (
-        build(ModelConfig(**SMALL, retina_gain=delay), LearnConfig(), seed=3) for delay in (0, 2)
+        build(ModelConfig(**SMALL, top_down_threshold=delay), LearnConfig(), seed=3) for delay in (0, 2)
     )
     ours, theirs = plain.state_dict(), loop.state_dict()
     assert theirs.keys() - ours.keys() == {GAIN} and not theirs[GAIN].any()
@@ -54,8 +54,8 @@ def test_a_fresh_network_is_the_one_without():
 @pytest.mark.parametrize("retina", ["event", "motion"])
 def test_the_equation_from_recorded_spikes(delay, retina):
     """v > threshold + a - gain, the gain of the nearest patch, from spikes a delay ago."""
-    model, x = network(retina_gain=delay, retina=retina), events()
-    cells, gain = model.retina.ganglion.neuron, model.retina.ganglion.gain
+    model, x = network(top_down_threshold=delay, retina=retina), events()
+    cells, gain = model.retina.ganglion.neuron, model.retina.ganglion.threshold_shift
     rows, columns = model.embed.synapse.centers(14, 14)
     nearest = [
         [int((line - at).abs().argmin()) for at in range(14)] for line in (rows, columns)
@@ -81,10 +81,10 @@ def test_the_equation_from_recorded_spikes(delay, retina):
 
 def test_no_gain_makes_a_cell_fire_that_sees_nothing():
     retina, model = event_camera(), network()
-    gain = model.retina.ganglion.gain
+    gain = model.retina.ganglion.threshold_shift
     with torch.no_grad():
         gain.weight.fill_(10.0)
-        retina.ganglion.gain = gain
+        retina.ganglion.threshold_shift = gain
         dark = torch.zeros(6, 1, 2, 14, 14)
         z, _ = retina(dark, None, above=torch.ones(6, 1, 9, 8))
         assert not z.any()
@@ -98,7 +98,7 @@ def test_no_gain_makes_a_cell_fire_that_sees_nothing():
 @pytest.mark.parametrize("steps", [4, 9])
 def test_the_local_gradient_is_that_of_its_one_step(steps):
     """Autograd through one step whose past is cut off, from the first readout to the gain."""
-    model = network(retina_gain=1).double()
+    model = network(top_down_threshold=1).double()
     x, state = events(steps + 1), None
     with torch.no_grad():
         for frame in x[:-1]:
@@ -106,7 +106,7 @@ def test_the_local_gradient_is_that_of_its_one_step(steps):
     potentials, now = model.step(x[-1], state)
     errors = torch.randn_like(potentials)
     potentials[0].backward(errors[0])
-    expected = model.retina.ganglion.gain.weight.grad
+    expected = model.retina.ganglion.threshold_shift.weight.grad
     with torch.no_grad():
         found = model.local_gradients(errors, now)[GAIN]
     assert expected.abs().max() > 0
@@ -126,9 +126,9 @@ def test_only_the_embeddings_error_reaches_the_gain():
 def test_the_limit_stops_learning_beyond_it():
     model = network()
     with torch.no_grad():
-        model.retina.ganglion.gain.weight.fill_(10.0)
+        model.retina.ganglion.threshold_shift.weight.fill_(10.0)
         _, state = model(events())
-        assert state_at(state, "retina.ganglion").gain.x.any(), "some token is told"
+        assert state_at(state, "retina.ganglion").threshold_shift.x.any(), "some token is told"
         assert not model.local_gradients(torch.randn(3, 3, 10), state)[GAIN].any()
 
 
@@ -136,7 +136,7 @@ def test_the_limit_stops_learning_beyond_it():
 @pytest.mark.parametrize("freeze", ["none", "feedforward", "features"])
 def test_what_learns(rule, freeze):
     learn = LearnConfig(rule=rule, freeze=freeze, warmup_steps=1, deep_supervision=True)
-    model = build(ModelConfig(**SMALL, retina_gain=2, top_down=1), learn, seed=0)
+    model = build(ModelConfig(**SMALL, top_down_threshold=2, top_down=1), learn, seed=0)
     calibrate(model, events(steps=12, batch=8))
     with torch.no_grad():
         # What comes back learns from what is sent down, and that from readouts that say something.
@@ -156,7 +156,7 @@ def test_what_learns(rule, freeze):
 
 
 def test_energy_counts_a_spike_for_each_type_it_tells():
-    model, x, delay = network(retina_gain=3), events(), 3
+    model, x, delay = network(top_down_threshold=3), events(), 3
     with torch.no_grad():
         state, told = None, 0.0
         for t, frame in enumerate(x):
@@ -165,7 +165,7 @@ def test_energy_counts_a_spike_for_each_type_it_tells():
                 told += float(state_at(state, "blocks.1.down").neuron.z.sum())
         data = [(x, torch.zeros(3))]
         counted = {c.name: c.acs for c in count(model, data)}["retina.ganglion"]
-        model.retina.ganglion.gain = None
+        model.retina.ganglion.threshold_shift = None
         assert {c.name: c.acs for c in count(model, data)}["retina.ganglion"] == 0
     assert counted == pytest.approx(4 * told / 3)
 
@@ -175,10 +175,10 @@ def test_cells_that_are_not_there_teach_nothing():
     retina = event_camera(
         tuple(replace(cell, spacing=3.0) for cell in EVENT_CAMERA), size=(14, 14)
     ).double()
-    gain = network().retina.ganglion.gain.double()
+    gain = network().retina.ganglion.threshold_shift.double()
     with torch.no_grad():
         gain.weight.abs_()
-    retina.ganglion.gain = gain
+    retina.ganglion.threshold_shift = gain
     x, above, state = events().double(), torch.ones(3, 9, 8, dtype=torch.float64), None
     with torch.no_grad():
         gain.weight.mul_(0.3)
@@ -189,7 +189,7 @@ def test_cells_that_are_not_there_teach_nothing():
     cells = error * retina.ganglion.synapse.mask
     z.backward(cells)
     assert gain.weight.grad.abs().max() > 0
-    found = retina.credit(error, now).dw["ganglion.gain.weight"]
+    found = retina.credit(error, now).dw["ganglion.threshold_shift.weight"]
     torch.testing.assert_close(found, gain.weight.grad)
 
 
@@ -209,7 +209,7 @@ def test_scan_with_a_gain_is_steps_in_a_row():
 def test_learning_goes_on_where_it_was_left(update):
     """Bit by bit, whatever the pace."""
     learn = LearnConfig(update=update, warmup_steps=1, freeze="feedforward")
-    config = ModelConfig(**SMALL, retina_gain=2)
+    config = ModelConfig(**SMALL, top_down_threshold=2)
     lessons = [(events(seed=seed), torch.arange(3)) for seed in range(4)]
     rules = [build_rule(build(config, learn, seed=0), learn, total_batches=4) for _ in range(3)]
     for lesson in lessons:
@@ -231,11 +231,11 @@ def test_it_is_float_only_and_says_so():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"depth": 0}, "retina_gain needs a block"), ({"retina": "none"}, "needs a retina to go to")],
+    [({"depth": 0}, "top_down_threshold needs a block"), ({"retina": "none"}, "needs a retina to go to")],
 )
 def test_a_gain_from_or_to_nowhere_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        ModelConfig(**{**SMALL, "retina_gain": 1, **changes})
+        ModelConfig(**{**SMALL, "top_down_threshold": 1, **changes})
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_gain_from_or_to_nowhere_is_refused(changes, message):
 )
 def test_what_does_not_go_together_is_refused(learn, message):
     with pytest.raises(ValueError, match=message):
-        RunConfig(model=ModelConfig(retina_gain=1), learn=LearnConfig(**learn))
+        RunConfig(model=ModelConfig(top_down_threshold=1), learn=LearnConfig(**learn))
     with pytest.raises(ValueError, match="leaves feedback to learn, and there is none"):
         RunConfig(learn=LearnConfig(freeze="feedforward"))
 
@@ -259,5 +259,5 @@ def test_a_projection_does_not_lose_its_gain_on_the_way_to_a_graph():
 
 def test_stages_cannot_run_side_by_side():
     learn = LearnConfig(overlap=2)
-    with pytest.raises(ConfigError, match="retina_gain"):
+    with pytest.raises(ConfigError, match="top_down_threshold"):
         build_rule(network(), learn, total_batches=1)

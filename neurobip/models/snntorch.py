@@ -8,14 +8,14 @@ from torch import nn
 
 from neurobip.component import Component
 from neurobip.errors import ConfigError
-from neurobip.models.sequential import Chain
+from neurobip.models.sequential import Sequential
 from neurobip.neurons import LI, Leaky
 from neurobip.projection import Projection
 from neurobip.shapes import Flatten, Pool2d
 from neurobip.synapses.torch_layer import TorchLayer
 
 
-def from_snntorch(net: nn.Sequential) -> Chain:
+def network_from_snntorch(net: nn.Sequential) -> Sequential:
     """A view of a network of snnTorch, spike for spike, that shares its parameters.
 
     Training the chain trains the network. Takes an ``nn.Sequential``, nested or not, of Linear,
@@ -67,7 +67,7 @@ def from_snntorch(net: nn.Sequential) -> Chain:
             waiting = None
     if waiting is not None:
         parts.append(Projection(waiting[1], LI(1.0)))
-    return Chain(*parts)
+    return Sequential(*parts)
 
 
 def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
