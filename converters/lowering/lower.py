@@ -298,7 +298,7 @@ def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> Synapse:
 
 @synapse.register
 def _(part: LinearMemory, shapes: tuple[Shape, ...]) -> Synapse:
-    return Memory(part.heads, part.decay_shift, 2.0**-part.threshold_shift_shift)
+    return Memory(part.heads, part.decay_shift, 2.0**-part.gain_shift)
 
 
 @synapse.register
