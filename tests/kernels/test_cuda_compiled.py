@@ -45,7 +45,7 @@ def test_compiles_for_gpus_and_fuses_no_product_with_a_sum(tmp_path):
     for name, capability, count, shared in filter(None, rows):
         fused.setdefault((name, capability), []).append(int(count))
         assert int(shared) <= 64 * 1024, name  # what every GPU since Turing has
-    over_time = "_lif _lif_back _alif _alif_back _trace _gate _bipolar".split()
+    over_time = "_lif _lif_back _alif _alif_back _trace _surrogate_gradient _bipolar".split()
     for capability in ("75", "90"):
         assert all(not any(fused[name, capability]) for name in over_time)
         # Sums of products have no order to keep, and are counted where they are fused.

@@ -225,7 +225,7 @@ def test_learning_goes_on_where_it_was_left(update):
 
 
 def test_it_is_float_only_and_says_so():
-    with pytest.raises(ConversionError, match=r"retina\.ganglion\.gain: there is no node"):
+    with pytest.raises(ConversionError, match=r"retina\.ganglion\.threshold_shift: there is no node"):
         to_graph(network())
 
 
