@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import Memory, Sparse
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import MemoryNode, SparseNode
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, LONGEST_TIME
 from neurobip.errors import ConversionError
 
@@ -23,21 +23,21 @@ def check_model(graph: Graph) -> None:
         neuron: Any = population.neuron
         where = population.name
         match neuron:
-            case LIF():
+            case LIFNode():
                 within(where, "decay_u", neuron.decay_u, LONGEST_TIME, 1)
                 within(where, "decay_v", neuron.decay_v, 0, 1)
                 within(where, "refractory", neuron.refractory, 0, 255, whole=True)
                 within(where, "drop", 0 if neuron.drop is None else neuron.drop, 0, np.inf)
-            case ALIF():
+            case ALIFNode():
                 within(where, "decay_v", neuron.decay_v, 0, 1)
                 within(where, "decay_a", neuron.decay_a, 0, 1)
                 within(where, "jump", neuron.jump, 0, np.inf)
-            case LI():
+            case LINode():
                 within(where, "decay_v", neuron.decay_v, 0, 1)
-            case Bipolar():
+            case BipolarNode():
                 for name in ("decay_c", "decay_h", "decay_l", "leak"):
                     within(where, name, getattr(neuron, name), 0, 1)
-            case Input():
+            case InputNode():
                 within(where, "largest", neuron.largest, 1, 255, whole=True)
         for connection in population.inputs:
             check_distinct(population, connection)
@@ -55,20 +55,20 @@ def check_chip(graph: Graph) -> None:
         bits12 = [name for name in vars(neuron) if name.startswith("decay_") or name == "leak"]
         for name in bits12:
             within(where, name, getattr(neuron, name), 0, 4095, whole=True)
-        if isinstance(neuron, LIF | ALIF):
+        if isinstance(neuron, LIFNode | ALIFNode):
             within(where, "threshold", neuron.threshold, 1, CURRENT, whole=True)
         for name in ("bias", "drive", "drop"):
             value = getattr(neuron, name, None)
             if value is not None:
                 within(where, name, value, -(2**31), 2**31 - 1, whole=True)
-        if isinstance(neuron, LIF):
+        if isinstance(neuron, LIFNode):
             within(where, "bias_exponent", neuron.bias_exponent, 0, 7, whole=True)
             within(where, "refractory", neuron.refractory, 0, 255, whole=True)
-        if isinstance(neuron, ALIF):
+        if isinstance(neuron, ALIFNode):
             within(where, "jump", neuron.jump, 0, CURRENT, whole=True)
-        if isinstance(neuron, LI):
+        if isinstance(neuron, LINode):
             within(where, "fraction", neuron.fraction, 0, 6, whole=True)
-        if isinstance(neuron, Bipolar):
+        if isinstance(neuron, BipolarNode):
             within(where, "shift", neuron.shift, 0, 23, whole=True)
             within(where, "ceiling", neuron.ceiling, 0, LIMIT, whole=True)
         for connection in population.inputs:
@@ -79,7 +79,7 @@ def check_weights(population: Population, connection: Connection) -> None:
     """Check that Lava takes the weights of a connection as they are."""
     synapse: Any = connection.synapse
     where = f"{population.name}, from {', '.join(connection.sources)}"
-    if isinstance(synapse, Memory):
+    if isinstance(synapse, MemoryNode):
         for name in ("decay_shift", "fraction", "shift"):
             within(where, name, getattr(synapse, name), 0, 23, whole=True)
         return
@@ -97,7 +97,7 @@ def check_weights(population: Population, connection: Connection) -> None:
 def check_distinct(population: Population, connection: Connection) -> None:
     """Check that no two weights of a Sparse go the same way, which would not fit one synapse."""
     synapse = connection.synapse
-    if isinstance(synapse, Sparse):
+    if isinstance(synapse, SparseNode):
         pairs = np.stack([synapse.row, synapse.column])
         if np.unique(pairs, axis=1).shape != pairs.shape:
             raise ConversionError(

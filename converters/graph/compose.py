@@ -13,35 +13,37 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.synapses import (
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.synapse_nodes import (
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Shape,
-    Sparse,
-    Synapse,
+    SparseNode,
+    SynapseNode,
 )
 from neurobip.errors import ConversionError
 
 
-def compose(first: Synapse, source: Shape, second: Synapse, middle: Shape, end: Shape) -> Synapse:
+def compose(
+    first: SynapseNode, source: Shape, second: SynapseNode, middle: Shape, end: Shape
+) -> SynapseNode:
     """One synapse for two in a row, kept in its own form where one of them only scales.
 
     Raises:
         ConversionError: an attention memory whose current goes through anything but a factor.
     """
-    if isinstance(second, Identity):
+    if isinstance(second, IdentityNode):
         return times(first, second.weight)
-    if isinstance(first, Memory) or isinstance(second, Memory):
+    if isinstance(first, MemoryNode) or isinstance(second, MemoryNode):
         raise ConversionError("an attention memory takes and drives populations, without layers")
     factor = multiple(first)
-    if factor is not None and (middle == source or isinstance(second, Linear)):
+    if factor is not None and (middle == source or isinstance(second, LinearNode)):
         return times(second, factor)
     return entries(matrix(second, middle, end) @ matrix(first, source, middle), end)
 
 
-def scale(synapse: Synapse, gain: np.ndarray, source: Shape, target: Shape) -> Synapse:
+def scale(synapse: SynapseNode, gain: np.ndarray, source: Shape, target: Shape) -> SynapseNode:
     """A synapse whose currents are multiplied with ``gain``, ``[C, H, W]``, neuron by neuron.
 
     Raises:
@@ -50,31 +52,31 @@ def scale(synapse: Synapse, gain: np.ndarray, source: Shape, target: Shape) -> S
     if (gain == gain.flat[0]).all():
         return times(synapse, float(gain.flat[0]))
     match synapse:
-        case Conv() if (gain == gain[:, :1, :1]).all():
+        case ConvNode() if (gain == gain[:, :1, :1]).all():
             return replace(synapse, weight=synapse.weight * gain[:, :1, :1, None])
-        case Linear():
-            return Linear(synapse.weight * gain.reshape(-1, 1))
-        case Sparse():
+        case LinearNode():
+            return LinearNode(synapse.weight * gain.reshape(-1, 1))
+        case SparseNode():
             return replace(synapse, weight=synapse.weight * gain.reshape(-1)[synapse.row])
-        case Memory():
+        case MemoryNode():
             raise ConversionError("an attention memory has one gain for all its neurons")
     return entries(diags_array(gain.reshape(-1)) @ matrix(synapse, source, target), target)
 
 
-def times(synapse: Synapse, factor: float) -> Synapse:
+def times(synapse: SynapseNode, factor: float) -> SynapseNode:
     """A synapse with all weights multiplied."""
     if factor == 1:
         return synapse
-    if isinstance(synapse, Memory):
+    if isinstance(synapse, MemoryNode):
         return replace(synapse, gain=synapse.gain * factor)
     return replace(synapse, weight=synapse.weight * factor)
 
 
-def multiple(synapse: Synapse) -> float | None:
+def multiple(synapse: SynapseNode) -> float | None:
     """The factor of a synapse that changes nothing else, except perhaps the shape."""
-    if isinstance(synapse, Identity):
+    if isinstance(synapse, IdentityNode):
         return synapse.weight
-    if isinstance(synapse, Sparse) and len(synapse.row) == math.prod(synapse.target):
+    if isinstance(synapse, SparseNode) and len(synapse.row) == math.prod(synapse.target):
         index = np.arange(len(synapse.row))
         same = (synapse.row == index).all() and (synapse.column == index).all()
         if same and (synapse.weight == synapse.weight[0]).all():
@@ -82,16 +84,16 @@ def multiple(synapse: Synapse) -> float | None:
     return None
 
 
-def reshape(target: Shape) -> Sparse:
+def reshape(target: Shape) -> SparseNode:
     """The map that keeps all numbers and gives them another shape."""
     index = np.arange(math.prod(target))
-    return Sparse(np.ones(len(index)), index, index, target)
+    return SparseNode(np.ones(len(index)), index, index, target)
 
 
-def entries(weights: csr_matrix, target: Shape) -> Sparse | Linear:
+def entries(weights: csr_matrix, target: Shape) -> SparseNode | LinearNode:
     """A matrix as a synapse: Linear if every neuron hears every other, else entry by entry."""
     weights.sum_duplicates()
     if target[1:] == (1, 1) and weights.nnz == math.prod(weights.shape):
-        return Linear(weights.toarray())
+        return LinearNode(weights.toarray())
     found = weights.tocoo()
-    return Sparse(found.data, found.row.astype(np.int64), found.col.astype(np.int64), target)
+    return SparseNode(found.data, found.row.astype(np.int64), found.col.astype(np.int64), target)

@@ -16,9 +16,25 @@ from typing import Any
 import numpy as np
 
 from neurobip.atomic import atomic_file
-from neurobip.converters.graph import neurons, synapses
 from neurobip.converters.graph.checks import check_chip
 from neurobip.converters.graph.graph import Connection, Graph, Population
+from neurobip.converters.graph.neuron_nodes import (
+    ALIFNode,
+    BipolarNode,
+    InputNode,
+    LIFNode,
+    LINode,
+)
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    SparseNode,
+    TokenSumNode,
+    kind,
+)
 from neurobip.converters.quantization.quantized import LayerReport, QuantizedGraph
 from neurobip.errors import ConversionError
 
@@ -26,13 +42,20 @@ FORMAT = "neurobip graph"
 VERSION = 2
 
 NODES: dict[str, Any] = {
-    node.__name__: node
-    for node in (
-        neurons.Input, neurons.LIF, neurons.ALIF, neurons.LI, neurons.Bipolar,
-        synapses.Conv, synapses.Linear, synapses.Sparse, synapses.Identity, synapses.TokenSum,
-        synapses.Broadcast, synapses.Memory,
-    )
-}  # fmt: skip
+    "Input": InputNode,
+    "LIF": LIFNode,
+    "ALIF": ALIFNode,
+    "LI": LINode,
+    "Bipolar": BipolarNode,
+    "Conv": ConvNode,
+    "Linear": LinearNode,
+    "Sparse": SparseNode,
+    "Identity": IdentityNode,
+    "TokenSum": TokenSumNode,
+    "Broadcast": BroadcastNode,
+    "Memory": MemoryNode,
+}
+"""The nodes by their names in a file."""
 
 
 def save(network: QuantizedGraph | Graph, path: str | Path) -> None:
@@ -113,7 +136,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, Me
 
 def encode(node: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """A node as JSON; its arrays go into ``arrays`` and leave their names behind."""
-    entry: dict[str, Any] = {"type": type(node).__name__}
+    entry: dict[str, Any] = {"type": kind(node)}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, np.ndarray):

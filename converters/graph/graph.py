@@ -2,7 +2,7 @@
 
 It is what stands between a trained model and any target. A *projection* of the model becomes a
 population with its connections. The same classes hold the float graph of a model and the integer
-graph of a chip; see :mod:`neurobip.converters.graph.neurons` for the units.
+graph of a chip; see :mod:`neurobip.converters.graph.neuron_nodes` for the units.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from neurobip.converters.graph.neurons import LI, Input, Neuron
-from neurobip.converters.graph.synapses import Shape, Synapse
+from neurobip.converters.graph.neuron_nodes import InputNode, LINode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import (
+    Shape,
+    SynapseNode,
+    kind,
+)
 from neurobip.errors import ConversionError
 
 
@@ -28,7 +32,7 @@ class Connection:
     """
 
     sources: tuple[str, ...]
-    synapse: Synapse
+    synapse: SynapseNode
     delay: int = 0
     exponent: int = 0
 
@@ -39,7 +43,7 @@ class Population:
 
     name: str
     shape: Shape
-    neuron: Neuron
+    neuron: NeuronNode
     inputs: tuple[Connection, ...] = ()
 
     @property
@@ -67,14 +71,14 @@ class Graph:
     outputs: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.populations or not isinstance(self.populations[0].neuron, Input):
+        if not self.populations or not isinstance(self.populations[0].neuron, InputNode):
             raise ConversionError("a graph begins with its input population")
         shapes = {p.name: p.shape for p in self.populations}
         if again := twice(p.name for p in self.populations):
             raise ConversionError(f"{again}: named twice")
-        if any(isinstance(p.neuron, Input) for p in self.populations[1:]):
+        if any(isinstance(p.neuron, InputNode) for p in self.populations[1:]):
             raise ConversionError("a graph has one input population")
-        readouts = {p.name for p in self.populations if isinstance(p.neuron, LI)}
+        readouts = {p.name for p in self.populations if isinstance(p.neuron, LINode)}
         before: set[str] = set()
         for population in self.populations:
             try:
@@ -122,7 +126,7 @@ def population_shape(population: Population, shapes: dict[str, Shape]) -> Shape:
         ConversionError: an unknown source, inputs that do not match, a number that is not finite.
     """
     finite(population.neuron)
-    if isinstance(population.neuron, Input):
+    if isinstance(population.neuron, InputNode):
         if population.inputs:
             raise ConversionError("an input population has no inputs")
         return population.shape
@@ -170,7 +174,7 @@ def twice(names: Iterable[str]) -> str:
     return ""
 
 
-def finite(node: Neuron | Synapse) -> None:
+def finite(node: NeuronNode | SynapseNode) -> None:
     """Check that all numbers of a node are finite.
 
     Raises:
@@ -179,6 +183,4 @@ def finite(node: Neuron | Synapse) -> None:
     for field in fields(node):
         value = getattr(node, field.name)
         if value is not None and not np.isfinite(value).all():
-            raise ConversionError(
-                f"{type(node).__name__}.{field.name} holds a number that is not finite"
-            )
+            raise ConversionError(f"{kind(node)}.{field.name} holds a number that is not finite")

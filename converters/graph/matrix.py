@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
     Shape,
-    Sparse,
-    TokenSum,
+    SparseNode,
+    TokenSumNode,
+    kind,
 )
 from neurobip.errors import ConversionError
 
@@ -31,11 +32,11 @@ def matrix(synapse: Any, source: Shape, target: Shape) -> csr_matrix:
     Shape:
         ``[target neurons, source neurons]``.
     """
-    raise ConversionError(f"{type(synapse).__name__} is no linear map")
+    raise ConversionError(f"{kind(synapse)} is no linear map")
 
 
 @matrix.register
-def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: ConvNode, source: Shape, target: Shape) -> csr_matrix:
     outputs, per_group, rows, columns = synapse.weight.shape
     o, i, ky, kx, y, x = np.ogrid[:outputs, :per_group, :rows, :columns, : target[1], : target[2]]
     channel = o // (outputs // synapse.groups) * per_group + i
@@ -51,30 +52,30 @@ def _(synapse: Conv, source: Shape, target: Shape) -> csr_matrix:
 
 
 @matrix.register
-def _(synapse: Linear, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: LinearNode, source: Shape, target: Shape) -> csr_matrix:
     return csr_matrix(synapse.weight)
 
 
 @matrix.register
-def _(synapse: Sparse, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: SparseNode, source: Shape, target: Shape) -> csr_matrix:
     return build(synapse.weight, synapse.row, synapse.column, source, target)
 
 
 @matrix.register
-def _(synapse: Identity, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: IdentityNode, source: Shape, target: Shape) -> csr_matrix:
     index = np.arange(np.prod(source))
     return build(np.full(len(index), synapse.weight), index, index, source, target)
 
 
 @matrix.register
-def _(synapse: TokenSum, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: TokenSumNode, source: Shape, target: Shape) -> csr_matrix:
     index = np.arange(np.prod(source))
     weight = np.full(len(index), synapse.weight)
     return build(weight, index // (source[1] * source[2]), index, source, target)
 
 
 @matrix.register
-def _(synapse: Broadcast, source: Shape, target: Shape) -> csr_matrix:
+def _(synapse: BroadcastNode, source: Shape, target: Shape) -> csr_matrix:
     index = np.arange(np.prod(target))
     weight = np.full(len(index), synapse.weight)
     return build(weight, index, index // (target[1] * target[2]), source, target)

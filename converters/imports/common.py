@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Population
-from neurobip.converters.graph.neurons import Input
-from neurobip.converters.graph.synapses import Shape
+from neurobip.converters.graph.neuron_nodes import InputNode
+from neurobip.converters.graph.synapse_nodes import Shape
 from neurobip.errors import ConversionError
 
 Dims = tuple[int, ...]
@@ -56,7 +56,7 @@ def input_population(name: str, shape: Shape, largest: Any) -> Population:
     count = plain_number(largest)
     if not isinstance(count, int) or count < 1:
         raise ConversionError(f"largest = {shown(largest)}; expected a whole number from 1")
-    return Population(name, shape, Input(count))
+    return Population(name, shape, InputNode(count))
 
 
 def plain_number(value: Any) -> int | float | None:

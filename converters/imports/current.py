@@ -15,11 +15,17 @@ import numpy as np
 from neurobip.converters.graph.compose import compose, multiple, reshape, scale
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import LI, LIF, Neuron, Number
-from neurobip.converters.graph.synapses import Identity, Shape, Sparse, Synapse
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, NeuronNode, Number
+from neurobip.converters.graph.synapse_nodes import (
+    IdentityNode,
+    Shape,
+    SparseNode,
+    SynapseNode,
+    kind,
+)
 from neurobip.errors import ConversionError
 
-ALWAYS = LIF(decay_u=1.0, decay_v=1.0, threshold=0.5, bias=np.ones(1))
+ALWAYS = LIFNode(decay_u=1.0, decay_v=1.0, threshold=0.5, bias=np.ones(1))
 """A neuron that fires at every step: the source of a bias behind a delay, which begins late."""
 
 ONE = ""
@@ -39,7 +45,7 @@ class Route:
 
     sources: tuple[str, ...]
     shape: Shape
-    synapse: Synapse
+    synapse: SynapseNode
     delays: tuple[int, ...]
 
 
@@ -59,9 +65,9 @@ class Current:
     @classmethod
     def of(cls, name: str, shape: Shape) -> Current:
         """The spikes of a population."""
-        return cls(shape, (Route((name,), shape, Identity(1.0), (0,)),), np.zeros(shape))
+        return cls(shape, (Route((name,), shape, IdentityNode(1.0), (0,)),), np.zeros(shape))
 
-    def through(self, synapse: Synapse, target: Shape) -> Current:
+    def through(self, synapse: SynapseNode, target: Shape) -> Current:
         """What is left behind a linear layer."""
         routes = tuple(
             replace(r, synapse=compose(r.synapse, r.shape, synapse, self.shape, target))
@@ -150,7 +156,7 @@ def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
             name += "+"
         events, *others = populations
         nothing = np.zeros(1, dtype=np.int64)
-        silent = Connection((events.name,), Sparse(np.zeros(1), nothing, nothing, (1, 1, 1)))
+        silent = Connection((events.name,), SparseNode(np.zeros(1), nothing, nothing, (1, 1, 1)))
         one = Population(name, (1, 1, 1), ALWAYS, (silent,))
         populations = [events, one, *(hearing(p, name) for p in others)]
     return Graph(tuple(populations), tuple(outputs))
@@ -168,11 +174,11 @@ def constant_route(constant: np.ndarray) -> Route:
     """A constant as the spikes of the neuron that always fires."""
     row = np.flatnonzero(constant)
     column = np.zeros(len(row), dtype=np.int64)
-    synapse = Sparse(constant.reshape(-1)[row], row, column, constant.shape)
+    synapse = SparseNode(constant.reshape(-1)[row], row, column, constant.shape)
     return Route((ONE,), (1, 1, 1), synapse, (0,))
 
 
-def settle(neuron: Neuron, constant: np.ndarray) -> Neuron:
+def settle(neuron: NeuronNode, constant: np.ndarray) -> NeuronNode:
     """A neuron that has a constant current besides its bias, ``[C, H, W]``.
 
     Where the synaptic current has a memory the constant enters there, as ``drive``; where it has
@@ -183,11 +189,11 @@ def settle(neuron: Neuron, constant: np.ndarray) -> Neuron:
     """
     if not constant.any():
         return neuron
-    if isinstance(neuron, LIF) and not np.all(np.asarray(neuron.decay_u) == 1):
+    if isinstance(neuron, LIFNode) and not np.all(np.asarray(neuron.decay_u) == 1):
         return replace(neuron, drive=per_channel(constant + spread_bias(neuron.drive)))
-    if isinstance(neuron, LIF | LI):
+    if isinstance(neuron, LIFNode | LINode):
         return replace(neuron, bias=per_channel(constant + spread_bias(neuron.bias)))
-    raise ConversionError(f"{type(neuron).__name__} takes no bias")
+    raise ConversionError(f"{kind(neuron)} takes no bias")
 
 
 def spread_bias(bias: np.ndarray | None) -> np.ndarray | float:

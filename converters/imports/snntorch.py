@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LI
+from neurobip.converters.graph.neuron_nodes import LINode
 from neurobip.converters.imports.common import Dims, at, input_population, place
 from neurobip.converters.imports.current import Current, add, complete, connections, settle
 from neurobip.converters.imports.snntorch_cells import RECURRENT, SUPPORTED, neuron, numbers
@@ -78,7 +78,7 @@ def graph_from_snntorch(
             raise ConversionError(
                 f"{name}: the last neurons have a graded_spikes_factor; their output is spikes"
             )
-        readout = settle(LI(1.0), current.constant)
+        readout = settle(LINode(1.0), current.constant)
         inputs = connections(current, {})
         populations.append(Population(name, current.shape, readout, inputs))
         output = name

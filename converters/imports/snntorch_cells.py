@@ -27,7 +27,7 @@ import numpy as np
 import snntorch as snn
 import torch
 
-from neurobip.converters.graph.neurons import LIF
+from neurobip.converters.graph.neuron_nodes import LIFNode
 from neurobip.converters.imports.common import Dims, place
 from neurobip.converters.imports.current import Current, simplest
 from neurobip.converters.quantization.bounds import drive
@@ -84,7 +84,7 @@ def parameters(module: Any, dims: Dims) -> Parameters:
     return Parameters(alpha.clip(0, 1), beta.clip(0, 1), threshold, mechanism, delayed)
 
 
-def neuron(module: Any, dims: Dims, into: Current, largest: dict[str, int], plain: bool) -> LIF:
+def neuron(module: Any, dims: Dims, into: Current, largest: dict[str, int], plain: bool) -> LIFNode:
     """A module of snnTorch as our neuron.
 
     Args:
@@ -118,7 +118,7 @@ def neuron(module: Any, dims: Dims, into: Current, largest: dict[str, int], plai
                 "plain_subtract=True to subtract without holding back"
             )
     lost_u, lost_v = simplest(1 - p.alpha), simplest(1 - p.beta)
-    return LIF(lost_u, lost_v, simplest(p.threshold), drop=drop, refractory=refractory)
+    return LIFNode(lost_u, lost_v, simplest(p.threshold), drop=drop, refractory=refractory)
 
 
 def overshoots(p: Parameters, into: Current, largest: dict[str, int]) -> bool:

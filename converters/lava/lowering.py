@@ -26,8 +26,20 @@ from scipy.sparse import csr_matrix
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input, spread
-from neurobip.converters.graph.synapses import Identity, Linear, Memory
+from neurobip.converters.graph.neuron_nodes import (
+    ALIFNode,
+    BipolarNode,
+    InputNode,
+    LIFNode,
+    LINode,
+    spread,
+)
+from neurobip.converters.graph.synapse_nodes import (
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    kind,
+)
 from neurobip.converters.lava.hierarchy import Join, assemble
 from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
 from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
@@ -64,7 +76,7 @@ class LavaNetwork:
         padded = np.zeros((frames.shape[1], len(frames) + self.timing.longest), frames.dtype)
         padded[:, : len(frames)] = frames.T
         for population in graph.populations:
-            if isinstance(population.neuron, Input):
+            if isinstance(population.neuron, InputNode):
                 process = RingBuffer(data=padded)
             else:
                 process = neuron_process(
@@ -96,13 +108,13 @@ class LavaNetwork:
         """Add the connection process and wire it up."""
         name = f"{population.name}/{i}"
         target = self.populations[population.name].a_in
-        if isinstance(connection.synapse, Memory):
+        if isinstance(connection.synapse, MemoryNode):
             self.connect_memory(population, i, connection)
             return
         (source,) = connection.sources
         delayed = (population.name, i, source) in self.timing.delay
         process: Any
-        if isinstance(connection.synapse, Linear) and not delayed:
+        if isinstance(connection.synapse, LinearNode) and not delayed:
             weight = widened(connection.synapse.weight)
             coding = self.coding(source, weight, connection.exponent)
             process = Dense(weights=weight, name=name, **coding)
@@ -171,7 +183,7 @@ class LavaNetwork:
         for source, port in zip(connection.sources, ports, strict=True):
             label = f"{population.name}/{i}/{source}"
             if (population.name, i) in self.timing.relayed:
-                weights = matrix(Identity(1), population.shape, population.shape)
+                weights = matrix(IdentityNode(1), population.shape, population.shape)
                 relay = self.sparse(widened(weights), population.name, i, source, label)
                 self.join(relay.a_out, port)
                 port = relay.s_in
@@ -203,9 +215,9 @@ def entries(value: Any, population: Population) -> np.ndarray:
 
 def message_bits(neuron: Any) -> int:
     """Bits of payload that a spike of this neuron carries; 0 for plain spikes."""
-    if isinstance(neuron, Input):
+    if isinstance(neuron, InputNode):
         return int(neuron.largest).bit_length()
-    return int(neuron.ceiling).bit_length() if isinstance(neuron, Bipolar) else 0
+    return int(neuron.ceiling).bit_length() if isinstance(neuron, BipolarNode) else 0
 
 
 @singledispatch
@@ -216,12 +228,12 @@ def neuron_process(neuron: Any, population: Population, reset: dict[str, Any]) -
         ConversionError: no process is known for this neuron.
     """
     raise ConversionError(
-        f"{population.name}: no Lava process is known for a population of {type(neuron).__name__}"
+        f"{population.name}: no Lava process is known for a population of {kind(neuron)}"
     )
 
 
 @neuron_process.register
-def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
+def _(neuron: LIFNode, population: Population, reset: dict[str, Any]) -> Any:
     bias = 0 if neuron.bias is None else neuron.bias
     if neuron.stock:
         mantissa = bias >> neuron.bias_exponent if neuron.bias_exponent else bias
@@ -249,7 +261,7 @@ def _(neuron: LIF, population: Population, reset: dict[str, Any]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: ALIF, population: Population, reset: dict[str, Any]) -> Any:
+def _(neuron: ALIFNode, population: Population, reset: dict[str, Any]) -> Any:
     return AdaptiveLIF(
         shape=(population.size,),
         decay_v=entries(neuron.decay_v, population),
@@ -261,7 +273,7 @@ def _(neuron: ALIF, population: Population, reset: dict[str, Any]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: LI, population: Population, reset: dict[str, Any]) -> Any:
+def _(neuron: LINode, population: Population, reset: dict[str, Any]) -> Any:
     return Readout(
         shape=(population.size,),
         decay_v=entries(neuron.decay_v, population),
@@ -272,7 +284,7 @@ def _(neuron: LI, population: Population, reset: dict[str, Any]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: Bipolar, population: Population, reset: dict[str, Any]) -> Any:
+def _(neuron: BipolarNode, population: Population, reset: dict[str, Any]) -> Any:
     return BipolarCells(
         pixels=population.shape[1] * population.shape[2],
         decay_c=neuron.decay_c,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.errors import ConversionError
 
 LONGEST_DELAY = 63
@@ -54,7 +54,7 @@ def schedule(graph: Graph) -> Schedule:
         for i, connection in enumerate(population.inputs):
             arrival = latency[population.name] + connection.delay - 1
             waits = {source: arrival - latency[source] for source in connection.sources}
-            if isinstance(connection.synapse, Memory):
+            if isinstance(connection.synapse, MemoryNode):
                 if not any(waits.values()):
                     continue
                 relayed.add((population.name, i))
@@ -93,7 +93,7 @@ def steps(connection: Connection, latency: dict[str, int]) -> int:
     """Steps until a connection delivers, given the latencies of its sources."""
     latest = [latency[source] for source in connection.sources]
     # A memory with inputs of unequal age is fed through relays, which take a step.
-    uneven = isinstance(connection.synapse, Memory) and len(set(latest)) > 1
+    uneven = isinstance(connection.synapse, MemoryNode) and len(set(latest)) > 1
     return max(latest) + 1 + int(uneven)
 
 

@@ -23,16 +23,16 @@ from neurobip.attention import (
 )
 from neurobip.component import Component
 from neurobip.converters.graph.graph import Connection, Graph, Population, population_shape
-from neurobip.converters.graph.neurons import LI, LIF, Input, Neuron
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode, LINode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Shape,
-    Synapse,
-    TokenSum,
+    SynapseNode,
+    TokenSumNode,
 )
 from neurobip.converters.lowering.retina import (
     THRESHOLD_SHIFT,
@@ -84,13 +84,13 @@ class Builder:
     """Collects populations; shapes follow from the connections."""
 
     def __init__(self, shape: Shape) -> None:
-        self.populations = {INPUT: Population(INPUT, shape, Input())}
+        self.populations = {INPUT: Population(INPUT, shape, InputNode())}
 
     def shape(self, name: str) -> Shape:
         """Shape of a population that was added before."""
         return self.populations[name].shape
 
-    def add(self, name: str, neuron: Neuron, *inputs: Connection) -> str:
+    def add(self, name: str, neuron: NeuronNode, *inputs: Connection) -> str:
         """Add a population and return its name.
 
         Raises:
@@ -153,7 +153,7 @@ def _(
     except ConversionError as error:
         raise ConversionError(f"{name}: {error}") from None
     if skip is not None:
-        inputs.append(Connection((skip,), Identity(part.shortcut)))
+        inputs.append(Connection((skip,), IdentityNode(part.shortcut)))
     return (build.add(name, node, *inputs),)
 
 
@@ -165,7 +165,7 @@ def _(part: Retina, build: Builder, name: str, sources: Names, skip: str | None 
 @lower.register
 def _(part: Block, build: Builder, name: str, sources: Names, skip: str | None = None) -> Names:
     (x,) = sources
-    heard = split(part.qkv, build, f"{name}.qkv", x, part.heard)
+    heard = split(part.qkv, build, f"{name}.qkv", x, part.takes)
     attended = lower(part.attention, build, f"{name}.attention", heard)
     (o,) = lower(part.out, build, f"{name}.out", attended, skip=x)
     hidden = lower(part.up, build, f"{name}.up", (o,))
@@ -185,7 +185,7 @@ def split(part: Projection, build: Builder, name: str, source: str, heard: str) 
     for i, (letter, rows) in enumerate(zip(heard, part.synapse.weight.chunk(parts), strict=True)):
         bias = None if whole.bias is None else np.split(whole.bias, parts)[i]
         node = replace(whole, bias=bias)
-        inputs = Connection((source,), Conv(array(rows)[:, :, None, None]))
+        inputs = Connection((source,), ConvNode(array(rows)[:, :, None, None]))
         names.append(build.add(f"{name}.{letter}", node, inputs))
     return tuple(names)
 
@@ -197,15 +197,18 @@ def _(
     q, k, v = sources
     _, height, width = build.shape(q)
     both = build.add(
-        f"{name}.coincidence", AND, Connection((k,), Identity(1.0)), Connection((v,), Identity(1.0))
+        f"{name}.coincidence",
+        AND,
+        Connection((k,), IdentityNode(1.0)),
+        Connection((v,), IdentityNode(1.0)),
     )
     gate = build.add(
         f"{name}.gate",
         neuron(part.gate.neuron),
-        Connection((both,), TokenSum(part.gate.synapse.weight)),
+        Connection((both,), TokenSumNode(part.gate.synapse.weight)),
     )
-    opened = Connection((gate,), Broadcast(1.0, height, width))
-    return (build.add(f"{name}.masked", AND, Connection((q,), Identity(1.0)), opened),)
+    opened = Connection((gate,), BroadcastNode(1.0, height, width))
+    return (build.add(f"{name}.masked", AND, Connection((q,), IdentityNode(1.0)), opened),)
 
 
 @lower.register
@@ -216,11 +219,11 @@ def _(
     channels = build.shape(k)[0]
     gate = lower(part.gate, build, f"{name}.gate", (q,))
     heads = build.shape(*gate)[0]
-    opened = Connection(gate, Conv(np.ones((channels, 1, 1, 1)), groups=heads))
-    return (build.add(f"{name}.masked", AND, Connection((k,), Identity(1.0)), opened),)
+    opened = Connection(gate, ConvNode(np.ones((channels, 1, 1, 1)), groups=heads))
+    return (build.add(f"{name}.masked", AND, Connection((k,), IdentityNode(1.0)), opened),)
 
 
-AND = LIF(decay_u=1.0, decay_v=1.0, threshold=1.5)
+AND = LIFNode(decay_u=1.0, decay_v=1.0, threshold=1.5)
 """A neuron without memory that fires when both of its inputs of weight 1 do."""
 
 
@@ -253,7 +256,7 @@ def _(part: BiTFormer, build: Builder, name: str, sources: Names, skip: str | No
 
 
 @singledispatch
-def synapse(part: Any, shapes: tuple[Shape, ...]) -> Synapse:
+def synapse(part: Any, shapes: tuple[Shape, ...]) -> SynapseNode:
     """The node of a synapse, given the shapes of its sources.
 
     Raises:
@@ -263,11 +266,11 @@ def synapse(part: Any, shapes: tuple[Shape, ...]) -> Synapse:
 
 
 @synapse.register
-def _(part: synapses.Linear | synapses.Indexed, shapes: tuple[Shape, ...]) -> Synapse:
+def _(part: synapses.Linear | synapses.Indexed, shapes: tuple[Shape, ...]) -> SynapseNode:
     weight = array(part.weight)
     channels, height, width = shapes[0]
     if weight.shape[1] == channels:
-        return Conv(weight[:, :, None, None])
+        return ConvNode(weight[:, :, None, None])
     tokens = height * width
     if weight.shape[1] != tokens * channels:
         raise ConversionError(
@@ -276,39 +279,39 @@ def _(part: synapses.Linear | synapses.Indexed, shapes: tuple[Shape, ...]) -> Sy
         )
     # The model flattens tokens [N, D], the graph flattens (C, H, W).
     by_token = weight.reshape(len(weight), tokens, channels)
-    return Linear(np.ascontiguousarray(by_token.transpose(0, 2, 1)).reshape(len(weight), -1))
+    return LinearNode(np.ascontiguousarray(by_token.transpose(0, 2, 1)).reshape(len(weight), -1))
 
 
 @synapse.register
-def _(part: synapses.Merge, shapes: tuple[Shape, ...]) -> Synapse:
+def _(part: synapses.Merge, shapes: tuple[Shape, ...]) -> SynapseNode:
     window = part.window
     places = array(part.weight).reshape(-1, window, window, part.inputs)
-    return Conv(np.ascontiguousarray(places.transpose(0, 3, 1, 2)), (window,) * 2)
+    return ConvNode(np.ascontiguousarray(places.transpose(0, 3, 1, 2)), (window,) * 2)
 
 
 @synapse.register
-def _(part: synapses.Patches, shapes: tuple[Shape, ...]) -> Synapse:
-    return Conv(array(part.weight), (part.stride,) * 2, (part.padding,) * 2)
+def _(part: synapses.Patches, shapes: tuple[Shape, ...]) -> SynapseNode:
+    return ConvNode(array(part.weight), (part.stride,) * 2, (part.padding,) * 2)
 
 
 @synapse.register
-def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> Synapse:
-    return Conv(array(part.weight), (part.stride,) * 2, (part.padding,) * 2, groups=part.groups)
+def _(part: synapses.Conv2d, shapes: tuple[Shape, ...]) -> SynapseNode:
+    return ConvNode(array(part.weight), (part.stride,) * 2, (part.padding,) * 2, groups=part.groups)
 
 
 @synapse.register
-def _(part: LinearMemory, shapes: tuple[Shape, ...]) -> Synapse:
-    return Memory(part.heads, part.decay_shift, 2.0**-part.gain_shift)
+def _(part: LinearMemory, shapes: tuple[Shape, ...]) -> SynapseNode:
+    return MemoryNode(part.heads, part.decay_shift, 2.0**-part.gain_shift)
 
 
 @synapse.register
-def _(part: QueryCount, shapes: tuple[Shape, ...]) -> Synapse:
+def _(part: QueryCount, shapes: tuple[Shape, ...]) -> SynapseNode:
     per_head = part.width // part.heads
-    return Conv(np.full((part.heads, per_head, 1, 1), part.weight), groups=part.heads)
+    return ConvNode(np.full((part.heads, per_head, 1, 1), part.weight), groups=part.heads)
 
 
 @singledispatch
-def neuron(part: Any) -> Neuron:
+def neuron(part: Any) -> NeuronNode:
     """The node of a population's neuron.
 
     Raises:
@@ -318,21 +321,21 @@ def neuron(part: Any) -> Neuron:
 
 
 @neuron.register
-def _(part: neurons.LIF) -> Neuron:
+def _(part: neurons.LIF) -> NeuronNode:
     bias = None if part.bias is None else array(part.bias)
-    return LIF(part.decay_u, part.decay_v, part.threshold, bias)
+    return LIFNode(part.decay_u, part.decay_v, part.threshold, bias)
 
 
 @neuron.register
-def _(part: neurons.ALIF) -> Neuron:
+def _(part: neurons.ALIF) -> NeuronNode:
     return adaptive(part)
 
 
 @neuron.register
-def _(part: neurons.LI) -> Neuron:
-    return LI(part.decay_v)
+def _(part: neurons.LI) -> NeuronNode:
+    return LINode(part.decay_v)
 
 
 @neuron.register
-def _(part: BipolarCells) -> Neuron:
+def _(part: BipolarCells) -> NeuronNode:
     return bipolar(part)

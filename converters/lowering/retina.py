@@ -16,8 +16,8 @@ from torch import Tensor
 from neurobip.converters.graph.compose import entries
 from neurobip.converters.graph.graph import Connection
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import ALIF, Bipolar
-from neurobip.converters.graph.synapses import Conv, Shape, Synapse
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode
+from neurobip.converters.graph.synapse_nodes import ConvNode, Shape, SynapseNode
 from neurobip.errors import ConversionError
 from neurobip.retina import SIGNALS, Retina, Starburst
 
@@ -51,8 +51,8 @@ def float_only(retina: Retina) -> dict[str, str]:
         if not isinstance(part, Starburst):
             found[f"amacrine.{i}"] = reason(part)
     for cell in retina.cell_types:
-        if any(signal.startswith("blue") for signal in (*cell.hears, *cell.inhibited)):
-            found[f"cell type {cell.name!r}"] = "it hears colour, which events do not have"
+        if any(signal.startswith("blue") for signal in (*cell.excited_by, *cell.inhibited_by)):
+            found[f"cell type {cell.name!r}"] = "it is excited by colour signals, which events do not have"
     return found
 
 
@@ -95,8 +95,8 @@ def lower_retina(
             # decay_l = 1 and no leak: what it holds is its first output, the rest is silent.
             cell = build.add(
                 f"{within}starburst.{polarity}",
-                Bipolar(decay, 1.0, 1.0, 0.0),
-                Connection((graded,), Conv(share)),
+                BipolarNode(decay, 1.0, 1.0, 0.0),
+                Connection((graded,), ConvNode(share)),
             )
             late = np.zeros_like(weight[:, :signals])
             late[:, 0] = weight[:, signals + i]
@@ -109,7 +109,7 @@ def hears(
 ) -> Connection:
     """The connection from a population of graded signals to the ganglion cells of the mosaics."""
     conv = same_size(weight, dendrites.groups)
-    synapse: Synapse = conv
+    synapse: SynapseNode = conv
     if dendrites.mask is not None:
         if tuple(dendrites.mask.shape[1:]) != shape[1:]:
             raise ConversionError(
@@ -124,21 +124,21 @@ def hears(
     return Connection((source,), synapse, delay=delay)
 
 
-def same_size(weight: np.ndarray, groups: int = 1) -> Conv:
+def same_size(weight: np.ndarray, groups: int = 1) -> ConvNode:
     """A convolution that keeps the size of the image."""
-    return Conv(weight, padding=(weight.shape[-1] // 2,) * 2, groups=groups)
+    return ConvNode(weight, padding=(weight.shape[-1] // 2,) * 2, groups=groups)
 
 
-def bipolar(part: Any) -> Bipolar:
+def bipolar(part: Any) -> BipolarNode:
     """The node of bipolar cells, their constants fixed or free."""
     decay_c, decay_h, decay_l = (number(getattr(part, f"decay_{x}")) for x in "chl")
-    return Bipolar(decay_c, decay_h, decay_l, number(part.leak))
+    return BipolarNode(decay_c, decay_h, decay_l, number(part.leak))
 
 
-def adaptive(part: Any) -> ALIF:
+def adaptive(part: Any) -> ALIFNode:
     """The node of adaptive neurons, their constants fixed or free."""
     constants = {name: number(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
-    return ALIF(array(part.decay_v).reshape(-1), **constants)
+    return ALIFNode(array(part.decay_v).reshape(-1), **constants)
 
 
 def number(value: float | Tensor) -> float:

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LI, LIF
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    MemoryNode,
+    kind,
+)
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.formats import CURRENT, SHIFT
 from neurobip.converters.quantization.quantized import LayerReport, QuantizedGraph
@@ -42,7 +45,7 @@ def fit(quantized: QuantizedGraph) -> QuantizedGraph:
         with about(population):
             populations.append(fit_population(population))
         reports.append(refit(quantized.layer(population.name), source, population, populations[-1]))
-        if isinstance(population.neuron, LI):
+        if isinstance(population.neuron, LINode):
             units[population.name] = 1 / (reports[-1].scale * 2**SHIFT)
     return QuantizedGraph(Graph(tuple(populations), graph.outputs), units, tuple(reports))
 
@@ -76,26 +79,26 @@ def fit_population(population: Population) -> Population:
         ConversionError: continues "netx": what it does not have.
     """
     (connection,) = population.inputs
-    if isinstance(connection.synapse, Memory):
+    if isinstance(connection.synapse, MemoryNode):
         raise ConversionError("has no attention memory")
     if connection.delay:
         raise ConversionError(
             f"has no delay that ends with a sample; its input is {connection.delay} steps late"
         )
     neuron: Any = population.neuron
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIFNode):
         absent = {"drive": None, "drop": None, "refractory": 0, "at_threshold": False}
         other = [name for name, none in absent.items() if getattr(neuron, name) is not none]
         if other:
             raise ConversionError(f"has the plain LIF alone; this one has {', '.join(other)}")
-    elif not isinstance(neuron, LI):
-        raise ConversionError(f"has no {type(neuron).__name__}; LIF, and LI as the last layer")
+    elif not isinstance(neuron, LINode):
+        raise ConversionError(f"has no {kind(neuron)}; LIF, and LI as the last layer")
     constants = ("decay_u", "decay_v", "threshold")
     for name in constants:
         if np.ndim(getattr(neuron, name, 0)):
             raise ConversionError(f"has one {name} a layer; here neurons differ in it")
     fitted: Any
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIFNode):
         threshold = round(neuron.threshold / 2**connection.exponent)
         if not threshold:
             raise ConversionError("has no exponent on weights; without, the threshold rounds to 0")
@@ -130,7 +133,7 @@ def refit(
         threshold=getattr(fitted.neuron, "threshold", 0),
         exponents=(0,),
         largest_current=round(max(high, -low)),
-        capacity=CURRENT if isinstance(fitted.neuron, LI) else layer.capacity,
+        capacity=CURRENT if isinstance(fitted.neuron, LINode) else layer.capacity,
     )
 
 
@@ -141,7 +144,7 @@ def check_readout(population: Population, largest: int) -> None:
         ConversionError: continues "netx": what it does.
     """
     neuron = population.neuron
-    if not isinstance(neuron, LI):
+    if not isinstance(neuron, LINode):
         return
     constant = 0 if neuron.bias is None else int(abs(neuron.bias).max())
     gained = (largest * 2**SHIFT + constant) * 4096 / max(1, neuron.decay_v)

@@ -19,8 +19,8 @@ import h5py
 from neurobip.atomic import write_atomic
 from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import spread
-from neurobip.converters.graph.synapses import Conv
+from neurobip.converters.graph.neuron_nodes import spread
+from neurobip.converters.graph.synapse_nodes import ConvNode
 from neurobip.converters.netx.fit import about, chain, check_readout, fit_population
 from neurobip.converters.quantization.formats import CURRENT, SHIFT
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -59,7 +59,7 @@ def layers(quantized: QuantizedGraph) -> list[dict[str, Any]]:
             largest = quantized.layer(population.name).largest_current
             check_readout(population, largest)
             placed = entries[-1]["type"] != "dense"
-            if placed and isinstance(population.inputs[0].synapse, Conv):
+            if placed and isinstance(population.inputs[0].synapse, ConvNode):
                 entries.append(convolution(population, largest))
                 continue
             # A dense layer in the file has no places, which its reader takes in this order.
@@ -72,7 +72,8 @@ def layers(quantized: QuantizedGraph) -> list[dict[str, Any]]:
 def message_bits(graph: Graph) -> int:
     """Bits of the input's messages, what ``Network`` takes as ``input_message_bits``; 0 for spikes.
 
-    Counts above :attr:`~neurobip.converters.graph.neurons.Input.largest` have to be cut to it before.
+    Counts above :attr:`~neurobip.converters.graph.neuron_nodes.InputNode.largest` have to
+    be cut to it before.
     """
     source: Any = graph.input.neuron
     return int(source.largest).bit_length() if source.largest > 1 else 0

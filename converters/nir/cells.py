@@ -16,7 +16,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.graph.neurons import LI, LIF, Neuron
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, NeuronNode
 from neurobip.converters.imports.common import Dims, by_neuron, place
 from neurobip.converters.imports.current import per_channel, simplest
 from neurobip.converters.nir.nodes import Extension
@@ -43,7 +43,7 @@ class Step:
 class Cell:
     """A neuron, and the factor by which its input is multiplied, ``[C, H, W]``."""
 
-    neuron: Neuron
+    neuron: NeuronNode
     gain: np.ndarray
 
 
@@ -54,7 +54,7 @@ GRADED = (nir.LI, nir.CubaLI, nir.I)
 def is_cell(node: Any) -> bool:
     """Whether a node is a population, rather than a layer between populations."""
     if isinstance(node, Extension):
-        return isinstance(node.node, Neuron)
+        return isinstance(node.node, NeuronNode)
     return isinstance(node, SPIKING + GRADED)
 
 
@@ -74,13 +74,13 @@ def _(node: nir.LIF, dims: Dims, step: Step) -> Cell:
     reset = by_neuron(node.v_reset, dims, "v_reset")
     bias = lost * (by_neuron(node.v_leak, dims, "v_leak") - reset)
     at = step.fires_at_threshold
-    neuron = LIF(1.0, simplest(lost), threshold(node, dims), some(bias), at_threshold=at)
+    neuron = LIFNode(1.0, simplest(lost), threshold(node, dims), some(bias), at_threshold=at)
     return Cell(neuron, unit(by_neuron(node.r, dims, "r") * lost))
 
 
 @cell.register
 def _(node: nir.IF, dims: Dims, step: Step) -> Cell:
-    neuron = LIF(1.0, 0.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
+    neuron = LIFNode(1.0, 0.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
     return Cell(neuron, unit(by_neuron(node.r, dims, "r") * step.dt))
 
 
@@ -90,7 +90,7 @@ def _(node: nir.CubaLIF, dims: Dims, step: Step) -> Cell:
     lost_v = lost_per_step(node.tau_mem, "tau_mem", dims, step)
     reset = by_neuron(node.v_reset, dims, "v_reset")
     bias = lost_v * (by_neuron(node.v_leak, dims, "v_leak") - reset)
-    neuron = LIF(
+    neuron = LIFNode(
         simplest(lost_u), simplest(lost_v), threshold(node, dims), some(bias),
         at_threshold=step.fires_at_threshold,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def _(node: nir.CubaLIF, dims: Dims, step: Step) -> Cell:
 
 @cell.register
 def _(node: nir.Threshold, dims: Dims, step: Step) -> Cell:
-    neuron = LIF(1.0, 1.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
+    neuron = LIFNode(1.0, 1.0, threshold(node, dims), at_threshold=step.fires_at_threshold)
     return Cell(neuron, np.ones(place(dims)))
 
 
@@ -108,13 +108,13 @@ def _(node: nir.Threshold, dims: Dims, step: Step) -> Cell:
 def _(node: nir.LI, dims: Dims, step: Step) -> Cell:
     lost = lost_per_step(node.tau, "tau", dims, step)
     bias = lost * by_neuron(node.v_leak, dims, "v_leak")
-    neuron = LI(simplest(lost), bias=some(bias))
+    neuron = LINode(simplest(lost), bias=some(bias))
     return Cell(neuron, unit(by_neuron(node.r, dims, "r") * lost))
 
 
 @cell.register
 def _(node: nir.I, dims: Dims, step: Step) -> Cell:
-    return Cell(LI(0.0), unit(by_neuron(node.r, dims, "r") * step.dt))
+    return Cell(LINode(0.0), unit(by_neuron(node.r, dims, "r") * step.dt))
 
 
 @cell.register
@@ -127,7 +127,7 @@ def _(node: nir.CubaLI, dims: Dims, step: Step) -> Cell:
     lost = lost_per_step(node.tau_mem, "tau_mem", dims, step)
     bias = lost * by_neuron(node.v_leak, dims, "v_leak")
     gain = unit(by_neuron(node.r, dims, "r") * lost) * by_neuron(node.w_in, dims, "w_in")
-    return Cell(LI(simplest(lost), bias=some(bias)), gain)
+    return Cell(LINode(simplest(lost), bias=some(bias)), gain)
 
 
 @cell.register

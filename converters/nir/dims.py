@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import Bipolar
-from neurobip.converters.graph.synapses import Identity, Linear, Sparse
+from neurobip.converters.graph.neuron_nodes import BipolarNode
+from neurobip.converters.graph.synapse_nodes import IdentityNode, LinearNode, SparseNode
 from neurobip.converters.imports.common import Dims
 
 
@@ -24,16 +24,16 @@ def dims_of(graph: Graph) -> dict[str, Dims]:
 
 def can_be_vector(graph: Graph, population: Population, flat: set[str]) -> bool:
     """Whether a population can be a vector, as far as is known of the others."""
-    if isinstance(population.neuron, Bipolar):
+    if isinstance(population.neuron, BipolarNode):
         return False
     for connection in population.inputs:
-        alike = isinstance(connection.synapse, Identity) and connection.sources[0] in flat
-        if not alike and not isinstance(connection.synapse, Linear | Sparse):
+        alike = isinstance(connection.synapse, IdentityNode) and connection.sources[0] in flat
+        if not alike and not isinstance(connection.synapse, LinearNode | SparseNode):
             return False
     for reader, connection in graph.readers(population.name):
-        alike = isinstance(connection.synapse, Identity) and reader.name in flat
+        alike = isinstance(connection.synapse, IdentityNode) and reader.name in flat
         # Linear onto places is written as a convolution.
-        vector = reader.name in flat and isinstance(connection.synapse, Linear | Sparse)
+        vector = reader.name in flat and isinstance(connection.synapse, LinearNode | SparseNode)
         if not alike and not vector:
             return False
     return True

@@ -9,8 +9,8 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph.graph import Population
-from neurobip.converters.graph.neurons import LI, LIF, spread
-from neurobip.converters.graph.synapses import Conv, Linear
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, spread
+from neurobip.converters.graph.synapse_nodes import ConvNode, LinearNode
 from neurobip.converters.imports.common import Dims
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
@@ -31,7 +31,7 @@ def neuron_node(p: Population, dims: Dims, dt: float) -> Written:
     Raises:
         ConversionError: decays that are no shares of a time step.
     """
-    if isinstance(p.neuron, LIF | LI):
+    if isinstance(p.neuron, LIFNode | LINode):
         for name in ("decay_u", "decay_v"):
             decay = np.asarray(getattr(p.neuron, name, 0.0))
             if (decay < 0).any() or (decay > 1).any():
@@ -39,15 +39,15 @@ def neuron_node(p: Population, dims: Dims, dt: float) -> Written:
                     f"{name} = {decay.max():g}; a decay is a share between 0 and 1. NIR takes the "
                     "float graph, not the quantized one"
                 )
-    if isinstance(p.neuron, LI):
+    if isinstance(p.neuron, LINode):
         return readout(p, p.neuron, dims, dt)
     own = ("drop", "refractory", "at_threshold")
-    if isinstance(p.neuron, LIF) and not any(np.any(getattr(p.neuron, name)) for name in own):
+    if isinstance(p.neuron, LIFNode) and not any(np.any(getattr(p.neuron, name)) for name in own):
         return spiking(p, p.neuron, dims, dt)
     return Written(Extension(p.neuron))
 
 
-def spiking(p: Population, neuron: LIF, dims: Dims, dt: float) -> Written:
+def spiking(p: Population, neuron: LIFNode, dims: Dims, dt: float) -> Written:
     """A LIF that resets to zero: Threshold, IF, LIF or CubaLIF, in this order."""
     lost_u, lost_v, threshold, bias, drive = (
         filled(value, p, dims)
@@ -77,7 +77,7 @@ def spiking(p: Population, neuron: LIF, dims: Dims, dt: float) -> Written:
     return hosted(node, drive, p)
 
 
-def readout(p: Population, neuron: LI, dims: Dims, dt: float) -> Written:
+def readout(p: Population, neuron: LINode, dims: Dims, dt: float) -> Written:
     """A readout: LI, or I where it does not leak."""
     lost, bias = filled(neuron.decay_v, p, dims), filled(neuron.bias, p, dims)
     if (lost == 0).all():
@@ -99,8 +99,8 @@ def hosted(node: Any, bias: np.ndarray, p: Population) -> Written:
         if connection.delay:
             continue
         even = (shape == shape[:, :1, :1]).all()
-        if isinstance(connection.synapse, Linear) or (
-            even and isinstance(connection.synapse, Conv)
+        if isinstance(connection.synapse, LinearNode) or (
+            even and isinstance(connection.synapse, ConvNode)
         ):
             return Written(node, shape[:, 0, 0].copy(), i)
     return Written(Extension(p.neuron))

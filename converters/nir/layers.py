@@ -10,15 +10,16 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
     Pair,
-    Sparse,
-    Synapse,
-    TokenSum,
+    SparseNode,
+    SynapseNode,
+    TokenSumNode,
+    kind,
 )
 from neurobip.converters.imports.common import Dims, by_neuron, doubles, place
 from neurobip.converters.imports.current import Current
@@ -34,7 +35,7 @@ class Layer:
         bias ``[C]`` or ``[C, H, W]``.
     """
 
-    synapse: Synapse | None
+    synapse: SynapseNode | None
     dims: Dims
     bias: np.ndarray | None = None
 
@@ -74,7 +75,7 @@ def _(node: nir.Linear | nir.Affine, dims: Dims) -> Layer:
             "and export the network without batch axes"
         )
     bias = doubles(node.bias).reshape(-1) if isinstance(node, nir.Affine) else None
-    return Layer(Linear(weight), weight.shape[:1], biased(bias, len(weight)))
+    return Layer(LinearNode(weight), weight.shape[:1], biased(bias, len(weight)))
 
 
 @layer.register
@@ -107,7 +108,7 @@ def convolution(node: Any, weight: np.ndarray, dims: Dims, axes: int) -> Layer:
                 "padding 'same' that differs from side to side; use an odd kernel and a stride of 1"
             )
         padding = [n // 2 if padding == "same" else 0 for n in reach][-axes:]
-    synapse = Conv(weight, stride, pair(padding, axes, 0), dilation, int(node.groups))
+    synapse = ConvNode(weight, stride, pair(padding, axes, 0), dilation, int(node.groups))
     bias = None if node.bias is None else biased(doubles(node.bias).reshape(-1), len(weight))
     shape = synapse.output((place(dims),))
     return Layer(synapse, (shape[0], *shape[-axes:]), bias)
@@ -121,9 +122,9 @@ def _(node: nir.SumPool2d | nir.AvgPool2d, dims: Dims) -> Layer:
     kernel, padding = pair(node.kernel_size, 2, 1), pair(node.padding, 2, 0)
     weight = 1 / math.prod(kernel) if isinstance(node, nir.AvgPool2d) else 1.0
     if kernel == dims[1:] and padding == (0, 0):
-        return Layer(TokenSum(weight), (dims[0], 1, 1))
+        return Layer(TokenSumNode(weight), (dims[0], 1, 1))
     weights = np.full((dims[0], 1, *kernel), weight)
-    synapse = Conv(weights, pair(node.stride, 2, 1), padding, groups=dims[0])
+    synapse = ConvNode(weights, pair(node.stride, 2, 1), padding, groups=dims[0])
     return Layer(synapse, synapse.output((place(dims),)))
 
 
@@ -144,17 +145,17 @@ def _(node: nir.Flatten, dims: Dims) -> Layer:
 def _(node: nir.Scale, dims: Dims) -> Layer:
     factor = by_neuron(node.scale, dims, "scale").reshape(-1)
     if (factor == factor[0]).all():
-        return Layer(Identity(float(factor[0])), dims)
+        return Layer(IdentityNode(float(factor[0])), dims)
     index = np.arange(len(factor))
-    return Layer(Sparse(factor, index, index, place(dims)), dims)
+    return Layer(SparseNode(factor, index, index, place(dims)), dims)
 
 
 @layer.register
 def _(node: Extension, dims: Dims) -> Layer:
     synapse = node.node
-    if isinstance(synapse, Broadcast | Sparse):
+    if isinstance(synapse, BroadcastNode | SparseNode):
         return Layer(synapse, synapse.output((place(dims),)))
-    raise ConversionError(f"{type(synapse).__name__} is no linear layer")
+    raise ConversionError(f"{kind(synapse)} is no linear layer")
 
 
 def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:

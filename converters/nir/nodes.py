@@ -14,15 +14,27 @@ from typing import Any
 import nir
 import numpy as np
 
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.graph.synapses import Broadcast, Memory, Sparse
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    MemoryNode,
+    SparseNode,
+    kind,
+)
 from neurobip.errors import ConversionError
 
 PREFIX = "neurobip."
 
 KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (LIF, ALIF, LI, Bipolar, Broadcast, Memory, Sparse)
+    "LIF": LIFNode,
+    "ALIF": ALIFNode,
+    "LI": LINode,
+    "Bipolar": BipolarNode,
+    "Broadcast": BroadcastNode,
+    "Memory": MemoryNode,
+    "Sparse": SparseNode,
 }
+"""The nodes that NIR lacks, by their names in a file."""
 
 
 @dataclass(eq=False)
@@ -53,7 +65,7 @@ class Extension(nir.NIRNode):
             "nodes": {},
             "edges": [],
             "metadata": self.metadata,
-            PREFIX + type(self.node).__name__: content,
+            PREFIX + kind(self.node): content,
         }
 
 

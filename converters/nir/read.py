@@ -7,7 +7,7 @@ from pathlib import Path
 import nir
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LI, Neuron
+from neurobip.converters.graph.neuron_nodes import LINode, NeuronNode
 from neurobip.converters.imports.common import NodeError, at, input_population, place
 from neurobip.converters.imports.current import Current, complete, connections, settle
 from neurobip.converters.nir.cells import Step
@@ -70,7 +70,7 @@ def from_nir(
 def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
     """The graph of what a wiring holds."""
     flat = wiring.flat
-    neurons: dict[str, Neuron] = {}
+    neurons: dict[str, NeuronNode] = {}
     currents: dict[str, Current] = {}
     for name, cell in wiring.cells.items():
         with at(name):
@@ -80,13 +80,13 @@ def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
     for name in outputs:
         if name not in wiring.cells:
             currents[name] = wiring.behind(name)
-            neurons[name] = settle(LI(1.0), currents[name].constant)
+            neurons[name] = settle(LINode(1.0), currents[name].constant)
     sources = {
         name: [source for route in current.routes for source in route.sources]
         for name, current in currents.items()
     }
     for name, heard in sources.items():
-        if graded := [source for source in heard if isinstance(neurons.get(source), LI)]:
+        if graded := [source for source in heard if isinstance(neurons.get(source), LINode)]:
             raise NodeError(
                 f"{name}: hears {graded[0]!r}, which sends its membrane potential and no spikes; "
                 "LI, I and CubaLI can only be outputs"

@@ -8,7 +8,7 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph.compose import multiple
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.imports.common import Dims, NodeError, at, by_neuron, place
 from neurobip.converters.imports.current import Current, Route, add
 from neurobip.converters.nir.cells import Cell, Step, cell, is_cell
@@ -142,4 +142,4 @@ class Wiring:
 
 def is_memory(node: Any) -> bool:
     """Whether a node is an attention memory, the only one with several sources."""
-    return isinstance(node, Extension) and isinstance(node.node, Memory)
+    return isinstance(node, Extension) and isinstance(node.node, MemoryNode)

@@ -13,15 +13,15 @@ import numpy as np
 
 from neurobip.component import Component
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import Input
-from neurobip.converters.graph.synapses import (
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.neuron_nodes import InputNode
+from neurobip.converters.graph.synapse_nodes import (
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Shape,
-    Sparse,
-    TokenSum,
+    SparseNode,
+    TokenSumNode,
 )
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir.dims import dims_of
@@ -85,7 +85,7 @@ class Writer:
     def population(self, p: Population) -> None:
         """A population's node, and the chains that lead to it."""
         dims = self.dims[p.name]
-        if isinstance(p.neuron, Input):
+        if isinstance(p.neuron, InputNode):
             node: Any = nir.Input(np.array(dims))
             node.metadata = {"largest": p.neuron.largest}
             self.nodes[p.name] = node
@@ -104,7 +104,7 @@ class Writer:
     ) -> None:
         """The nodes of one connection."""
         heard = [self.delayed(source, p, connection.delay, name) for source in connection.sources]
-        if isinstance(connection.synapse, Memory):
+        if isinstance(connection.synapse, MemoryNode):
             last = self.add(name, Extension(connection.synapse, tuple(heard)))
             for source in dict.fromkeys(heard):
                 self.edges.append((source, last))
@@ -136,20 +136,20 @@ class Writer:
         dims, end = self.dims[source], self.dims[target.name]
         flat = [] if len(dims) == 1 else [nir.Flatten(np.array(dims), 0, -1)]
         match connection.synapse:
-            case Identity(weight):
+            case IdentityNode(weight):
                 return [] if weight == 1 else [nir.Scale(np.full(end, float(weight)))]
-            case Conv() as conv:
+            case ConvNode() as conv:
                 return [convolution(conv, shape, bias)]
-            case Linear(weight) if len(end) == 1:
+            case LinearNode(weight) if len(end) == 1:
                 return [*flat, nir.Linear(weight) if bias is None else nir.Affine(weight, bias)]
-            case Linear(weight):
+            case LinearNode(weight):
                 # Onto places of their own, as a kernel that covers all of the source.
-                return [convolution(Conv(weight.reshape(len(weight), *shape)), shape, bias)]
-            case Sparse() as sparse if len(end) == 1:
+                return [convolution(ConvNode(weight.reshape(len(weight), *shape)), shape, bias)]
+            case SparseNode() as sparse if len(end) == 1:
                 weight = np.zeros((target.size, int(np.prod(shape))))
                 np.add.at(weight, (sparse.row, sparse.column), sparse.weight)
                 return [*flat, nir.Linear(weight)]
-            case TokenSum(weight):
+            case TokenSumNode(weight):
                 kernel = np.array(shape[1:])
                 pool = nir.SumPool2d(kernel, kernel, np.zeros(2, dtype=int))
                 return [pool, *([] if weight == 1 else [nir.Scale(np.full(end, float(weight)))])]
@@ -168,7 +168,7 @@ class Writer:
         return target
 
 
-def convolution(conv: Conv, shape: Shape, bias: np.ndarray | None) -> nir.Conv2d:
+def convolution(conv: ConvNode, shape: Shape, bias: np.ndarray | None) -> nir.Conv2d:
     """A convolution over rows and columns."""
     return nir.Conv2d(
         input_shape=shape[1:],

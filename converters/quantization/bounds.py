@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import Bipolar, Input, Neuron
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.neuron_nodes import BipolarNode, InputNode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Shape,
-    Sparse,
-    TokenSum,
+    SparseNode,
+    TokenSumNode,
+    kind,
 )
 from neurobip.converters.quantization.formats import CURRENT
 from neurobip.errors import ConversionError
@@ -46,52 +47,52 @@ def range_of(graph: Graph | Mapping[str, Population], population: Population) ->
     return low, high
 
 
-def peak(neuron: Neuron, graded: float | None = None) -> float:
+def peak(neuron: NeuronNode, graded: float | None = None) -> float:
     """Largest output of a neuron, in the units of its graph.
 
     ``graded`` stands in for the ceiling of graded signals, which has no meaning yet in a float
     graph.
     """
-    if isinstance(neuron, Bipolar):
+    if isinstance(neuron, BipolarNode):
         return neuron.ceiling if graded is None else graded
-    return neuron.largest if isinstance(neuron, Input) else 1
+    return neuron.largest if isinstance(neuron, InputNode) else 1
 
 
 @singledispatch
 def drive(synapse: Any, shapes: tuple[Shape, ...]) -> Range:
     """Smallest and largest current that a synapse makes of inputs between 0 and 1."""
-    raise ConversionError(f"no bound is known for {type(synapse).__name__}")
+    raise ConversionError(f"no bound is known for {kind(synapse)}")
 
 
-@drive.register(Conv)
-@drive.register(Linear)
-def _(synapse: Conv | Linear, shapes: tuple[Shape, ...]) -> Range:
+@drive.register(ConvNode)
+@drive.register(LinearNode)
+def _(synapse: ConvNode | LinearNode, shapes: tuple[Shape, ...]) -> Range:
     negative, positive = signed(synapse.weight.reshape(len(synapse.weight), -1))
     return float(negative.sum(1).min()), float(positive.sum(1).max())
 
 
 @drive.register
-def _(synapse: Sparse, shapes: tuple[Shape, ...]) -> Range:
+def _(synapse: SparseNode, shapes: tuple[Shape, ...]) -> Range:
     size = int(np.prod(synapse.target))
     sums = (np.bincount(synapse.row, part, size) for part in signed(synapse.weight))
     negative, positive = sums
     return float(negative.min()), float(positive.max())
 
 
-@drive.register(Identity)
-@drive.register(Broadcast)
-def _(synapse: Identity | Broadcast, shapes: tuple[Shape, ...]) -> Range:
+@drive.register(IdentityNode)
+@drive.register(BroadcastNode)
+def _(synapse: IdentityNode | BroadcastNode, shapes: tuple[Shape, ...]) -> Range:
     return min(0.0, float(synapse.weight)), max(0.0, float(synapse.weight))
 
 
 @drive.register
-def _(synapse: TokenSum, shapes: tuple[Shape, ...]) -> Range:
+def _(synapse: TokenSumNode, shapes: tuple[Shape, ...]) -> Range:
     places = int(np.prod(shapes[0][1:]))
     return min(0.0, places * synapse.weight), max(0.0, places * synapse.weight)
 
 
 @drive.register
-def _(synapse: Memory, shapes: tuple[Shape, ...]) -> Range:
+def _(synapse: MemoryNode, shapes: tuple[Shape, ...]) -> Range:
     return 0.0, CURRENT
 
 

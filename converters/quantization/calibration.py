@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LIF
+from neurobip.converters.graph.neuron_nodes import LIFNode
 from neurobip.converters.quantization.formats import SHIFT
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.integer import IntegerNetwork, decay, wrap
@@ -29,7 +29,7 @@ class Observed(FloatNetwork):
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         z, state = super().neuron_step(population, current, state)
-        parts = (current, state[0]) if isinstance(population.neuron, LIF) else (current,)
+        parts = (current, state[0]) if isinstance(population.neuron, LIFNode) else (current,)
         largest = max(float(part.abs().max()) for part in parts)
         self.peaks[population.name] = max(self.peaks[population.name], largest)
         return z, state
@@ -74,7 +74,7 @@ class Overflowing(IntegerNetwork):
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         neuron = population.neuron
-        if isinstance(neuron, LIF) and self.wraps(population):
+        if isinstance(neuron, LIFNode) and self.wraps(population):
             u = current.double() * 2**SHIFT
             if state is not None and np.any(neuron.decay_u < 4095):
                 u += decay(state[0].double(), per_neuron(neuron.decay_u) + 1)

@@ -30,8 +30,8 @@ import numpy as np
 
 from neurobip.converters.graph.checks import check_model
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LI, Bipolar, Input, Neuron
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import BipolarNode, InputNode, LINode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.quantized import LayerReport, QuantizedGraph
 from neurobip.converters.quantization.rounding import (
@@ -74,7 +74,7 @@ def quantize(
     )  # fmt: skip
     check_model(graph)
     check_wishes(graph, bits, peaks or {})
-    seen = replace(graph.input, neuron=Input(largest_count(graph, bits)))
+    seen = replace(graph.input, neuron=InputNode(largest_count(graph, bits)))
     work = Rounding(Graph((seen, *graph.populations[1:]), graph.outputs), bits, peaks or {})
     for population in work.graph.populations:
         try:
@@ -122,10 +122,10 @@ class Rounding(Search):
         Raises:
             ConversionError: its numbers do not fit together.
         """
-        if isinstance(population.neuron, Input):
+        if isinstance(population.neuron, InputNode):
             return population
         name = population.name
-        memories = [c.synapse for c in population.inputs if isinstance(c.synapse, Memory)]
+        memories = [c.synapse for c in population.inputs if isinstance(c.synapse, MemoryNode)]
         limit = min(
             current_limit(self.graph, population, self.peaks.get(name)), voltage_limit(population)
         )
@@ -155,14 +155,14 @@ class Rounding(Search):
         self.done[name] = replace(population, neuron=neuron, inputs=tuple(inputs))
         return self.done[name]
 
-    def neuron(self, population: Population, scale: float) -> Neuron:
+    def neuron(self, population: Population, scale: float) -> NeuronNode:
         """The integer neuron; notes the unit of its output where that is graded."""
         neuron = population.neuron
-        if isinstance(neuron, Bipolar):
+        if isinstance(neuron, BipolarNode):
             extra = self.graded_shift(population, scale)
             self.units[population.name] = 2**extra / scale
             return integer_bipolar(neuron, scale, extra)
-        if isinstance(neuron, LI):
+        if isinstance(neuron, LINode):
             readout = integer_readout(neuron, scale, largest_current(self.graph, population))
             self.units[population.name] = 1 / (scale * 2**readout.fraction)
             return readout

@@ -43,7 +43,7 @@ class QuantizedGraph:
     """A graph in integers, and what its outputs mean.
 
     Attributes:
-        graph: the populations, in the units of :mod:`neurobip.converters.graph.neurons`.
+        graph: the populations, in the units of :mod:`neurobip.converters.graph.neuron_nodes`.
         units: the model's value of one integer step of output, for graded populations.
         layers: the report, one entry a population.
     """

@@ -9,25 +9,35 @@ from typing import Any
 
 import numpy as np
 
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Neuron
-from neurobip.converters.graph.synapses import Memory, Number
+from neurobip.converters.graph.neuron_nodes import (
+    ALIFNode,
+    BipolarNode,
+    LIFNode,
+    LINode,
+    NeuronNode,
+)
+from neurobip.converters.graph.synapse_nodes import (
+    MemoryNode,
+    Number,
+    kind,
+)
 from neurobip.converters.quantization.formats import LIMIT, SHIFT
 from neurobip.converters.quantization.scale import GRADED_PEAK, LARGEST_EXPONENT, grid, slowest
 from neurobip.errors import ConversionError
 
 
 @singledispatch
-def integer_neuron(neuron: Any, scale: float) -> Neuron:
+def integer_neuron(neuron: Any, scale: float) -> NeuronNode:
     """A spiking neuron at the given scale.
 
     Raises:
         ConversionError: no rule, or a threshold that rounds to nothing.
     """
-    raise ConversionError(f"no rule takes the neuron {type(neuron).__name__} to integers")
+    raise ConversionError(f"no rule takes the neuron {kind(neuron)} to integers")
 
 
 @integer_neuron.register
-def _(neuron: LIF, scale: float) -> Neuron:
+def _(neuron: LIFNode, scale: float) -> NeuronNode:
     bias, exponent = None, 0
     if neuron.bias is not None:
         wanted = neuron.bias * scale * 2**SHIFT
@@ -39,7 +49,7 @@ def _(neuron: LIF, scale: float) -> Neuron:
         None if value is None else whole_number(np.asarray(value) * scale * 2**SHIFT)
         for value in (neuron.drive, neuron.drop)
     )
-    return LIF(
+    return LIFNode(
         # Lava adds one to what it is told.
         whole_number(np.maximum(0, decay12(neuron.decay_u, 4096) - np.int32(1))),
         decay12(neuron.decay_v),
@@ -54,8 +64,8 @@ def _(neuron: LIF, scale: float) -> Neuron:
 
 
 @integer_neuron.register
-def _(neuron: ALIF, scale: float) -> Neuron:
-    return ALIF(
+def _(neuron: ALIFNode, scale: float) -> NeuronNode:
+    return ALIFNode(
         decay12(neuron.decay_v),
         threshold(neuron.threshold, scale),
         decay12(neuron.decay_a),
@@ -63,7 +73,7 @@ def _(neuron: ALIF, scale: float) -> Neuron:
     )
 
 
-def integer_readout(neuron: LI, scale: float, largest: float) -> LI:
+def integer_readout(neuron: LINode, scale: float, largest: float) -> LINode:
     """A readout with as many fraction bits, at most those of a membrane, as its 24 bits leave.
 
     ``largest`` is the largest current that any input can make, bias included, in the model's units.
@@ -71,12 +81,12 @@ def integer_readout(neuron: LI, scale: float, largest: float) -> LI:
     potential = max(1.0, largest * scale / slowest(neuron))
     fraction = max(0, min(SHIFT, math.floor(math.log2(LIMIT / potential))))
     bias = None if neuron.bias is None else whole_number(neuron.bias * scale * 2**fraction)
-    return LI(decay12(neuron.decay_v), fraction, bias)
+    return LINode(decay12(neuron.decay_v), fraction, bias)
 
 
-def integer_bipolar(neuron: Bipolar, scale: float, extra: int) -> Bipolar:
+def integer_bipolar(neuron: BipolarNode, scale: float, extra: int) -> BipolarNode:
     """Bipolar cells whose output drops ``extra`` bits of the scale."""
-    return Bipolar(
+    return BipolarNode(
         decay_c=decay12(neuron.decay_c),
         decay_h=decay12(neuron.decay_h),
         decay_l=decay12(neuron.decay_l),
@@ -86,7 +96,7 @@ def integer_bipolar(neuron: Bipolar, scale: float, extra: int) -> Bipolar:
     )
 
 
-def integer_memory(memory: Memory, tokens: int, bits: int) -> Memory:
+def integer_memory(memory: MemoryNode, tokens: int, bits: int) -> MemoryNode:
     """As many fraction bits as fit below 24 bits, at most 12; the shift leaves ``bits`` of them."""
     largest = tokens * 2**memory.decay_shift
     fraction = max(bits, 0, min(12, math.floor(math.log2(LIMIT / largest))))

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Neuron
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import (
+    ALIFNode,
+    BipolarNode,
+    LIFNode,
+    LINode,
+    NeuronNode,
+)
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.quantization.bounds import drive, peak
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, SHIFT
 from neurobip.errors import ConversionError
@@ -48,28 +54,28 @@ def weight_limit(connection: Connection, unit: float, bits: int) -> float:
 
     ``unit`` is the model's value of one integer step of its source.
     """
-    if isinstance(connection.synapse, Memory):
+    if isinstance(connection.synapse, MemoryNode):
         return math.inf
     weight = np.asarray(connection.synapse.weight)
     largest = float(abs(weight).max(initial=0.0)) * unit
     return (256 - grid(weight, bits)) / largest if largest else math.inf
 
 
-def capacity(neuron: Neuron, integer: bool = False) -> float:
+def capacity(neuron: NeuronNode, integer: bool = False) -> float:
     """Largest integer current that a population takes without overflow.
 
     Lava's own neurons wrap a current beyond 24 bits; ours saturate, and only the accumulation in
     the synapse has to fit. ``integer`` says that the neuron counts its decays in 1/4096 less one.
     """
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIFNode):
         least = float(np.min(neuron.decay_u))
         return CURRENT * max((least + 1) / 4096 if integer else least, 1 / 4096)
-    if isinstance(neuron, LI):
+    if isinstance(neuron, LINode):
         return LIMIT * slowest(neuron, integer)
-    return CURRENT if isinstance(neuron, Bipolar) else LIMIT
+    return CURRENT if isinstance(neuron, BipolarNode) else LIMIT
 
 
-def slowest(neuron: LI, integer: bool = False) -> float:
+def slowest(neuron: LINode, integer: bool = False) -> float:
     """The least share that a readout loses in a step, as far as its room is made for it."""
     return max(float(np.min(neuron.decay_v)) / (4096 if integer else 1), 1 / PATIENCE)
 
@@ -77,10 +83,10 @@ def slowest(neuron: LI, integer: bool = False) -> float:
 def largest_current(graph: Graph, population: Population) -> float:
     """Bound on the current into a population of a float graph, memories left out."""
     neuron = population.neuron
-    constant = getattr(neuron, "bias" if isinstance(neuron, LI) else "drive", None)
+    constant = getattr(neuron, "bias" if isinstance(neuron, LINode) else "drive", None)
     total = 0.0 if constant is None else float(abs(constant).max())
     for connection in population.inputs:
-        if isinstance(connection.synapse, Memory):
+        if isinstance(connection.synapse, MemoryNode):
             continue
         source = graph[connection.sources[0]]
         strongest = max(map(abs, drive(connection.synapse, (source.shape,))))
@@ -102,7 +108,7 @@ def current_limit(graph: Graph, population: Population, seen: float | None = Non
     if seen is None:
         return safe
     neuron = population.neuron
-    lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIF) else 1.0
+    lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIFNode) else 1.0
     wide = 0.98 * widest(lost) / largest
     return max(safe, min(wide, CURRENT / (MARGIN * seen) if seen else math.inf))
 
@@ -125,7 +131,7 @@ def largest_count(graph: Graph, bits: Mapping[str, int]) -> int:
     source: Any = graph.input.neuron
     largest = int(source.largest)
     for reader, connection in graph.readers(graph.input.name):
-        if not isinstance(reader.neuron, LIF) or isinstance(connection.synapse, Memory):
+        if not isinstance(reader.neuron, LIFNode) or isinstance(connection.synapse, MemoryNode):
             continue
         wanted = min(voltage_limit(reader), weight_limit(connection, 1.0, bits.get(reader.name, 8)))
         current = max(map(abs, drive(connection.synapse, (graph.input.shape,)))) * wanted
@@ -141,12 +147,12 @@ def voltage_limit(population: Population) -> float:
         ConversionError: a threshold that is not positive.
     """
     neuron = population.neuron
-    if not isinstance(neuron, LIF | ALIF):
+    if not isinstance(neuron, LIFNode | ALIFNode):
         return math.inf
     top, limit, inhibited = float(np.max(neuron.threshold)), math.inf, False
-    if isinstance(neuron, LIF) and neuron.drop is not None:
+    if isinstance(neuron, LIFNode) and neuron.drop is not None:
         top = max(top, float(np.max(neuron.drop)))
-    if isinstance(neuron, ALIF):
+    if isinstance(neuron, ALIFNode):
         # What adaptation can add at most, if the cell fires at every step.
         top += neuron.jump / max(neuron.decay_a, 1 / 4096)
     elif neuron.bias is not None and neuron.bias.any():
@@ -154,14 +160,16 @@ def voltage_limit(population: Population) -> float:
         limit = 4095 * 2**7 / 2**SHIFT / float(abs(neuron.bias).max())
         inhibited = bool((neuron.bias < 0).any())
     for connection in population.inputs:
-        if not isinstance(connection.synapse, Memory):
+        if not isinstance(connection.synapse, MemoryNode):
             inhibited |= bool((np.asarray(connection.synapse.weight) < 0).any())
     if np.min(neuron.threshold) <= 0:
         raise ConversionError(f"a threshold of {np.min(neuron.threshold)}; expected more than 0")
     return min(limit, CURRENT / top / (HEADROOM if inhibited else 1.02))
 
 
-def memory_scale(population: Population, memories: list[Memory], limit: float) -> tuple[float, int]:
+def memory_scale(
+    population: Population, memories: list[MemoryNode], limit: float
+) -> tuple[float, int]:
     """The scale of a population behind a memory: ``2**bits / gain``, and ``bits``.
 
     The memory's current is a count, so that its scale is a power of two over the gain.
@@ -178,7 +186,7 @@ def memory_scale(population: Population, memories: list[Memory], limit: float) -
     count = channels // memory.heads * height * width * 2**memory.decay_shift
     bits = math.floor(math.log2(CURRENT / count / len(memories)))
     neuron: Any = population.neuron
-    if isinstance(neuron, LIF | ALIF):
+    if isinstance(neuron, LIFNode | ALIFNode):
         # A slow memory could in theory hold more than 17 bits; it saturates there rather than
         # leave the threshold a handful of steps.
         bits = max(bits, math.ceil(math.log2(SHARP * gain / np.min(neuron.threshold))))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LIF, Bipolar, Neuron
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, LIFNode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.rounding import Weights, integer_weights
 from neurobip.converters.quantization.scale import capacity, weight_limit, widest
@@ -54,7 +54,7 @@ class Search:
             ConversionError: a graded signal comes back through a loop.
         """
         source = self.graph[connection.sources[0]]
-        if isinstance(source.neuron, Bipolar) and source.name not in self.units:
+        if isinstance(source.neuron, BipolarNode) and source.name not in self.units:
             raise ConversionError(
                 f"the graded signal of {source.name!r} comes back to it; only spikes can"
             )
@@ -94,7 +94,7 @@ class Search:
         values += [
             np.ravel(np.asarray(c.synapse.weight) * self.unit(c))
             for c in population.inputs
-            if not isinstance(c.synapse, Memory)
+            if not isinstance(c.synapse, MemoryNode)
         ]
         size = abs(np.concatenate(values, dtype=np.float64))
         size = size[size > 0]
@@ -110,7 +110,7 @@ class Search:
         """The weights of all connections at a scale."""
         return [
             None
-            if isinstance(connection.synapse, Memory)
+            if isinstance(connection.synapse, MemoryNode)
             else integer_weights(
                 np.asarray(connection.synapse.weight, dtype=np.float64),
                 scale * self.unit(connection),
@@ -130,14 +130,14 @@ class Search:
         neuron = population.neuron
         room = capacity(neuron)
         if population.name in self.peaks:
-            lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIF) else 1.0
+            lost = float(np.min(neuron.decay_u)) if isinstance(neuron, LIFNode) else 1.0
             room = max(room, widest(lost))
         return max(high, -low) > room
 
     def drowned(self, population: Population, rounded: list[Weights | None], scale: float) -> str:
         """What to say of a shortcut that made its target fire and no longer does; else nothing."""
         above: Any = population.neuron
-        if not isinstance(above, LIF) or np.ndim(above.threshold):
+        if not isinstance(above, LIFNode) or np.ndim(above.threshold):
             return ""
         threshold = round(above.threshold * scale)
         for connection, weights in zip(population.inputs, rounded, strict=True):
@@ -153,9 +153,9 @@ class Search:
         return ""
 
 
-def whole_threshold(neuron: Neuron, scale: float) -> float:
+def whole_threshold(neuron: NeuronNode, scale: float) -> float:
     """A scale that is a little less, at which the threshold is a whole number."""
-    if not isinstance(neuron, LIF | ALIF) or np.ndim(neuron.threshold):
+    if not isinstance(neuron, LIFNode | ALIFNode) or np.ndim(neuron.threshold):
         return scale
     steps = math.floor(neuron.threshold * scale)
     return steps / neuron.threshold if steps >= 1 else scale

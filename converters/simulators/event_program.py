@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input, spread
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import (
+    ALIFNode,
+    BipolarNode,
+    InputNode,
+    LIFNode,
+    LINode,
+    spread,
+)
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.formats import LIMIT, SHIFT
 from neurobip.converters.simulators import event_layout as arrays
@@ -88,7 +95,7 @@ def compiled(graph: Graph, whole: bool) -> Compiled:
         target = current_layout(population, layouts)
         for c in population.inputs:
             heard = [index[name] for name in c.sources]
-            if isinstance(c.synapse, Memory):
+            if isinstance(c.synapse, MemoryNode):
                 heads, size = c.synapse.heads, population.shape[0]
                 links.append((*heard, c.delay, 0, 0, 0, memory, heads, len(constants)))
                 constants += memory_numbers(c.synapse, whole)
@@ -161,14 +168,14 @@ def layouts_of(graph: Graph) -> dict[str, Layout]:
     tokens = {
         name
         for _, connection in graph.connections()
-        if isinstance(connection.synapse, Memory)
+        if isinstance(connection.synapse, MemoryNode)
         for name in connection.sources
     }
     return {
         p.name: Layout(p.shape, False)
         if p.name in tokens
         else Layout(p.shape, True)
-        if isinstance(p.neuron, Input | Bipolar)
+        if isinstance(p.neuron, InputNode | BipolarNode)
         else layout(p)
         for p in graph.populations
     }
@@ -176,12 +183,12 @@ def layouts_of(graph: Graph) -> dict[str, Layout]:
 
 def current_layout(population: Population, layouts: dict[str, Layout]) -> Layout:
     """The layout of the currents into a population."""
-    if isinstance(population.neuron, Bipolar):
+    if isinstance(population.neuron, BipolarNode):
         return Layout((2, *population.shape[1:]), False)
     return layouts[population.name]
 
 
-def memory_numbers(memory: Memory, whole: bool) -> list[float]:
+def memory_numbers(memory: MemoryNode, whole: bool) -> list[float]:
     """Share that is lost (integers) or kept, what a key and a value add, gain of a query."""
     if whole:
         lost = 2.0**-memory.decay_shift
@@ -213,26 +220,26 @@ class Cells:
         self.shifts = np.zeros(0)
         neuron = population.neuron
         match neuron:
-            case Input():
+            case InputNode():
                 self.kind, self.graded = arrays.INPUT, True
-            case LIF() if self.stock(neuron, within, exact):
+            case LIFNode() if self.stock(neuron, within, exact):
                 self.stock_lif(neuron)
-            case LIF():
+            case LIFNode():
                 self.general_lif(neuron)
-            case ALIF():
+            case ALIFNode():
                 self.kind, self.extra = arrays.ALIF, self.size
                 decays = [self.kept(neuron.decay_a), self.current(neuron.jump)]
                 self.numbers = [self.current(neuron.threshold), *decays]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
-            case LI():
+            case LINode():
                 self.kind = arrays.LI
                 self.numbers = [2.0**neuron.fraction if whole else 1.0]
                 self.numbers += list(self.each(self.kept(neuron.decay_v)))
                 self.numbers += list(self.each(0 if neuron.bias is None else neuron.bias))
-            case Bipolar():
+            case BipolarNode():
                 self.bipolar(neuron)
 
-    def stock(self, neuron: LIF, within: tuple[float, float], exact: bool) -> bool:
+    def stock(self, neuron: LIFNode, within: tuple[float, float], exact: bool) -> bool:
         """Whether the vectorised kernel takes the neurons, in the precision of the currents."""
         if not neuron.stock or self.kept(neuron.decay_u) > (1 if self.whole else 0):
             return False
@@ -241,7 +248,7 @@ class Cells:
         biased = neuron.bias is not None and np.abs(neuron.bias).max(initial=0) > LIMIT
         return not exact or not (wide or biased)
 
-    def stock_lif(self, neuron: LIF) -> None:
+    def stock_lif(self, neuron: LIFNode) -> None:
         """A decay and a threshold for all, a bias a channel or a neuron."""
         self.kind = arrays.LIF
         self.numbers = [self.kept(neuron.decay_v), self.current(neuron.threshold)]
@@ -254,7 +261,7 @@ class Cells:
             self.rows, self.columns = 1, self.size
             self.shifts = self.each(bias if neuron.bias is not None else 0)
 
-    def general_lif(self, neuron: LIF) -> None:
+    def general_lif(self, neuron: LIFNode) -> None:
         """Everything by neuron."""
         self.kind, self.extra = arrays.GENERAL_LIF, 2 * self.size
         lost = 1 if self.whole else 0  # of the integers, a synaptic current loses one in 4096 more
@@ -270,7 +277,7 @@ class Cells:
         for value in by_neuron:
             self.numbers += list(self.each(value))
 
-    def bipolar(self, neuron: Bipolar) -> None:
+    def bipolar(self, neuron: BipolarNode) -> None:
         """Plain numbers; four states a place."""
         self.kind, self.graded, self.extra = arrays.BIPOLAR, True, self.size
         planar = self.laid.planar

@@ -19,15 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurobip.converters.graph.graph import Population
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Shape,
-    Sparse,
-    TokenSum,
+    SparseNode,
+    TokenSumNode,
+    kind,
 )
 from neurobip.errors import ConversionError
 
@@ -104,13 +105,13 @@ def layout(population: Population) -> Layout:
     planes = tokens = 0
     for connection in population.inputs:
         match connection.synapse:
-            case Memory():
+            case MemoryNode():
                 return Layout(population.shape, False)
-            case Conv(weight=weight, stride=stride, groups=groups):
+            case ConvNode(weight=weight, stride=stride, groups=groups):
                 columns = -(-weight.shape[3] // stride[1])
                 planes += weight.shape[0] // groups
                 tokens += 1 if groups == 1 else columns
-            case Broadcast():
+            case BroadcastNode():
                 planes += 1
                 tokens += population.shape[1] * population.shape[2]
     return Layout(population.shape, planes < tokens)
@@ -154,16 +155,18 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
 def equal_rows(synapse: Any, source: Layout, target: Layout) -> Rows | None:
     """The fan-out through a synapse as equal rows, or None where it has others."""
     match synapse:
-        case Conv(weight=weight, groups=1, stride=(1, 1), padding=(0, 0)) if weight.shape[2:] == (
+        case ConvNode(weight=weight, groups=1, stride=(1, 1), padding=(0, 0)) if weight.shape[
+            2:
+        ] == (
             1,
             1,
         ) and not (source.planar or target.planar):
             outputs, inputs = weight.shape[:2]
             return Rows(inputs, outputs, weight[:, :, 0, 0].T)
-        case Linear(weight=weight):
+        case LinearNode(weight=weight):
             by_source = weight.T[np.argsort(source.places())]
             return Rows(source.size, len(weight), by_source)
-        case Identity(weight=weight) if source.planar == target.planar:
+        case IdentityNode(weight=weight) if source.planar == target.planar:
             return Rows(1, 1, np.full((1, 1), weight))
     return None
 
@@ -175,11 +178,11 @@ def fanout(synapse: Any, source: Layout, target: Layout) -> Fanout:
     Raises:
         ConversionError: it is no linear map.
     """
-    raise ConversionError(f"{type(synapse).__name__} is no linear map")
+    raise ConversionError(f"{kind(synapse)} is no linear map")
 
 
 @fanout.register
-def _(synapse: Conv, source: Layout, target: Layout) -> Fanout:
+def _(synapse: ConvNode, source: Layout, target: Layout) -> Fanout:
     outputs, per_group, rows, columns = synapse.weight.shape
     group = outputs // synapse.groups
     # Targets side by side hear a source through kernel columns `step` apart, the last one first.
@@ -216,7 +219,7 @@ def _(synapse: Conv, source: Layout, target: Layout) -> Fanout:
 
 
 def hits(
-    synapse: Conv, source: Layout, target: Layout, axis: int
+    synapse: ConvNode, source: Layout, target: Layout, axis: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Along one axis: source place, target place and kernel place of all that meet, in order."""
     to, k = np.ogrid[: target.shape[1 + axis], : synapse.weight.shape[2 + axis]]
@@ -227,14 +230,14 @@ def hits(
 
 
 @fanout.register
-def _(synapse: Linear, source: Layout, target: Layout) -> Fanout:
+def _(synapse: LinearNode, source: Layout, target: Layout) -> Fanout:
     outputs, inputs = synapse.weight.shape
     start = np.arange(inputs) * outputs
     return build(source.places(), start, 0, outputs, inputs, synapse.weight.T)
 
 
 @fanout.register
-def _(synapse: Sparse, source: Layout, target: Layout) -> Fanout:
+def _(synapse: SparseNode, source: Layout, target: Layout) -> Fanout:
     come, to = source.places()[synapse.column], target.places()[synapse.row]
     order = np.lexsort((to, come))
     come, to = come[order], to[order]
@@ -246,18 +249,18 @@ def _(synapse: Sparse, source: Layout, target: Layout) -> Fanout:
 
 
 @fanout.register
-def _(synapse: Identity, source: Layout, target: Layout) -> Fanout:
+def _(synapse: IdentityNode, source: Layout, target: Layout) -> Fanout:
     return build(source.places(), 0, target.places(), 1, source.size, synapse.weight)
 
 
 @fanout.register
-def _(synapse: TokenSum, source: Layout, target: Layout) -> Fanout:
+def _(synapse: TokenSumNode, source: Layout, target: Layout) -> Fanout:
     channel = np.arange(source.size) // (source.shape[1] * source.shape[2])
     return build(source.places(), 0, channel, 1, source.size, synapse.weight)
 
 
 @fanout.register
-def _(synapse: Broadcast, source: Layout, target: Layout) -> Fanout:
+def _(synapse: BroadcastNode, source: Layout, target: Layout) -> Fanout:
     places = synapse.height * synapse.width
     c = np.arange(source.size)[:, None]
     if target.planar:

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from neurobip.compiled import njit
-from neurobip.converters.graph.neurons import LIF
+from neurobip.converters.graph.neuron_nodes import LIFNode
 from neurobip.converters.quantization.formats import LIMIT, SHIFT
 
 
-def takes(neuron: LIF, a: Tensor) -> bool:
+def takes(neuron: LIFNode, a: Tensor) -> bool:
     """Whether a population can be stepped here: Lava's stock neuron, on a CPU."""
     by_channel = neuron.bias is None or neuron.bias.ndim == 1
     return neuron.stock and by_channel and a.device.type == "cpu"
 
 
 def lif_step(
-    neuron: LIF, a: Tensor, state: tuple[Tensor, Tensor] | None, wraps: bool
+    neuron: LIFNode, a: Tensor, state: tuple[Tensor, Tensor] | None, wraps: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """One step of a population that :func:`takes` accepts: spikes, and the state ``(u, v)``.
 

@@ -18,8 +18,11 @@ import torch
 from torch import Tensor
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    MemoryNode,
+    kind,
+)
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -101,7 +104,7 @@ class IntegerNetwork(Network):
     ) -> tuple[Tensor, Any]:
         """Input current of a population to its output."""
         neuron, wraps = population.neuron, self._wraps[population.name]
-        if isinstance(neuron, LIF) and fused.takes(neuron, current):
+        if isinstance(neuron, LIFNode) and fused.takes(neuron, current):
             return fused.lif_step(neuron, current, state, wraps)
         return integer_step(neuron, current.double(), state, wraps)
 
@@ -109,11 +112,13 @@ class IntegerNetwork(Network):
         """Whether the current of a population may overflow its 24 bits."""
         low, high = self._range[population.name]
         neuron = population.neuron
-        if isinstance(neuron, LIF) and (neuron.drive is not None or np.any(neuron.decay_u < 4095)):
+        if isinstance(neuron, LIFNode) and (
+            neuron.drive is not None or np.any(neuron.decay_u < 4095)
+        ):
             return True
         return max(high, -low) > CURRENT
 
-    def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
+    def memory_step(self, memory: MemoryNode, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
         """``S <- S - (S >> decay_shift) + (k^T v << fraction)``, then ``q S >> shift``."""
         q, k, v = (part.double() for part in qkv)
         stored = (k @ v.transpose(-1, -2)) * 2.0**memory.fraction
@@ -133,7 +138,7 @@ class IntegerNetwork(Network):
         counts = {p.name: 0 for p in self.graph.populations}
         for (name, memory), held in state.held.items():
             parts = held if isinstance(held, tuple) else (held,)
-            if memory is None and isinstance(self.graph[name].neuron, LIF):
+            if memory is None and isinstance(self.graph[name].neuron, LIFNode):
                 parts = parts[1:2]
             counts[name] += sum(int((part.abs() >= LIMIT).sum()) for part in parts)
         return counts
@@ -161,11 +166,11 @@ def integer_step(neuron: Any, a: Tensor, state: Any, wraps: bool) -> tuple[Tenso
 
     ``wraps`` says that the current may overflow its 24 bits.
     """
-    raise ConversionError(f"the integer simulator has no rule for {type(neuron).__name__}")
+    raise ConversionError(f"the integer simulator has no rule for {kind(neuron)}")
 
 
 @integer_step.register
-def _(neuron: LIF, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+def _(neuron: LIFNode, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     u, v = a * 2**SHIFT, torch.zeros_like(a)
     if state is not None:
         v = decay(state[1], per_neuron(neuron.decay_v))
@@ -194,7 +199,7 @@ def after_spike(v: Tensor, spiking: Tensor, drop: Any) -> Tensor:
 
 
 @integer_step.register
-def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+def _(neuron: ALIFNode, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
     v = saturate(decay(v, per_neuron(neuron.decay_v)) + x * 2**SHIFT)
     spiking = v > neuron.threshold * 2**SHIFT + a
@@ -203,7 +208,7 @@ def _(neuron: ALIF, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
 
 
 @integer_step.register
-def _(neuron: LI, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+def _(neuron: LINode, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     v = a * 2**neuron.fraction
     if neuron.bias is not None:
         v = v + per_neuron(neuron.bias)
@@ -214,7 +219,7 @@ def _(neuron: LI, a: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
 
 
 @integer_step.register
-def _(neuron: Bipolar, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
+def _(neuron: BipolarNode, x: Tensor, state: Any, wraps: bool) -> tuple[Tensor, Any]:
     x = x * 2**SHIFT
     c, s, h, low = (torch.zeros_like(x[:, 0]),) * 4 if state is None else state
     c = saturate(decay(c, neuron.decay_c) + x[:, 0])

@@ -12,16 +12,17 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import Input
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
+from neurobip.converters.graph.neuron_nodes import InputNode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
     Number,
-    Sparse,
-    TokenSum,
+    SparseNode,
+    TokenSumNode,
+    kind,
 )
 from neurobip.errors import ConversionError
 
@@ -51,7 +52,7 @@ class Network:
         self.graph = graph
         self._apply: dict[int, Callable[..., Tensor]] = {}
         for population, connection in graph.connections():
-            if not isinstance(connection.synapse, Memory):
+            if not isinstance(connection.synapse, MemoryNode):
                 self._apply[id(connection)] = linear_map(
                     connection, self.synapse_dtype(population, connection)
                 )
@@ -71,7 +72,7 @@ class Network:
         """Input current of a population to its output."""
         raise NotImplementedError
 
-    def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
+    def memory_step(self, memory: MemoryNode, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
         """Queries, keys and values to the current, each ``[B, heads, d, N]``."""
         raise NotImplementedError
 
@@ -92,7 +93,7 @@ class Network:
         outputs: dict[str, Tensor] = {}
         for population in self.graph.populations:
             name = population.name
-            if isinstance(population.neuron, Input):
+            if isinstance(population.neuron, InputNode):
                 outputs[name] = x
                 continue
             current: Any = None
@@ -102,7 +103,7 @@ class Network:
                     state.past[source][ago - 1] if ago else outputs[source]
                     for source in connection.sources
                 ]
-                if isinstance(connection.synapse, Memory):
+                if isinstance(connection.synapse, MemoryNode):
                     key = (name, i)
                     heads = connection.synapse.heads
                     qkv = [z.flatten(2).unflatten(1, (heads, -1)) for z in sources]
@@ -147,29 +148,29 @@ class Network:
 def linear_map(connection: Connection, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """The linear map of a connection without memory, computed in ``dtype``."""
     synapse: Any = connection.synapse
-    if isinstance(synapse, Memory):
+    if isinstance(synapse, MemoryNode):
         raise ConversionError("Memory is no linear map")
     weight = torch.as_tensor(synapse.weight, dtype=dtype) * 2.0**connection.exponent
     match synapse:
-        case Conv():
+        case ConvNode():
             return lambda z: conv2d(
                 z.to(dtype), weight, stride=synapse.stride, padding=synapse.padding,
                 dilation=synapse.dilation, groups=synapse.groups,
             )  # fmt: skip
-        case Linear():
+        case LinearNode():
             return lambda z: (z.to(dtype).flatten(1) @ weight.T)[:, :, None, None]
-        case Sparse():
+        case SparseNode():
             return sparse_map(synapse, weight)
-        case Identity():
+        case IdentityNode():
             return lambda z: z.to(dtype) * weight
-        case TokenSum():
+        case TokenSumNode():
             return lambda z: z.to(dtype).sum((2, 3), keepdim=True) * weight
-        case Broadcast():
+        case BroadcastNode():
             return lambda z: (z.to(dtype) * weight).expand(-1, -1, synapse.height, synapse.width)
-    raise ConversionError(f"{type(synapse).__name__} is no linear map")
+    raise ConversionError(f"{kind(synapse)} is no linear map")
 
 
-def sparse_map(synapse: Sparse, weight: Tensor) -> Callable[[Tensor], Tensor]:
+def sparse_map(synapse: SparseNode, weight: Tensor) -> Callable[[Tensor], Tensor]:
     """A linear map given by its entries."""
     row, column = torch.as_tensor(synapse.row), torch.as_tensor(synapse.column)
     size = math.prod(synapse.target)

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from neurobip.converters.graph.graph import Connection, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    MemoryNode,
+    kind,
+)
 from neurobip.converters.simulators.network import Network, State, per_neuron
 from neurobip.errors import ConversionError
 
@@ -32,7 +35,7 @@ class FloatNetwork(Network):
         """Input current of a population to its output."""
         return float_step(population.neuron, current, state)
 
-    def memory_step(self, memory: Memory, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
+    def memory_step(self, memory: MemoryNode, qkv: list[Tensor], state: Any) -> tuple[Tensor, Any]:
         """``S <- (1 - 2**-decay_shift) S + sum_n k^T v`` and ``gain * q S``."""
         q, k, v = (part.double() for part in qkv)
         stored = k @ v.transpose(-1, -2)
@@ -44,11 +47,11 @@ class FloatNetwork(Network):
 @singledispatch
 def float_step(neuron: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     """One step of a population in floating point: ``(output, state)``."""
-    raise ConversionError(f"the float simulator has no rule for {type(neuron).__name__}")
+    raise ConversionError(f"the float simulator has no rule for {kind(neuron)}")
 
 
 @float_step.register
-def _(neuron: LIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def _(neuron: LIFNode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     u, v, rest = (torch.zeros_like(x),) * 3 if state is None else state
     u = (1 - per_neuron(neuron.decay_u)) * u + x
     if neuron.drive is not None:
@@ -65,7 +68,7 @@ def _(neuron: LIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 @float_step.register
-def _(neuron: ALIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def _(neuron: ALIFNode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     v, a = (torch.zeros_like(x), torch.zeros_like(x)) if state is None else state
     v = (1 - per_neuron(neuron.decay_v)) * v + x
     z = (v > neuron.threshold + a).to(x.dtype)
@@ -73,7 +76,7 @@ def _(neuron: ALIF, x: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 @float_step.register
-def _(neuron: LI, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def _(neuron: LINode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     v = x if state is None else (1 - per_neuron(neuron.decay_v)) * state + x
     if neuron.bias is not None:
         v = v + per_neuron(neuron.bias)
@@ -81,7 +84,7 @@ def _(neuron: LI, x: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 @float_step.register
-def _(neuron: Bipolar, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def _(neuron: BipolarNode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     c, s, h, low = (torch.zeros_like(x[:, 0]),) * 4 if state is None else state
     c = (1 - neuron.decay_c) * c + x[:, 0]
     s = (1 - neuron.decay_c) * s + x[:, 1]

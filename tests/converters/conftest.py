@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from neurobip.config import ModelConfig
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
-    Sparse,
-    TokenSum,
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    SparseNode,
+    TokenSumNode,
 )
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.models.bitformer import BiTFormer
@@ -87,7 +87,7 @@ class SlowNetwork:
         for frame in frames:
             z: dict = {}
             for p in self.graph.populations:
-                if isinstance(p.neuron, Input):
+                if isinstance(p.neuron, InputNode):
                     z[p.name] = np.array(frame, dtype=object)
                 else:
                     current = sum(self.current(p, i, c, z, state) for i, c in enumerate(p.inputs))
@@ -110,7 +110,7 @@ class SlowNetwork:
         shape = synapse.output(tuple(z[s].shape for s in connection.sources))
         a = np.zeros(shape, dtype=object)
         match synapse:
-            case Conv():
+            case ConvNode():
                 outputs, per_group, rows, columns = synapse.weight.shape
                 for o, y, c in itertools.product(*map(range, shape)):
                     first = o // (outputs // synapse.groups) * per_group
@@ -123,18 +123,18 @@ class SlowNetwork:
                             a[o, y, c] += (
                                 int(synapse.weight[o, j, ky, kx]) * x[first + j, row, column]
                             )
-            case Linear():
+            case LinearNode():
                 for o, row in enumerate(synapse.weight):
                     a[o, 0, 0] = sum(int(w) * s for w, s in zip(row, x.reshape(-1), strict=True))
-            case Sparse():
+            case SparseNode():
                 flat = a.reshape(-1)
                 for w, row, column in zip(synapse.weight, synapse.row, synapse.column, strict=True):
                     flat[row] += int(w) * x.reshape(-1)[column]
-            case Identity() | Broadcast():
+            case IdentityNode() | BroadcastNode():
                 a += synapse.weight * x
-            case TokenSum():
+            case TokenSumNode():
                 a += synapse.weight * x.sum((1, 2), keepdims=True)
-            case Memory():
+            case MemoryNode():
                 a += self.memory(p, i, synapse, [z[s] for s in connection.sources], state)
         return a * 2**connection.exponent
 
@@ -157,7 +157,7 @@ class SlowNetwork:
     def neuron(self, p, current, state):
         out = np.zeros(p.shape, dtype=object)
         cells = state.setdefault(p.name, {})
-        if isinstance(p.neuron, Bipolar):
+        if isinstance(p.neuron, BipolarNode):
             for y, x in itertools.product(range(p.shape[1]), range(p.shape[2])):
                 out[:, y, x] = self.bipolar(p.neuron, current[:, y, x], cells, (y, x))
             return out
@@ -167,7 +167,7 @@ class SlowNetwork:
 
     def cell(self, n, a, cells, at):
         match n:
-            case LIF():
+            case LIFNode():
                 u, v, rest = cells.get(at, (0, 0, 0))
                 u = keep(u, 4096 - one(n.decay_u, at) - 1) + (a << 6) + one(n.drive, at)
                 if u > LIMIT + 1:
@@ -183,14 +183,14 @@ class SlowNetwork:
                     v = 0 if n.drop is None else clip(v - one(n.drop, at))
                 cells[at] = (u, v, n.refractory if z else 0)
                 return z
-            case ALIF():
+            case ALIFNode():
                 v, adapted = cells.get(at, (0, 0))
                 v = clip(keep(v, 4096 - one(n.decay_v, at)) + (a << 6))
                 z = int(v > (n.threshold << 6) + adapted)
                 adapted = clip(keep(adapted, 4096 - n.decay_a) + (n.jump << 6) * z)
                 cells[at] = (0 if z else v, adapted)
                 return z
-            case LI():
+            case LINode():
                 kept = keep(cells.get(at, 0), 4096 - one(n.decay_v, at))
                 v = clip(kept + (a << n.fraction) + one(n.bias, at))
                 cells[at] = v
@@ -226,8 +226,8 @@ def zoo_graph(seed: int = 0) -> Graph:
     def mixed(*shape: int) -> np.ndarray:
         return (2 * rng.integers(-128, 128, shape)).astype(np.int16)
 
-    def conv(outputs: int, inputs: int, edge: int = 1, **options) -> Conv:
-        return Conv(mixed(outputs, inputs, edge, edge), **options)
+    def conv(outputs: int, inputs: int, edge: int = 1, **options) -> ConvNode:
+        return ConvNode(mixed(outputs, inputs, edge, edge), **options)
 
     def bias(channels: int) -> np.ndarray:
         return (rng.integers(-400, 1200, channels) << 3).astype(np.int32)
@@ -236,33 +236,81 @@ def zoo_graph(seed: int = 0) -> Graph:
         return np.full(shape, 254, dtype=np.int16)
 
     parts = [
-        ("events", (2, 6, 6), Input(7), []),
-        ("bipolar", (4, 6, 6), Bipolar(512, 2048, 1024, 1024, 7, 1200),
-         [(("events",), conv(2, 2, 3, padding=(1, 1)))]),
-        ("ganglion", (4, 6, 6),
-         ALIF(np.array([512, 512, 2048, 4095], dtype=np.int32), 60000, 512, 20000),
-         [(("bipolar",), Conv(abs(mixed(4, 1, 3, 3)), padding=(1, 1), groups=4))]),
-        ("lif", (6, 3, 3), LIF(1000, 500, 300, bias(6), 3),
-         [(("ganglion",), conv(6, 4, 3, stride=(2, 2), padding=(1, 1)))]),
-        ("wrapping", (3, 1, 1), LIF(0, 100, 131071), [(("ganglion",), Linear(ones(3, 144)))]),
-        ("inhibited", (3, 1, 1), LIF(4095, 0, 50), [(("ganglion",), Linear(-ones(3, 144)))]),
-        ("q", (6, 3, 3), LIF(4095, 1024, 200, bias(6), 3), [(("lif",), conv(6, 6))]),
-        ("k", (6, 3, 3), LIF(4095, 1024, 100, bias(6), 3), [(("lif",), conv(6, 6))]),
-        ("v", (6, 3, 3), LIF(4095, 4095, 100, bias(6), 3), [(("k",), conv(6, 6))]),
-        ("memory", (6, 3, 3), LIF(4095, 1024, 60),
-         [(("q", "k", "v"), Memory(2, 1, 1.0, 5, 2)), (("lif",), Identity(20)),
-          (("k",), Conv(np.zeros((6, 6, 1, 1), dtype=np.int16)))]),
-        ("instant", (6, 3, 3), LIF(4095, 1024, 40), [(("k", "k", "q"), Memory(3, 0, 1.0, 4, 1))]),
-        ("sum", (6, 1, 1), LIF(2000, 1024, 255), [(("v",), TokenSum(255))]),
-        ("and", (6, 3, 3), LIF(4095, 4095, 382),
-         [(("q",), Identity(255)), (("sum",), Broadcast(255, 3, 3))]),
-        ("late", (5, 1, 1), LIF(4095, 300, 500),
-         [(("lif",), Linear(mixed(5, 54))), (("memory",), Linear(mixed(5, 54)))]),
-        ("readout", (3, 1, 1), LI(512, 3),
-         [(("memory",), Linear(mixed(3, 54))), (("and",), Linear(mixed(3, 54))),
-          (("and",), Linear(np.zeros((3, 54), dtype=np.int16)))]),
-        ("other", (2, 1, 1), LI(4000, 6), [(("late",), Linear(-abs(mixed(2, 5))))]),
-    ]  # fmt: skip
+        ("events", (2, 6, 6), InputNode(7), []),
+        (
+            "bipolar",
+            (4, 6, 6),
+            BipolarNode(512, 2048, 1024, 1024, 7, 1200),
+            [(("events",), conv(2, 2, 3, padding=(1, 1)))],
+        ),
+        (
+            "ganglion",
+            (4, 6, 6),
+            ALIFNode(np.array([512, 512, 2048, 4095], dtype=np.int32), 60000, 512, 20000),
+            [(("bipolar",), ConvNode(abs(mixed(4, 1, 3, 3)), padding=(1, 1), groups=4))],
+        ),
+        (
+            "lif",
+            (6, 3, 3),
+            LIFNode(1000, 500, 300, bias(6), 3),
+            [(("ganglion",), conv(6, 4, 3, stride=(2, 2), padding=(1, 1)))],
+        ),
+        (
+            "wrapping",
+            (3, 1, 1),
+            LIFNode(0, 100, 131071),
+            [(("ganglion",), LinearNode(ones(3, 144)))],
+        ),
+        (
+            "inhibited",
+            (3, 1, 1),
+            LIFNode(4095, 0, 50),
+            [(("ganglion",), LinearNode(-ones(3, 144)))],
+        ),
+        ("q", (6, 3, 3), LIFNode(4095, 1024, 200, bias(6), 3), [(("lif",), conv(6, 6))]),
+        ("k", (6, 3, 3), LIFNode(4095, 1024, 100, bias(6), 3), [(("lif",), conv(6, 6))]),
+        ("v", (6, 3, 3), LIFNode(4095, 4095, 100, bias(6), 3), [(("k",), conv(6, 6))]),
+        (
+            "memory",
+            (6, 3, 3),
+            LIFNode(4095, 1024, 60),
+            [
+                (("q", "k", "v"), MemoryNode(2, 1, 1.0, 5, 2)),
+                (("lif",), IdentityNode(20)),
+                (("k",), ConvNode(np.zeros((6, 6, 1, 1), dtype=np.int16))),
+            ],
+        ),
+        (
+            "instant",
+            (6, 3, 3),
+            LIFNode(4095, 1024, 40),
+            [(("k", "k", "q"), MemoryNode(3, 0, 1.0, 4, 1))],
+        ),
+        ("sum", (6, 1, 1), LIFNode(2000, 1024, 255), [(("v",), TokenSumNode(255))]),
+        (
+            "and",
+            (6, 3, 3),
+            LIFNode(4095, 4095, 382),
+            [(("q",), IdentityNode(255)), (("sum",), BroadcastNode(255, 3, 3))],
+        ),
+        (
+            "late",
+            (5, 1, 1),
+            LIFNode(4095, 300, 500),
+            [(("lif",), LinearNode(mixed(5, 54))), (("memory",), LinearNode(mixed(5, 54)))],
+        ),
+        (
+            "readout",
+            (3, 1, 1),
+            LINode(512, 3),
+            [
+                (("memory",), LinearNode(mixed(3, 54))),
+                (("and",), LinearNode(mixed(3, 54))),
+                (("and",), LinearNode(np.zeros((3, 54), dtype=np.int16))),
+            ],
+        ),
+        ("other", (2, 1, 1), LINode(4000, 6), [(("late",), LinearNode(-abs(mixed(2, 5))))]),
+    ]
     populations = [
         Population(name, shape, neuron, tuple(Connection(s, synapse) for s, synapse in inputs))
         for name, shape, neuron, inputs in parts
@@ -292,7 +340,7 @@ class Draw:
         self.draw = draw
         self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         size = (2, 3, 3) if draw(st.booleans()) else (draw(st.integers(1, 6)), 1, 1)
-        self.events = Population("events", size, Input(draw(st.sampled_from([1, 15, 255]))))
+        self.events = Population("events", size, InputNode(draw(st.sampled_from([1, 15, 255]))))
 
     def graph(self, parts: int = 1) -> Graph:
         """A graph of several parts that share nothing but the input."""
@@ -325,11 +373,11 @@ class Draw:
             self.into(self.source(), shape) for _ in range(self.draw(st.integers(0, 2)))
         ]
         same = [p.name for p in self.populations if p.shape == shape and self.binary(p)]
-        if same and self.draw(st.booleans()) and not isinstance(neuron, Bipolar):
+        if same and self.draw(st.booleans()) and not isinstance(neuron, BipolarNode):
             sources = tuple(self.draw(st.sampled_from(same)) for _ in range(3))
             heads = 2 if shape[0] % 2 == 0 and self.draw(st.booleans()) else 1
             shifts = [self.draw(st.integers(0, 3)) for _ in range(3)]
-            memory = Memory(heads, shifts[0], 1.0, shifts[1], shifts[2])
+            memory = MemoryNode(heads, shifts[0], 1.0, shifts[1], shifts[2])
             inputs.append(Connection(sources, memory, self.delay()))
         return self.bounded(Population(name, neuron.population(shape), neuron, tuple(inputs)))
 
@@ -338,7 +386,7 @@ class Draw:
         known = {p.name: p for p in self.populations} | {population.name: population}
         while max(map(abs, range_of(known, population))) > WIDE:
             inputs = tuple(
-                c if isinstance(c.synapse, Memory) else replace(c, synapse=halved(c.synapse),
+                c if isinstance(c.synapse, MemoryNode) else replace(c, synapse=halved(c.synapse),
                                                                 exponent=c.exponent // 2)
                 for c in population.inputs
             )  # fmt: skip
@@ -350,14 +398,14 @@ class Draw:
         outputs = self.draw(st.integers(1, 3))
         inputs = (self.into(source, (outputs, 1, 1)),)
         bias = self.rng.integers(-9999, 9999, outputs) if self.draw(st.booleans()) else None
-        neuron = LI(self.constant(0, 4095, (outputs, 1, 1)), self.draw(st.integers(0, 6)), bias)
+        neuron = LINode(self.constant(0, 4095, (outputs, 1, 1)), self.draw(st.integers(0, 6)), bias)
         return Population(name, (outputs, 1, 1), neuron, inputs)
 
     def close_a_loop(self, i: int) -> None:
         """Feedback from the same or a later population, delayed by at least the longest way."""
         later = [p.name for p in self.populations[i:] if self.binary(p)]
         target = self.populations[i]
-        if not later or isinstance(target.neuron, Bipolar | LI):
+        if not later or isinstance(target.neuron, BipolarNode | LINode):
             return
         source = self.draw(st.sampled_from(later))
         shortest = 2 * len(self.populations)
@@ -374,7 +422,7 @@ class Draw:
         return next(p.shape for p in self.populations if p.name == name)
 
     def binary(self, p: Population) -> bool:
-        return isinstance(p.neuron, LIF | ALIF)
+        return isinstance(p.neuron, LIFNode | ALIFNode)
 
     def delay(self) -> int:
         return self.draw(st.sampled_from([0, 0, 0, 1, 2, 5, 12]))
@@ -384,7 +432,7 @@ class Draw:
         neuron = next(p.neuron for p in self.populations if p.name == source)
         bits = self.draw(st.integers(2, 8))
         sign = self.draw(st.sampled_from([1, -1, 0]))
-        if isinstance(neuron, Bipolar | Input):
+        if isinstance(neuron, BipolarNode | InputNode):
             weight, exponent = self.rng.integers(-3, 4, shape) * 2, self.draw(st.integers(0, 2))
         else:
             step = 2 ** (8 - bits)
@@ -406,20 +454,20 @@ class Draw:
             weight, exponent = self.weights(source, outputs, channels // groups, *kernel)
             pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
             pad = self.draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
-            node = Conv(weight, self.draw(pair), pad, groups=groups)
+            node = ConvNode(weight, self.draw(pair), pad, groups=groups)
         elif kind == "linear":
             weight, exponent = self.weights(
                 source, self.draw(st.integers(1, 4)), channels * height * width
             )
-            node = Linear(weight)
+            node = LinearNode(weight)
         else:
             weight, exponent = self.weights(source)
             if kind == "identity":
-                node = Identity(int(weight))
+                node = IdentityNode(int(weight))
             elif kind == "sum" or (height, width) != (1, 1):
-                node = TokenSum(int(weight))
+                node = TokenSumNode(int(weight))
             else:
-                node = Broadcast(int(weight), *self.draw(st.sampled_from([(1, 2), (2, 2)])))
+                node = BroadcastNode(int(weight), *self.draw(st.sampled_from([(1, 2), (2, 2)])))
         return Connection((source,), node, self.delay(), exponent)
 
     def into(self, source: str, target: tuple[int, int, int]) -> Connection:
@@ -427,11 +475,11 @@ class Draw:
         shape = self.shape(source)
         if shape == target and self.draw(st.booleans()):
             weight, exponent = self.weights(source)
-            return Connection((source,), Identity(int(weight)), self.delay(), exponent)
+            return Connection((source,), IdentityNode(int(weight)), self.delay(), exponent)
         size, entries = int(np.prod(shape)), self.draw(st.integers(1, 12))
         weight, exponent = self.weights(source, entries)
         places = self.rng.permutation(int(np.prod(target)) * size)[:entries]
-        node = Sparse(weight[: len(places)], places // size, places % size, target)
+        node = SparseNode(weight[: len(places)], places // size, places % size, target)
         return Connection((source,), node, self.delay(), exponent)
 
     def constant(self, low: int, high: int, shape: tuple[int, int, int]):
@@ -446,21 +494,21 @@ class Draw:
         threshold = draw(st.integers(1, 131071) | st.integers(1, 600))
         if kind == "bipolar":
             lost = [draw(decays) for _ in range(4)]
-            return Bipolar(*lost, draw(st.integers(4, 9)), draw(st.integers(1, 300)))
+            return BipolarNode(*lost, draw(st.integers(4, 9)), draw(st.integers(1, 300)))
         if kind == "alif":
             jump = draw(st.integers(0, 131071) | st.integers(0, 300))
             lost = self.rng.integers(0, 4096, shape[0]).astype(np.int32)
-            return ALIF(lost, threshold, draw(decays), jump)
+            return ALIFNode(lost, threshold, draw(decays), jump)
         exponent = draw(st.integers(0, 7))
         form = draw(st.sampled_from([shape[:1], shape]))
         bias = (self.rng.integers(-4095, 4096, form) << exponent).astype(np.int32)
         memory = draw(st.sampled_from([4095, None]))
-        plain = LIF(
+        plain = LIFNode(
             draw(decays) if memory is None else memory, draw(decays), threshold, bias, exponent
         )
         if draw(st.booleans()):
             return plain
-        return LIF(
+        return LIFNode(
             4095 if memory else self.constant(0, 4095, shape),
             self.constant(0, 4095, shape),
             self.constant(1, draw(st.sampled_from([600, 131071])), shape),

@@ -1,4 +1,4 @@
-"""The README's table of layers and paths: every mark in it is run, and every gap is refused."""
+"""The support table of docs/conversion.md: every mark in it is run, and every gap is refused."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
-    Sparse,
-    Synapse,
-    TokenSum,
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    SparseNode,
+    SynapseNode,
+    TokenSumNode,
 )
 from neurobip.converters.lava.install import installed
 from neurobip.converters.netx.fit import fit
@@ -37,9 +37,9 @@ from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 
-README = Path(__file__).parents[2] / "README.md"
-EVENTS = Population("events", (2, 6, 6), Input(1))
-PLAIN = LIF(1.0, 0.25, 1.0)
+PAGE = Path(__file__).parents[2] / "docs" / "conversion.md"
+EVENTS = Population("events", (2, 6, 6), InputNode(1))
+PLAIN = LIFNode(1.0, 0.25, 1.0)
 RNG = np.random.default_rng(7)
 
 
@@ -47,7 +47,7 @@ def normal(*shape: int, scale: float = 1.0) -> np.ndarray:
     return RNG.normal(size=shape) * scale
 
 
-def layer(synapse: Synapse, neuron=PLAIN, source=EVENTS, **options) -> list[Population]:
+def layer(synapse: SynapseNode, neuron=PLAIN, source=EVENTS, **options) -> list[Population]:
     """One population behind the input."""
     connection = Connection((source.name,), synapse, **options)
     shape = neuron.population(synapse.output((source.shape,)))
@@ -55,27 +55,27 @@ def layer(synapse: Synapse, neuron=PLAIN, source=EVENTS, **options) -> list[Popu
 
 
 def dense(neuron) -> list[Population]:
-    return layer(Linear(normal(5, 72)), neuron)
+    return layer(LinearNode(normal(5, 72)), neuron)
 
 
 def chain() -> list[Population]:
     """A convolution behind a pooling: a map by entries."""
     places = RNG.permutation(8 * 72)[:60]
-    return layer(Sparse(normal(60), places // 72, places % 72, (8, 1, 1)))
+    return layer(SparseNode(normal(60), places // 72, places % 72, (8, 1, 1)))
 
 
 def recurrent(delay: int) -> list[Population]:
     (p,) = dense(PLAIN)
-    loop = Connection(("layer",), Linear(normal(5, 5)), delay)
+    loop = Connection(("layer",), LinearNode(normal(5, 5)), delay)
     return [replace(p, inputs=(*p.inputs, loop))]
 
 
 def skip() -> list[Population]:
-    (first,) = layer(Conv(normal(2, 2, 3, 3), padding=(1, 1)))
+    (first,) = layer(ConvNode(normal(2, 2, 3, 3), padding=(1, 1)))
     first = replace(first, name="first")
     inputs = (
-        Connection(("first",), Conv(normal(2, 2, 1, 1))),
-        Connection(("events",), Identity(1.1)),
+        Connection(("first",), ConvNode(normal(2, 2, 1, 1))),
+        Connection(("events",), IdentityNode(1.1)),
     )
     return [first, Population("layer", (2, 6, 6), PLAIN, inputs)]
 
@@ -83,31 +83,41 @@ def skip() -> list[Population]:
 def feedback() -> list[Population]:
     (first,) = dense(PLAIN)
     first = replace(first, name="first")
-    back = Connection(("layer",), Linear(normal(5, 5)), 2)
-    second = Population("layer", (5, 1, 1), PLAIN, (Connection(("first",), Linear(normal(5, 5))),))
+    back = Connection(("layer",), LinearNode(normal(5, 5)), 2)
+    second = Population(
+        "layer", (5, 1, 1), PLAIN, (Connection(("first",), LinearNode(normal(5, 5))),)
+    )
     return [replace(first, inputs=(*first.inputs, back)), second]
 
 
 def attention(kind: str) -> list[Population]:
     qkv = [
-        Population(n, (4, 6, 6), PLAIN, (Connection(("events",), Conv(normal(4, 2, 1, 1) + 0.5)),))
+        Population(
+            n, (4, 6, 6), PLAIN, (Connection(("events",), ConvNode(normal(4, 2, 1, 1) + 0.5)),)
+        )
         for n in "qkv"
     ]
     if kind == "linear":
-        inputs: tuple[Connection, ...] = (Connection(("q", "k", "v"), Memory(2, 2, 0.125)),)
+        inputs: tuple[Connection, ...] = (Connection(("q", "k", "v"), MemoryNode(2, 2, 0.125)),)
         return [*qkv, Population("layer", (4, 6, 6), PLAIN, inputs)]
-    both = LIF(1.0, 1.0, 1.5)
+    both = LIFNode(1.0, 1.0, 1.5)
     if kind == "masked":
-        pair = tuple(Connection((n,), Identity(1.0)) for n in "kv")
-        gate = Connection(("both",), TokenSum(0.5))
-        opened = (Connection(("q",), Identity(1.0)), Connection(("gate",), Broadcast(1.0, 6, 6)))
+        pair = tuple(Connection((n,), IdentityNode(1.0)) for n in "kv")
+        gate = Connection(("both",), TokenSumNode(0.5))
+        opened = (
+            Connection(("q",), IdentityNode(1.0)),
+            Connection(("gate",), BroadcastNode(1.0, 6, 6)),
+        )
         return [
             *qkv, Population("both", (4, 6, 6), both, pair),
             Population("gate", (4, 1, 1), PLAIN, (gate,)),
             Population("layer", (4, 6, 6), both, opened),
         ]  # fmt: skip
-    count = Connection(("q",), Conv(np.full((1, 4, 1, 1), 0.5)))
-    opened = (Connection(("k",), Identity(1.0)), Connection(("gate",), Conv(np.ones((4, 1, 1, 1)))))
+    count = Connection(("q",), ConvNode(np.full((1, 4, 1, 1), 0.5)))
+    opened = (
+        Connection(("k",), IdentityNode(1.0)),
+        Connection(("gate",), ConvNode(np.ones((4, 1, 1, 1)))),
+    )
     return [
         *qkv[:2], Population("gate", (1, 6, 6), PLAIN, (count,)),
         Population("layer", (4, 6, 6), both, opened),
@@ -115,40 +125,42 @@ def attention(kind: str) -> list[Population]:
 
 
 def ganglion() -> list[Population]:
-    neuron = ALIF(np.array([0.25, 0.5]), 1.0, 0.125, 0.5)
-    return layer(Conv(normal(2, 2, 3, 3), padding=(1, 1)), neuron)
+    neuron = ALIFNode(np.array([0.25, 0.5]), 1.0, 0.125, 0.5)
+    return layer(ConvNode(normal(2, 2, 3, 3), padding=(1, 1)), neuron)
 
 
 def bipolar() -> list[Population]:
     first = Population(
-        "bipolar", (4, 6, 6), Bipolar(0.25, 0.5, 0.25, 0.25),
-        (Connection(("events",), Conv(normal(2, 2, 3, 3), padding=(1, 1))),),
+        "bipolar", (4, 6, 6), BipolarNode(0.25, 0.5, 0.25, 0.25),
+        (Connection(("events",), ConvNode(normal(2, 2, 3, 3), padding=(1, 1))),),
     )  # fmt: skip
-    reader = Connection(("bipolar",), Conv(abs(normal(4, 1, 1, 1)), groups=4))
+    reader = Connection(("bipolar",), ConvNode(abs(normal(4, 1, 1, 1)), groups=4))
     return [first, Population("layer", (4, 6, 6), PLAIN, (reader,))]
 
 
 ROWS: dict[str, Callable[[], list[Population]]] = {
-    "Linear, Affine": lambda: dense(LIF(1.0, 0.25, 1.0, normal(5, scale=0.1))),
-    "Conv1d": lambda: layer(Conv(normal(4, 2, 1, 3), stride=(1, 2), padding=(0, 1))),
+    "Linear, Affine": lambda: dense(LIFNode(1.0, 0.25, 1.0, normal(5, scale=0.1))),
+    "Conv1d": lambda: layer(ConvNode(normal(4, 2, 1, 3), stride=(1, 2), padding=(0, 1))),
     "Conv2d: stride, padding, dilation": lambda: layer(
-        Conv(normal(4, 2, 3, 3), (2, 1), (1, 2), (1, 2))
+        ConvNode(normal(4, 2, 3, 3), (2, 1), (1, 2), (1, 2))
     ),
-    "Conv2d: groups": lambda: layer(Conv(normal(4, 1, 3, 3), groups=2)),
+    "Conv2d: groups": lambda: layer(ConvNode(normal(4, 1, 3, 3), groups=2)),
     "SumPool2d, AvgPool2d": lambda: layer(
-        Conv(np.full((2, 1, 2, 2), 0.6), stride=(2, 2), groups=2)
+        ConvNode(np.full((2, 1, 2, 2), 0.6), stride=(2, 2), groups=2)
     ),
     "Flatten, chains of layers": chain,
     "LIF": lambda: dense(PLAIN),
-    "IF": lambda: dense(LIF(1.0, 0.0, 3.0)),
-    "CubaLIF": lambda: dense(LIF(0.5, 0.25, 2.0)),
-    "Threshold, AND": lambda: dense(LIF(1.0, 1.0, 1.5)),
-    "LI, readout": lambda: dense(LI(0.125, bias=normal(5, scale=0.1))),
-    "constants by neuron": lambda: dense(LIF(1.0, RNG.uniform(0, 1, 5), RNG.uniform(1, 2, 5))),
-    "bias before a synaptic memory": lambda: dense(LIF(0.5, 0.25, 2.0, drive=normal(5, scale=0.2))),
-    "soft reset": lambda: dense(LIF(1.0, 0.25, 1.0, drop=1.0)),
-    "refractory time": lambda: dense(LIF(1.0, 0.25, 1.0, refractory=2)),
-    "Delay": lambda: layer(Linear(normal(5, 72)), delay=3),
+    "IF": lambda: dense(LIFNode(1.0, 0.0, 3.0)),
+    "CubaLIF": lambda: dense(LIFNode(0.5, 0.25, 2.0)),
+    "Threshold, AND": lambda: dense(LIFNode(1.0, 1.0, 1.5)),
+    "LI, readout": lambda: dense(LINode(0.125, bias=normal(5, scale=0.1))),
+    "constants by neuron": lambda: dense(LIFNode(1.0, RNG.uniform(0, 1, 5), RNG.uniform(1, 2, 5))),
+    "bias before a synaptic memory": lambda: dense(
+        LIFNode(0.5, 0.25, 2.0, drive=normal(5, scale=0.2))
+    ),
+    "soft reset": lambda: dense(LIFNode(1.0, 0.25, 1.0, drop=1.0)),
+    "refractory time": lambda: dense(LIFNode(1.0, 0.25, 1.0, refractory=2)),
+    "Delay": lambda: layer(LinearNode(normal(5, 72)), delay=3),
     "recurrence": lambda: recurrent(1),
     "feedback through layers": feedback,
     "skip connections": skip,
@@ -168,8 +180,8 @@ def graph_of(name: str) -> Graph:
 
 
 def table() -> dict[str, list[str]]:
-    """The README's table: by row the marks for NIR, integer, Lava fixed, Lava floating, netx."""
-    lines = re.findall(r"^\| (.+?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    """The table of the page: by row the marks for NIR, integer, Lava fixed, Lava floating, netx."""
+    lines = re.findall(r"^\| (.+?) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     cells = [[cell.strip() for cell in line.split("|")] for line in lines]
     return {row[0]: row[1:] for row in cells if row[0] in ROWS}
 
@@ -179,7 +191,7 @@ def frames(steps: int = 12, samples: int = 2) -> torch.Tensor:
     return (torch.rand(steps, samples, *EVENTS.shape, generator=generator) < 0.2).float()
 
 
-def test_every_row_is_in_the_readme() -> None:
+def test_every_row_is_in_the_page() -> None:
     assert list(table()) == list(ROWS)
 
 
@@ -303,7 +315,7 @@ def test_netx(tmp_path: Path) -> None:
         outputs, _ = IntegerNetwork(network).forward(frames())
         wanted = outputs["layer"].flatten(2).numpy().swapaxes(0, 1)
         assert wanted.any(), f"{name} is silent, which proves nothing"
-        potential = isinstance(network.graph["layer"].neuron, LI)
+        potential = isinstance(network.graph["layer"].neuron, LINode)
         found = np.load(folder / ("v.npy" if potential else "1.npy"))
         np.testing.assert_array_equal(found, wanted, name)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurobip.converters.graph.neurons import spread
+from neurobip.converters.graph.neuron_nodes import spread
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.learning.learning import Learned, check
 from neurobip.converters.lava.learning.plan import Plan, Plastic, plan, synapse_entries

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurobip.converters.graph.file import save
 from neurobip.converters.graph.graph import Graph, Population
-from neurobip.converters.graph.neurons import LI, Input
+from neurobip.converters.graph.neuron_nodes import InputNode, LINode
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.launch import Progress, recorded, supervise
 from neurobip.converters.lava.learning.plan import Plan, plan
@@ -117,9 +117,9 @@ def readout_alone(network: QuantizedGraph, projection: str) -> QuantizedGraph:
     i = plastic_connection(network.graph, projection)
     population = network.graph[projection]
     (source,) = population.inputs[i].sources
-    if len(population.inputs) > 1 or not isinstance(population.neuron, LI):
+    if len(population.inputs) > 1 or not isinstance(population.neuron, LINode):
         raise ConversionError(f"{projection}: expected a readout with one connection into it")
-    spikes = Population(source, network.graph[source].shape, Input(1))
+    spikes = Population(source, network.graph[source].shape, InputNode(1))
     graph = Graph((spikes, population), (projection,))
     layers = tuple(layer for layer in network.layers if layer.name == projection)
     units = {projection: network.unit(projection)}

@@ -16,8 +16,8 @@ import numpy as np
 
 from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import LI, LIF, Neuron
-from neurobip.converters.graph.synapses import Shape, Sparse
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, NeuronNode
+from neurobip.converters.graph.synapse_nodes import Shape, SparseNode
 from neurobip.converters.lava.learning.rule import ThreeFactor, octaves, rate
 from neurobip.converters.lava.learning.ways import able, check_source, plastic_connection, taught
 from neurobip.converters.lava.learning.weights import evened
@@ -27,7 +27,7 @@ from neurobip.errors import ConversionError
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtLIF(LIF):
+class TaughtLIF(LIFNode):
     """A LIF that keeps its sensitivity for ``held`` steps, until its third factor arrives."""
 
     held: int = 0
@@ -35,7 +35,7 @@ class TaughtLIF(LIF):
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtLI(LI):
+class TaughtLI(LINode):
     """A readout that compares ``softmax(gain * v)`` with a label, ``held`` steps later.
 
     In integers ``v * gain >> shift`` is the exponent of a power of two, in eighths.
@@ -125,7 +125,7 @@ def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: Thre
         raise ConversionError(f"no projection to learn; it could be {' or '.join(able(graph))}")
     if isinstance(network, QuantizedGraph):
         for name in wanted:
-            if not isinstance(graph[name].neuron, LI):
+            if not isinstance(graph[name].neuron, LINode):
                 raise ConversionError(
                     f"{name}: in integers the readouts learn; other projections learn in a float "
                     "graph, which Lava runs in floating_pt"
@@ -184,11 +184,11 @@ def waiting(
 
 def mark(
     network: QuantizedGraph | Graph, population: Population, rule: ThreeFactor, held: int
-) -> Neuron:
+) -> NeuronNode:
     """The neuron of a taught population."""
     neuron: Any = population.neuron
     values = {field.name: getattr(neuron, field.name) for field in fields(neuron)}
-    if isinstance(neuron, LIF):
+    if isinstance(neuron, LIFNode):
         return TaughtLIF(**values, held=held, width=rule.width)
     if not isinstance(network, QuantizedGraph):
         return TaughtLI(**values, gain=neuron.decay_v, held=held)
@@ -206,7 +206,7 @@ def synapse_entries(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For every synapse its target, its source, and which of the weights it holds; all flat."""
     number = np.arange(1, synapse.weight.size + 1)
-    if isinstance(synapse, Sparse):
+    if isinstance(synapse, SparseNode):
         return synapse.row, synapse.column, number - 1
     numbered = replace(synapse, weight=number.reshape(synapse.weight.shape))
     found = matrix(numbered, source, target).tocoo()

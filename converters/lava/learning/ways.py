@@ -11,8 +11,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    MemoryNode,
+    kind,
+)
 from neurobip.converters.lava.schedule import Schedule
 from neurobip.errors import ConversionError
 
@@ -62,7 +65,7 @@ def taught(graph: Graph, wanted: Iterable[str]) -> dict[str, list[tuple[str, int
             continue
         ways[name] = []
         check_neuron(graph[name])
-        if isinstance(graph[name].neuron, LI):
+        if isinstance(graph[name].neuron, LINode):
             continue
         readers = [
             (p, i)
@@ -70,7 +73,7 @@ def taught(graph: Graph, wanted: Iterable[str]) -> dict[str, list[tuple[str, int
             for i, connection in enumerate(p.inputs)
             if name in connection.sources
         ]
-        readers = [(p, i) for p, i in readers if isinstance(p.neuron, LI)] or readers
+        readers = [(p, i) for p, i in readers if isinstance(p.neuron, LINode)] or readers
         if not readers:
             raise ConversionError(f"{name}: nothing reads it, so that nothing can teach it")
         for reader, i in readers:
@@ -87,13 +90,13 @@ def check_neuron(population: Population) -> None:
         ConversionError: names the neuron.
     """
     neuron = population.neuron
-    if isinstance(neuron, LI):
+    if isinstance(neuron, LINode):
         plain = np.ndim(neuron.decay_v) == 0
     else:
-        plain = isinstance(neuron, LIF) and neuron.stock
+        plain = isinstance(neuron, LIFNode) and neuron.stock
     if not plain:
         raise ConversionError(
-            f"{population.name}: a {type(neuron).__name__} of this kind has no sensitivity; errors "
+            f"{population.name}: a {kind(neuron)} of this kind has no sensitivity; errors "
             "reach readouts, and LIF that fire above their threshold and reset to zero, with one "
             "decay and one threshold for all"
         )
@@ -106,15 +109,15 @@ def check_way(name: str, reader: Population, connection: Connection) -> None:
         ConversionError: names the connection and what it would take.
     """
     where = f"{name}: its error would have to come back through {reader.name!r}"
-    if isinstance(connection.synapse, Memory):
+    if isinstance(connection.synapse, MemoryNode):
         raise ConversionError(
             f"{where}, an attention memory, which takes products of graded numbers; the "
             "projections behind it can learn"
         )
     if connection.delay:
         raise ConversionError(f"{where} and {connection.delay} steps of time; errors are of a step")
-    if isinstance(reader.neuron, LIF) and len(reader.inputs) > 1 and not weighted(reader):
-        memories = (isinstance(c.synapse, Memory) for c in reader.inputs)
+    if isinstance(reader.neuron, LIFNode) and len(reader.inputs) > 1 and not weighted(reader):
+        memories = (isinstance(c.synapse, MemoryNode) for c in reader.inputs)
         if not any(memories):
             raise ConversionError(
                 f"{where}, a gate of coincidences, whose adjoint is no synapse; the projections "
@@ -130,7 +133,7 @@ def check_source(graph: Graph, name: str, i: int, timing: Schedule) -> None:
     """
     (source,) = graph[name].inputs[i].sources
     neuron = graph[source].neuron
-    if isinstance(neuron, Bipolar) or (isinstance(neuron, Input) and neuron.largest > 1):
+    if isinstance(neuron, BipolarNode) or (isinstance(neuron, InputNode) and neuron.largest > 1):
         raise ConversionError(
             f"{name}: {source!r} sends numbers, and a trace takes one impulse a spike; it can "
             "learn behind a population of spikes, or from an input with largest = 1"

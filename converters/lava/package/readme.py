@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurobip.converters.graph.graph import Population
-from neurobip.converters.graph.neurons import LI, Bipolar, Input
+from neurobip.converters.graph.neuron_nodes import BipolarNode, InputNode, LINode
 from neurobip.converters.lava.install import LAVA
 from neurobip.converters.lava.schedule import Schedule
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -77,7 +77,7 @@ def readme(network: QuantizedGraph, timing: Schedule, samples: bool) -> str:
         shape=", ".join(map(str, graph.input.shape)),
         largest=graph.input.neuron.largest,  # type: ignore[union-attr]
         output=output.name,
-        summed="potentials" if isinstance(output.neuron, LI) else "spikes",
+        summed="potentials" if isinstance(output.neuron, LINode) else "spikes",
         classes=output.size,
         table="\n".join(lines),
     )
@@ -85,8 +85,8 @@ def readme(network: QuantizedGraph, timing: Schedule, samples: bool) -> str:
 
 def kind(population: Population) -> str:
     """What a population sends, in a word."""
-    if isinstance(population.neuron, Input):
+    if isinstance(population.neuron, InputNode):
         return "counts"
-    if isinstance(population.neuron, LI):
+    if isinstance(population.neuron, LINode):
         return "potentials"
-    return "graded" if isinstance(population.neuron, Bipolar) else "spikes"
+    return "graded" if isinstance(population.neuron, BipolarNode) else "spikes"

@@ -10,17 +10,17 @@ import pytest
 from neurobip.converters.graph.checks import check_chip, check_model
 from neurobip.converters.graph.file import load, save
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Input
-from neurobip.converters.graph.synapses import Linear, Sparse, Synapse
+from neurobip.converters.graph.neuron_nodes import ALIFNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import LinearNode, SparseNode, SynapseNode
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
 
-X = Population("events", (2, 1, 1), Input(1))
-ONES = Linear(np.ones((2, 2)))
+X = Population("events", (2, 1, 1), InputNode(1))
+ONES = LinearNode(np.ones((2, 2)))
 
 
-def graph(neuron, synapse: Synapse = ONES, **options) -> Graph:
+def graph(neuron, synapse: SynapseNode = ONES, **options) -> Graph:
     inputs = (Connection(("events",), synapse, **options),)
     return Graph((X, Population("layer", (2, 1, 1), neuron, inputs)), ("layer",))
 
@@ -28,23 +28,23 @@ def graph(neuron, synapse: Synapse = ONES, **options) -> Graph:
 @pytest.mark.parametrize(
     ("neuron", "message"),
     [
-        (LIF(1.0, 1.5, 1.0), r"decay_v = 1.5; expected 0 to 1"),
-        (LIF(1.0, -0.1, 1.0), r"decay_v = -0.1"),
-        (LIF(0.0, 0.5, 1.0), r"decay_u = 0; expected 0.00012"),
-        (LIF(1.0, 0.5, 1.0, refractory=-1), r"refractory = -1"),
-        (LIF(1.0, 0.5, 1.0, drop=-2.0), r"drop = -2"),
-        (ALIF(np.array([0.5, 2.0]), 1.0, 0.1, 0.1), r"decay_v = 2"),
-        (LI(1.5), r"decay_v = 1.5"),
+        (LIFNode(1.0, 1.5, 1.0), r"decay_v = 1.5; expected 0 to 1"),
+        (LIFNode(1.0, -0.1, 1.0), r"decay_v = -0.1"),
+        (LIFNode(0.0, 0.5, 1.0), r"decay_u = 0; expected 0.00012"),
+        (LIFNode(1.0, 0.5, 1.0, refractory=-1), r"refractory = -1"),
+        (LIFNode(1.0, 0.5, 1.0, drop=-2.0), r"drop = -2"),
+        (ALIFNode(np.array([0.5, 2.0]), 1.0, 0.1, 0.1), r"decay_v = 2"),
+        (LINode(1.5), r"decay_v = 1.5"),
     ],
 )
 def test_models(neuron, message: str) -> None:
     with pytest.raises(ConversionError, match="layer: " + message):
         quantize(graph(neuron))
-    check_model(graph(LIF(1.0, 0.5, 1.0)))
+    check_model(graph(LIFNode(1.0, 0.5, 1.0)))
 
 
-PLAIN = LIF(4095, 100, 60)
-EVEN = Linear(np.array([[2, -4], [6, -256]]))
+PLAIN = LIFNode(4095, 100, 60)
+EVEN = LinearNode(np.array([[2, -4], [6, -256]]))
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ EVEN = Linear(np.array([[2, -4], [6, -256]]))
         (graph(replace(PLAIN, threshold=0), EVEN), "threshold = 0; expected 1 to 131071"),
         (graph(replace(PLAIN, threshold=0.5), EVEN), "threshold = 0.5"),
         (graph(replace(PLAIN, bias_exponent=9), EVEN), "bias_exponent = 9"),
-        (graph(LI(100, 9), EVEN), "fraction = 9"),
+        (graph(LINode(100, 9), EVEN), "fraction = 9"),
         (graph(PLAIN, EVEN, exponent=30), "from events: exponent = 30; expected 0 to 7"),
-        (graph(PLAIN, Linear(np.array([[2.5, 1], [1, 1]]))), "weight holds fractions"),
-        (graph(PLAIN, Linear(np.array([[3, -1], [1, 1]]))), "weights of both signs are even"),
-        (graph(PLAIN, Linear(np.array([[300, 1], [1, 1]]))), "weight = 300"),
-        (graph(PLAIN, Linear(np.array([[-256, -1], [-1, -1]]))), "weight = -256"),
-        (graph(PLAIN, Sparse(np.ones(2, int), np.zeros(2, int), np.zeros(2, int), (2, 1, 1))),
+        (graph(PLAIN, LinearNode(np.array([[2.5, 1], [1, 1]]))), "weight holds fractions"),
+        (graph(PLAIN, LinearNode(np.array([[3, -1], [1, 1]]))), "weights of both signs are even"),
+        (graph(PLAIN, LinearNode(np.array([[300, 1], [1, 1]]))), "weight = 300"),
+        (graph(PLAIN, LinearNode(np.array([[-256, -1], [-1, -1]]))), "weight = -256"),
+        (graph(PLAIN, SparseNode(np.ones(2, int), np.zeros(2, int), np.zeros(2, int), (2, 1, 1))),
          "two weights of a Sparse"),
     ],
 )  # fmt: skip
@@ -74,7 +74,7 @@ def test_chips(broken: Graph, message: str, tmp_path) -> None:
 
 def test_what_quantization_makes_passes(zoo: Graph) -> None:
     check_chip(zoo)
-    check_chip(quantize(graph(LIF(0.5, 0.5, 1.0))).graph)
+    check_chip(quantize(graph(LIFNode(0.5, 0.5, 1.0))).graph)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_what_quantization_makes_passes(zoo: Graph) -> None:
 )
 def test_wishes(bits, peaks, message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        quantize(graph(LIF(1.0, 0.5, 1.0)), bits, peaks)
+        quantize(graph(LIFNode(1.0, 0.5, 1.0)), bits, peaks)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from neurobip.converters.graph.graph import Connection
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.synapses import Broadcast, Conv, Identity, Linear, TokenSum
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    TokenSumNode,
+)
 from neurobip.converters.simulators.network import linear_map
 
 
@@ -38,17 +44,17 @@ def check(synapse, source: tuple[int, int, int], seed: int = 0) -> None:
 def test_conv(seed: int, kernel, stride, padding, dilation, groups: int, size) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.integers(-255, 255, (2 * groups, 2, *kernel)).astype(np.int16)
-    conv = Conv(weight, stride, padding, dilation, groups)
+    conv = ConvNode(weight, stride, padding, dilation, groups)
     check(conv, (2 * groups, *size), seed)
 
 
 @pytest.mark.parametrize(
     ("synapse", "source"),
     [
-        (Linear(np.arange(-30, 30).reshape(2, 30)), (3, 2, 5)),
-        (Identity(-7), (3, 2, 5)),
-        (TokenSum(9), (3, 2, 5)),
-        (Broadcast(11, 4, 2), (3, 1, 1)),
+        (LinearNode(np.arange(-30, 30).reshape(2, 30)), (3, 2, 5)),
+        (IdentityNode(-7), (3, 2, 5)),
+        (TokenSumNode(9), (3, 2, 5)),
+        (BroadcastNode(11, 4, 2), (3, 1, 1)),
     ],
 )
 def test_the_others(synapse, source) -> None:

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import weight_norm
 
-from neurobip.converters.graph.neurons import LI, LIF
-from neurobip.converters.graph.synapses import Conv, Identity, Linear, Sparse
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import ConvNode, IdentityNode, LinearNode, SparseNode
 from neurobip.converters.imports.snntorch import batch_norm, graph_from_snntorch
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
@@ -129,7 +129,7 @@ def test_rleaky_with_every_reset(mechanism: str, delayed: bool, shared: bool) ->
     graph = same(network, 12, largest=1)
     own = graph["1"].inputs[1]
     assert own.sources == ("1",) and own.delay == 1
-    assert isinstance(own.synapse, Linear if shared else Sparse)
+    assert isinstance(own.synapse, LinearNode if shared else SparseNode)
 
 
 @pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
@@ -144,7 +144,7 @@ def test_rsynaptic(mechanism: str) -> None:
 def test_one_weight_back_to_every_neuron_itself() -> None:
     cells = snn.RLeaky(0.7, all_to_all=False, V=-0.6, **options())
     graph = same(nn.Sequential(dense(12, 9), cells), 12)
-    assert isinstance(graph["1"].inputs[1].synapse, Identity)
+    assert isinstance(graph["1"].inputs[1].synapse, IdentityNode)
 
 
 def test_convolutions_pooling_and_batch_norm() -> None:
@@ -168,12 +168,12 @@ def test_convolutions_pooling_and_batch_norm() -> None:
                 layer.bias.normal_(0.2, 0.1)
     graph = same(network, 2, 10, 9)
     assert [p.name for p in graph.populations] == ["events", "1", "5", "11"]
-    assert isinstance(graph["1"].inputs[0].synapse, Conv)
+    assert isinstance(graph["1"].inputs[0].synapse, ConvNode)
     factor, _ = batch_norm(norm)
     weight = network[0][0].weight.detach().numpy() * factor[:, None, None, None]
     np.testing.assert_allclose(graph["1"].inputs[0].synapse.weight, weight, rtol=1e-12)
     assert np.shape(graph["1"].neuron.decay_v) == (6,)
-    assert isinstance(graph["5"].inputs[0].synapse, Sparse)
+    assert isinstance(graph["5"].inputs[0].synapse, SparseNode)
 
 
 def test_convolution_over_one_axis() -> None:
@@ -184,7 +184,7 @@ def test_convolution_over_one_axis() -> None:
     )  # fmt: skip
     graph = same(network, 3, 12)
     assert graph["2"].shape == (5, 1, 12)
-    assert isinstance(graph["5"].inputs[0].synapse, Linear)
+    assert isinstance(graph["5"].inputs[0].synapse, LinearNode)
 
 
 def test_graded_spikes_are_folded_into_the_next_layer() -> None:
@@ -200,13 +200,13 @@ def test_a_last_layer_is_read_as_it_is() -> None:
     wanted = run(network, x)
     graph = graph_from_snntorch(network, (12,))
     outputs, _ = FloatNetwork(graph).forward(x[..., None, None])
-    assert graph.outputs == ("2",) and isinstance(graph["2"].neuron, LI)
+    assert graph.outputs == ("2",) and isinstance(graph["2"].neuron, LINode)
     torch.testing.assert_close(outputs["2"].flatten(2), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_a_module_alone() -> None:
     graph = graph_from_snntorch(snn.Leaky(0.9, reset_mechanism="zero"), (4,))
-    assert isinstance(graph["Leaky"].neuron, LIF) and graph["Leaky"].neuron.drop is None
+    assert isinstance(graph["Leaky"].neuron, LIFNode) and graph["Leaky"].neuron.drop is None
 
 
 def test_without_delay_a_membrane_above_twice_its_threshold() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LI, Input
-from neurobip.converters.graph.synapses import Linear
+from neurobip.converters.graph.neuron_nodes import InputNode, LINode
+from neurobip.converters.graph.synapse_nodes import LinearNode
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.learning.integer import learn_in_integers
@@ -19,9 +19,9 @@ from neurobip.errors import ConversionError
 
 
 def graph(largest: int = 1) -> Graph:
-    events = Population("events", (2, 1, 1), Input(largest))
-    inputs = (Connection(("events",), Linear(np.array([[0.5, -0.25]]))),)
-    return Graph((events, Population("answer", (1, 1, 1), LI(0.25), inputs)), ("answer",))
+    events = Population("events", (2, 1, 1), InputNode(largest))
+    inputs = (Connection(("events",), LinearNode(np.array([[0.5, -0.25]]))),)
+    return Graph((events, Population("answer", (1, 1, 1), LINode(0.25), inputs)), ("answer",))
 
 
 ONES = np.ones((4, 3, 2, 1, 1))

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -76,7 +76,7 @@ def in_floats(graph: Graph) -> Graph:
     for p in graph.populations:
         neuron = p.neuron
         match neuron:
-            case LIF():
+            case LIFNode():
                 neuron = replace(
                     neuron,
                     decay_u=(neuron.decay_u + 1) / 4096,
@@ -86,19 +86,19 @@ def in_floats(graph: Graph) -> Graph:
                     drive=None if neuron.drive is None else neuron.drive / 64,
                     drop=None if neuron.drop is None else neuron.drop / 64,
                 )
-            case ALIF():
+            case ALIFNode():
                 neuron = replace(
                     neuron, decay_v=neuron.decay_v / 4096, decay_a=neuron.decay_a / 4096
                 )
-            case LI():
+            case LINode():
                 bias = None if neuron.bias is None else neuron.bias / 2**neuron.fraction
-                neuron = LI(neuron.decay_v / 4096, bias=bias)
-            case Bipolar():
+                neuron = LINode(neuron.decay_v / 4096, bias=bias)
+            case BipolarNode():
                 lost = (neuron.decay_c, neuron.decay_h, neuron.decay_l, neuron.leak)
-                neuron = Bipolar(*(share / 4096 for share in lost))
+                neuron = BipolarNode(*(share / 4096 for share in lost))
         inputs = tuple(
             c
-            if isinstance(c.synapse, Memory)
+            if isinstance(c.synapse, MemoryNode)
             else replace(
                 c, synapse=replace(c.synapse, weight=c.synapse.weight * 2.0**c.exponent), exponent=0
             )

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LIF, Input
-from neurobip.converters.graph.synapses import Identity, Memory
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode
+from neurobip.converters.graph.synapse_nodes import IdentityNode, MemoryNode
 from neurobip.converters.lava.schedule import schedule
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir import from_nir
 from neurobip.errors import ConversionError
 
-CELL = LIF(4095, 1024, 100)
+CELL = LIFNode(4095, 1024, 100)
 
 
 def chain(length: int, *after: Population) -> Graph:
-    populations = [Population("p0", (2, 1, 1), Input(1))]
+    populations = [Population("p0", (2, 1, 1), InputNode(1))]
     for i in range(1, length + 1):
-        inputs = (Connection((f"p{i - 1}",), Identity(200)),)
+        inputs = (Connection((f"p{i - 1}",), IdentityNode(200)),)
         populations.append(Population(f"p{i}", (2, 1, 1), CELL, inputs))
     return Graph((*populations, *after), ((after or populations)[-1].name,))
 
@@ -33,7 +33,7 @@ def test_each_connection_takes_one_step() -> None:
 
 
 def test_the_shorter_path_waits() -> None:
-    inputs = tuple(Connection((name,), Identity(100)) for name in ("p3", "p0", "p2"))
+    inputs = tuple(Connection((name,), IdentityNode(100)) for name in ("p3", "p0", "p2"))
     timing = schedule(chain(3, Population("sum", (2, 1, 1), CELL, inputs)))
     assert timing.latency["sum"] == 4
     assert timing.delay == {("sum", 1, "p0"): 3, ("sum", 2, "p2"): 1}
@@ -83,7 +83,7 @@ def test_a_loop_of_others_is_told_its_way_out() -> None:
 
 
 def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
-    inputs = (Connection(("p0", "p2", "p2"), Memory(1, 2, 1.0)),)
+    inputs = (Connection(("p0", "p2", "p2"), MemoryNode(1, 2, 1.0)),)
     timing = schedule(chain(2, Population("memory", (2, 1, 1), CELL, inputs)))
     # A relay takes a step, then the memory takes one.
     assert timing.latency["memory"] == 4
@@ -92,8 +92,8 @@ def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
 
 
 def test_a_wait_beyond_the_synapse_is_refused() -> None:
-    inputs = (Connection(("p65",), Identity(100)), Connection(("p0",), Identity(100)))
+    inputs = (Connection(("p65",), IdentityNode(100)), Connection(("p0",), IdentityNode(100)))
     with pytest.raises(ConversionError, match="far: spikes of 'p0' would have to wait 65 steps"):
         schedule(chain(65, Population("far", (2, 1, 1), CELL, inputs)))
-    inputs = (Connection(("p63",), Identity(100)), Connection(("p0",), Identity(100)))
+    inputs = (Connection(("p63",), IdentityNode(100)), Connection(("p0",), IdentityNode(100)))
     assert schedule(chain(63, Population("far", (2, 1, 1), CELL, inputs))).delay

@@ -16,8 +16,8 @@ import torch
 
 from neurobip.converters.graph import file
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LI, LIF, Input
-from neurobip.converters.graph.synapses import Identity
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import IdentityNode
 from neurobip.converters.lava import launch
 from neurobip.converters.lava import verify as verification
 from neurobip.converters.lava.launch import simulate
@@ -113,10 +113,10 @@ def test_differences_are_found(zoo: Graph, make_events, monkeypatch) -> None:
 
 
 def tiny() -> QuantizedGraph:
-    x = Population("events", (1, 2, 2), Input(1))
-    inputs = (Connection(("events",), Identity(40)),)
-    cell = Population("cell", (1, 2, 2), LIF(4095, 0, 100), inputs)
-    out = Population("out", (1, 2, 2), LI(512, 0), (Connection(("cell",), Identity(3)),))
+    x = Population("events", (1, 2, 2), InputNode(1))
+    inputs = (Connection(("events",), IdentityNode(40)),)
+    cell = Population("cell", (1, 2, 2), LIFNode(4095, 0, 100), inputs)
+    out = Population("out", (1, 2, 2), LINode(512, 0), (Connection(("cell",), IdentityNode(3)),))
     return QuantizedGraph(Graph((x, cell, out), ("out",)), {})
 
 

@@ -8,8 +8,13 @@ from torch import nn
 
 from neurobip.component import Component
 from neurobip.converters.graph.graph import Connection
-from neurobip.converters.graph.neurons import LIF, Bipolar
-from neurobip.converters.graph.synapses import Identity, Linear, Memory, TokenSum
+from neurobip.converters.graph.neuron_nodes import BipolarNode, LIFNode
+from neurobip.converters.graph.synapse_nodes import (
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    TokenSumNode,
+)
 from neurobip.converters.lowering.lower import Builder, lower, to_graph
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
@@ -97,14 +102,14 @@ def test_the_nodes_hold_the_models_numbers(make_model) -> None:
     model = make_model()
     graph = to_graph(model)
     assert graph.outputs == ("readouts.0", "readouts.1")
-    assert isinstance(graph["retina.bipolar"].neuron, Bipolar)
+    assert isinstance(graph["retina.bipolar"].neuron, BipolarNode)
     assert graph["embed"].shape == (8, *model.grid)
     out = graph["blocks.0.out"]
     assert [c.sources for c in out.inputs] == [("blocks.0.attention",), ("embed",)]
     assert out.inputs[1].synapse.weight == model.blocks[0].out.shortcut
     memory = graph["blocks.0.attention"].inputs[0].synapse
-    assert isinstance(memory, Memory) and memory.gain == 2**-3
-    assert isinstance(graph["readouts.0"].inputs[0].synapse, Linear)
+    assert isinstance(memory, MemoryNode) and memory.gain == 2**-3
+    assert isinstance(graph["readouts.0"].inputs[0].synapse, LinearNode)
     bias = torch.cat([torch.as_tensor(graph[f"blocks.0.qkv.{x}"].neuron.bias) for x in "qkv"])
     torch.testing.assert_close(bias.float(), model.blocks[0].qkv.neuron.bias.detach())
 
@@ -148,16 +153,16 @@ def test_what_is_not_heard_is_not_there(make_model) -> None:
 def test_what_no_output_depends_on_is_left_out(make_model) -> None:
     """Through a loop, what comes later is needed too."""
     build = Builder((2, 3, 3))
-    fires = LIF(1.0, 1.0, 0.5)
-    build.add("first", fires, Connection(("events",), Identity(1.0)))
-    build.add("later", fires, Connection(("first",), Identity(1.0)))
-    build.add("unheard", fires, Connection(("later",), Identity(1.0)))
+    fires = LIFNode(1.0, 1.0, 0.5)
+    build.add("first", fires, Connection(("events",), IdentityNode(1.0)))
+    build.add("later", fires, Connection(("first",), IdentityNode(1.0)))
+    build.add("unheard", fires, Connection(("later",), IdentityNode(1.0)))
     assert [p.name for p in build.graph(("first",)).populations] == ["events", "first"]
-    build.connect("first", Connection(("later",), Identity(1.0), delay=1))
+    build.connect("first", Connection(("later",), IdentityNode(1.0), delay=1))
     graph = build.graph(("first",))
     assert [p.name for p in graph.populations] == ["events", "first", "later"]
     with pytest.raises(ConversionError, match="^first: .*different shapes"):
-        build.connect("first", Connection(("later",), TokenSum(1.0), delay=1))
+        build.connect("first", Connection(("later",), TokenSumNode(1.0), delay=1))
 
 
 class Strange(Component):
@@ -214,5 +219,5 @@ def test_a_rule_can_be_registered(make_model) -> None:
 
     model = make_model(depth=2)
     graph = to_graph(Doubled(model.blocks[0], model.blocks[1]), shape=(8, 3, 3))
-    assert isinstance(graph[graph.outputs[0]].neuron, LIF)
+    assert isinstance(graph[graph.outputs[0]].neuron, LIFNode)
     assert sum(p.name.startswith(".second") for p in graph.populations) == 7

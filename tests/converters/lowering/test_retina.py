@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neurobip.converters.graph.neurons import Bipolar
+from neurobip.converters.graph.neuron_nodes import BipolarNode
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.lowering.retina import float_only
@@ -23,7 +23,7 @@ from neurobip.retina import (
 )
 
 LONG = orientation_selective(
-    "long", 45, hears={"sustained on": 8.0}, field=0.7, tau=4, elongation=3.0, spacing=2
+    "long", 45, excited_by={"sustained on": 8.0}, field=0.7, tau=4, elongation=3.0, spacing=2
 )
 RETINAS = {
     "camera": lambda: event_camera(),
@@ -77,7 +77,7 @@ def test_mosaics_know_the_size_of_the_image():
 
 def test_a_starburst_cell_is_a_bipolar_node_whose_connections_are_late():
     graph = to_graph(event_camera(EVENT_MOTION), shape=(2, 8, 8))
-    assert isinstance(graph["starburst.on"].neuron, Bipolar)
+    assert isinstance(graph["starburst.on"].neuron, BipolarNode)
     late = {c.sources[0]: c.delay for c in graph["ganglion"].inputs}
     assert late == {"bipolar": 0, "starburst.on": 1, "starburst.off": 1}
 

@@ -14,8 +14,15 @@ import numpy as np
 import pytest
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Input
-from neurobip.converters.graph.synapses import Broadcast, Conv, Identity, Linear, Memory, TokenSum
+from neurobip.converters.graph.neuron_nodes import ALIFNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    TokenSumNode,
+)
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.netx.fit import fit
@@ -39,36 +46,68 @@ def counts() -> Graph:
     """Event counts through convolutions of all kinds, a pooling, a dense layer, to a readout."""
     return Graph(
         (
-            Population("in", (2, 9, 6), Input(3)),
-            population("conv", (4, 5, 3), LIF(0.4, 0.1, 1.0, bias=RNG.normal(0, 0.1, 4)), "in",
-                       Conv(weights(4, 2, 3, 2), (2, 2), (1, 0))),
-            population("wide", (6, 3, 3), LIF(1.0, 0.2, 0.8, bias=RNG.normal(0, 0.1, (6, 3, 3))),
-                       "conv", Conv(weights(6, 2, 2, 2), (1, 1), (0, 1), (2, 2), groups=2)),
-            population("pool", (6, 1, 3), LIF(1.0, 0.0, 0.8), "wide",
-                       Conv(np.full((6, 1, 3, 1), 0.4), (3, 1), groups=6)),
-            population("dense", (5, 1, 1), LIF(0.7, 0.1, 0.5, bias=RNG.normal(0, 0.05, 5)), "pool",
-                       Linear(weights(5, 18))),
-            population("answer", (3, 1, 1), LI(0.3, bias=RNG.normal(0, 0.1, 3)), "dense",
-                       Linear(weights(3, 5))),
+            Population("in", (2, 9, 6), InputNode(3)),
+            population(
+                "conv",
+                (4, 5, 3),
+                LIFNode(0.4, 0.1, 1.0, bias=RNG.normal(0, 0.1, 4)),
+                "in",
+                ConvNode(weights(4, 2, 3, 2), (2, 2), (1, 0)),
+            ),
+            population(
+                "wide",
+                (6, 3, 3),
+                LIFNode(1.0, 0.2, 0.8, bias=RNG.normal(0, 0.1, (6, 3, 3))),
+                "conv",
+                ConvNode(weights(6, 2, 2, 2), (1, 1), (0, 1), (2, 2), groups=2),
+            ),
+            population(
+                "pool",
+                (6, 1, 3),
+                LIFNode(1.0, 0.0, 0.8),
+                "wide",
+                ConvNode(np.full((6, 1, 3, 1), 0.4), (3, 1), groups=6),
+            ),
+            population(
+                "dense",
+                (5, 1, 1),
+                LIFNode(0.7, 0.1, 0.5, bias=RNG.normal(0, 0.05, 5)),
+                "pool",
+                LinearNode(weights(5, 18)),
+            ),
+            population(
+                "answer",
+                (3, 1, 1),
+                LINode(0.3, bias=RNG.normal(0, 0.1, 3)),
+                "dense",
+                LinearNode(weights(3, 5)),
+            ),
         ),
         ("answer",),
-    )  # fmt: skip
+    )
 
 
 def spikes() -> Graph:
     """Spikes through maps that netx has as dense matrices alone, to spikes."""
     return Graph(
         (
-            Population("in", (2, 3, 3), Input(1)),
-            population("same", (2, 3, 3), LIF(0.5, 0.3, 0.4), "in", Identity(1.0)),
-            population("sum", (2, 1, 1), LIF(1.0, 0.0, 1.0), "same", TokenSum(0.5)),
-            population("back", (2, 2, 2), LIF(1.0, 0.5, 0.6), "sum", Broadcast(0.9, 2, 2)),
-            population("conv", (3, 2, 1), LIF(1.0, 0.5, 0.6, bias=RNG.normal(0, 0.2, 3)), "back",
-                       Conv(abs(weights(3, 2, 1, 2)))),
-            population("answer", (4, 1, 1), LIF(1.0, 0.1, 0.5), "conv", Linear(weights(4, 6))),
+            Population("in", (2, 3, 3), InputNode(1)),
+            population("same", (2, 3, 3), LIFNode(0.5, 0.3, 0.4), "in", IdentityNode(1.0)),
+            population("sum", (2, 1, 1), LIFNode(1.0, 0.0, 1.0), "same", TokenSumNode(0.5)),
+            population("back", (2, 2, 2), LIFNode(1.0, 0.5, 0.6), "sum", BroadcastNode(0.9, 2, 2)),
+            population(
+                "conv",
+                (3, 2, 1),
+                LIFNode(1.0, 0.5, 0.6, bias=RNG.normal(0, 0.2, 3)),
+                "back",
+                ConvNode(abs(weights(3, 2, 1, 2))),
+            ),
+            population(
+                "answer", (4, 1, 1), LIFNode(1.0, 0.1, 0.5), "conv", LinearNode(weights(4, 6))
+            ),
         ),
         ("answer",),
-    )  # fmt: skip
+    )
 
 
 def run(quantized: QuantizedGraph, frames: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
@@ -78,9 +117,12 @@ def run(quantized: QuantizedGraph, frames: np.ndarray, folder: Path) -> dict[str
     line = [sys.executable, "-P", "-m", "neurobip.converters.lava.netx", folder / "network.h5"]
     with open(folder / "said.txt", "w+") as said:
         runner = subprocess.Popen(
-            [*line, folder], stdout=said, stderr=said, start_new_session=True,
+            [*line, folder],
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         try:
             code = runner.wait(timeout=90)
         finally:
@@ -90,7 +132,7 @@ def run(quantized: QuantizedGraph, frames: np.ndarray, folder: Path) -> dict[str
         assert code == 0, said.read()
     names = [p.name for p in quantized.graph.populations[1:]]
     found = {name: np.load(folder / f"{i}.npy") for i, name in enumerate(names, 1)}
-    if isinstance(quantized.graph[names[-1]].neuron, LI):
+    if isinstance(quantized.graph[names[-1]].neuron, LINode):
         assert not found[names[-1]].any(), "a readout fired"
         found[names[-1]] = np.load(folder / "v.npy")
     return found
@@ -143,7 +185,7 @@ def test_fit_changes_scales_and_no_weights() -> None:
         layer, was = after.layer(p.name), before.layer(p.name)
         assert layer.scale * 2**exponent == was.scale
         assert abs(layer.largest_current * 2**exponent - was.largest_current) <= 2**exponent
-        if isinstance(p.neuron, LIF):
+        if isinstance(p.neuron, LIFNode):
             assert abs(p.neuron.threshold - old.neuron.threshold / 2**exponent) <= 0.5
             assert layer.threshold == p.neuron.threshold
         else:
@@ -151,7 +193,7 @@ def test_fit_changes_scales_and_no_weights() -> None:
             assert after.unit(p.name) == 1 / (layer.scale * 64)
         if p.neuron.bias is not None:
             assert not (p.neuron.bias % 64).any()
-            shift = old.neuron.fraction if isinstance(old.neuron, LI) else 6
+            shift = old.neuron.fraction if isinstance(old.neuron, LINode) else 6
             wanted = old.neuron.bias / 2.0**shift / 2**exponent
             assert abs(p.neuron.bias / 64 - wanted).max() <= 0.5
     assert fit(after).graph["conv"].neuron.threshold == after.graph["conv"].neuron.threshold
@@ -173,11 +215,11 @@ def with_input(name: str, *inputs: Connection) -> Graph:
     return changed(name, inputs=inputs)
 
 
-DENSE = Linear(np.full((5, 18), 0.3))
+DENSE = LinearNode(np.full((5, 18), 0.3))
 
 REFUSED = {
     "alif": (
-        changed("pool", neuron=ALIF(np.full(6, 0.1), 1.0, 0.1, 0.5)),
+        changed("pool", neuron=ALIFNode(np.full(6, 0.1), 1.0, 0.1, 0.5)),
         "pool: netx has no ALIF",
     ),
     "drop": (changed("wide", of_neuron={"drop": 0.8}), "wide: netx has the plain LIF.*drop"),
@@ -200,15 +242,15 @@ REFUSED = {
         "dense: netx holds a chain of layers; this one hears pool, pool",
     ),
     "skip": (
-        with_input("answer", Connection(("pool",), Linear(np.ones((3, 18))))),
+        with_input("answer", Connection(("pool",), LinearNode(np.ones((3, 18))))),
         "answer: .*hears pool, not dense alone",
     ),
     "inhibition": (
-        with_input("dense", Connection(("pool",), Linear(np.full((5, 18), -0.3)))),
+        with_input("dense", Connection(("pool",), LinearNode(np.full((5, 18), -0.3)))),
         "dense: netx misreads dense weights of which none is positive",
     ),
     "outputs": (replace(counts(), outputs=("dense", "answer")), "netx gives the last layer alone"),
-    "nothing": (Graph((Population("in", (1, 1, 1), Input()),), ("in",)), "last layer alone"),
+    "nothing": (Graph((Population("in", (1, 1, 1), InputNode()),), ("in",)), "last layer alone"),
 }
 
 
@@ -227,9 +269,9 @@ def test_our_network_is_refused(make_model) -> None:
 
 def test_memory_is_refused() -> None:
     memory = Population(
-        "a", (2, 1, 1), LIF(4095, 9, 9), (Connection(("in",) * 3, Memory(1, 2, 1.0)),)
+        "a", (2, 1, 1), LIFNode(4095, 9, 9), (Connection(("in",) * 3, MemoryNode(1, 2, 1.0)),)
     )
-    graph = Graph((Population("in", (2, 1, 1), Input(1)), memory), ("a",))
+    graph = Graph((Population("in", (2, 1, 1), InputNode(1)), memory), ("a",))
     with pytest.raises(ConversionError, match="a: netx .*hears in, in, in"):
         fit(QuantizedGraph(graph, {}))
 

@@ -10,8 +10,8 @@ import nir
 import numpy as np
 import pytest
 
-from neurobip.converters.graph.neurons import LIF
-from neurobip.converters.graph.synapses import Memory
+from neurobip.converters.graph.neuron_nodes import LIFNode
+from neurobip.converters.graph.synapse_nodes import MemoryNode
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
@@ -23,7 +23,7 @@ def small() -> nir.NIRGraph:
         "input": nir.Input(np.array([3])),
         "layer": nir.Affine(np.eye(3), ones),
         "cells": nir.LIF(ones, ones, ones, ones),
-        "soft": Extension(LIF(0.5, np.array([0.1, 0.2, 0.3]), 1.5, drop=0.25)),
+        "soft": Extension(LIFNode(0.5, np.array([0.1, 0.2, 0.3]), 1.5, drop=0.25)),
         "inner": nir.NIRGraph(
             {"in": nir.Input(np.array([3])), "out": nir.Output(np.array([3]))}, [("in", "out")]
         ),
@@ -42,7 +42,7 @@ def test_all_of_a_graph_comes_back(tmp_path) -> None:
     assert again.metadata == {"dt": 0.5, "note": "ü"}
     np.testing.assert_array_equal(again.nodes["layer"].weight, np.eye(3))
     soft = again.nodes["soft"].node
-    assert isinstance(soft, LIF) and isinstance(soft.drop, float) and soft.bias is None
+    assert isinstance(soft, LIFNode) and isinstance(soft.drop, float) and soft.bias is None
     assert (soft.decay_u, soft.threshold, soft.drop, soft.refractory) == (0.5, 1.5, 0.25, 0)
     np.testing.assert_array_equal(soft.decay_v, [0.1, 0.2, 0.3])
     assert isinstance(again.nodes["inner"], nir.NIRGraph)
@@ -50,7 +50,7 @@ def test_all_of_a_graph_comes_back(tmp_path) -> None:
 
 def test_a_memory_knows_its_sources(tmp_path) -> None:
     graph = small()
-    graph.nodes["memory"] = Extension(Memory(2, 3, 0.5), ("a.q", "a.k", "a.v"))
+    graph.nodes["memory"] = Extension(MemoryNode(2, 3, 0.5), ("a.q", "a.k", "a.v"))
     write_nir(graph, tmp_path / "graph.nir")
     found = read_nir(tmp_path / "graph.nir").nodes["memory"]
     assert found.sources == ("a.q", "a.k", "a.v")

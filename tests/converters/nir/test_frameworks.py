@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.graph.neurons import LI
-from neurobip.converters.graph.synapses import Conv, Linear, Sparse
+from neurobip.converters.graph.neuron_nodes import LINode
+from neurobip.converters.graph.synapse_nodes import ConvNode, LinearNode, SparseNode
 from neurobip.converters.imports.snntorch import graph_from_snntorch
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
@@ -54,7 +54,7 @@ def test_spikes_are_those_of_the_framework(name: str) -> None:
     x, z = recorded(name, graph)
     outputs, _ = FloatNetwork(graph).forward(x)
     found = outputs[graph.outputs[-1]]
-    if isinstance(graph[graph.outputs[-1]].neuron, LI):
+    if isinstance(graph[graph.outputs[-1]].neuron, LINode):
         # Norse holds its default parameters in single precision.
         torch.testing.assert_close(found, z.double(), rtol=0, atol=1e-6)
         assert z.std() > 0.05
@@ -73,7 +73,7 @@ def test_every_graph_runs_in_integers(name: str) -> None:
     network = IntegerNetwork(quantize(graph))
     outputs, _ = network.forward(x)
     found = outputs[graph.outputs[-1]].double()
-    if isinstance(graph[graph.outputs[-1]].neuron, LI):
+    if isinstance(graph[graph.outputs[-1]].neuron, LINode):
         found = found * network.quantized.unit(graph.outputs[-1])
         assert (found - z).abs().mean() < 0.1 * z.std()
     else:
@@ -127,7 +127,11 @@ def test_names_layers_and_plain_numbers() -> None:
     assert (forward.sources, forward.delay) == (("input",), 0)
     graph = convert("spikingjelly_if_conv")
     first, second, third = (p.inputs[0].synapse for p in graph.populations[1:])
-    assert isinstance(first, Conv) and isinstance(second, Sparse) and isinstance(third, Linear)
+    assert (
+        isinstance(first, ConvNode)
+        and isinstance(second, SparseNode)
+        and isinstance(third, LinearNode)
+    )
     neuron = graph.populations[1].neuron
     assert (neuron.decay_u, neuron.decay_v) == (1.0, 0.0) and isinstance(neuron.threshold, float)
     assert np.shape(neuron.bias) == (4,)

@@ -10,8 +10,14 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.graph.neurons import LI, LIF
-from neurobip.converters.graph.synapses import Conv, Identity, Linear, Sparse, TokenSum
+from neurobip.converters.graph.neuron_nodes import LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    SparseNode,
+    TokenSumNode,
+)
 from neurobip.converters.nir import assumptions, from_nir, from_norse, to_nir
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
@@ -63,7 +69,7 @@ def test_a_membrane_by_hand() -> None:
     z = run(found, np.array([[1, 0, 1], [0, 0, 1], [0, 1, 1], [0, 0, 0]]))["1"]
     # 3/2 a spike, halved every step.
     assert z.tolist() == [[1, 0, 1], [0, 0, 1], [0, 1, 1], [0, 0, 0]]
-    assert isinstance(found["1"].inputs[0].synapse, Linear)
+    assert isinstance(found["1"].inputs[0].synapse, LinearNode)
 
 
 def test_a_synaptic_current() -> None:
@@ -87,7 +93,7 @@ def test_numbers_are_as_plain_as_they_can_be() -> None:
     assert isinstance(found.neuron.threshold, float)
     np.testing.assert_allclose(found.neuron.decay_v, [1, 1 / 2, 1 / 3, 1 / 4])
     assert found.neuron.bias.shape == (4, 3, 2)
-    assert isinstance(found.inputs[0].synapse, Conv)
+    assert isinstance(found.inputs[0].synapse, ConvNode)
     assert (found.inputs[0].synapse.weight == 1).all(), "r = tau / dt takes the input as it is"
 
 
@@ -179,12 +185,18 @@ def test_layers_keep_their_form_or_become_entries() -> None:
     dense = nir.Linear(np.ones((3, 60)))
     scale = nir.Scale(np.full((2, 6, 5), 2.5))
     cases = [
-        ([conv], (4, 6, 5), Conv), ([pool], (2, 3, 2), Conv), ([whole], (2, 1, 1), TokenSum),
-        ([flat, dense], (3,), Linear), ([conv, pool], (4, 3, 2), Sparse), ([flat], (60,), Sparse),
-        ([pool, flat, nir.Linear(np.ones((3, 12)))], (3,), Sparse), ([scale], (2, 6, 5), Identity),
-        ([scale, flat, dense], (3,), Linear), ([], (2, 6, 5), Identity),
-        ([whole, flat, nir.Linear(np.ones((3, 2)))], (3,), Linear),
-    ]  # fmt: skip
+        ([conv], (4, 6, 5), ConvNode),
+        ([pool], (2, 3, 2), ConvNode),
+        ([whole], (2, 1, 1), TokenSumNode),
+        ([flat, dense], (3,), LinearNode),
+        ([conv, pool], (4, 3, 2), SparseNode),
+        ([flat], (60,), SparseNode),
+        ([pool, flat, nir.Linear(np.ones((3, 12)))], (3,), SparseNode),
+        ([scale], (2, 6, 5), IdentityNode),
+        ([scale, flat, dense], (3,), LinearNode),
+        ([], (2, 6, 5), IdentityNode),
+        ([whole, flat, nir.Linear(np.ones((3, 2)))], (3,), LinearNode),
+    ]
     for layers, dims, kind in cases:
         found = from_nir(row(*layers, lif(*dims), shape=(2, 6, 5)))
         assert isinstance(found.populations[-1].inputs[0].synapse, kind), layers
@@ -200,9 +212,12 @@ def test_a_bias_behind_a_delay_begins_late() -> None:
 
 def test_the_name_of_the_neuron_that_always_fires_is_free() -> None:
     nodes = {
-        "in": nir.Input(np.array([1])), "b": nir.Affine(np.ones((1, 1)), np.ones(1)),
-        "d": nir.Delay(np.array([DT])), "always": lif(1), "out": nir.Output(np.array([1])),
-    }  # fmt: skip
+        "in": nir.Input(np.array([1])),
+        "b": nir.Affine(np.ones((1, 1)), np.ones(1)),
+        "d": nir.Delay(np.array([DT])),
+        "always": lif(1),
+        "out": nir.Output(np.array([1])),
+    }
     edges = [("in", "b"), ("b", "d"), ("d", "always"), ("always", "out")]
     names = [p.name for p in from_nir(graph(nodes, edges)).populations]
     assert names == ["in", "always+", "always"]
@@ -210,11 +225,15 @@ def test_the_name_of_the_neuron_that_always_fires_is_free() -> None:
 
 def test_outputs() -> None:
     nodes = {
-        "in": nir.Input(np.array([3])), "a": lif(3), "flat": nir.Flatten(None, 0, -1),
+        "in": nir.Input(np.array([3])),
+        "a": lif(3),
+        "flat": nir.Flatten(None, 0, -1),
         "w": nir.Affine(np.ones((2, 3)), np.array([1.0, 0.0])),
-        "o2": nir.Output(np.array([3])), "o1": nir.Output(np.array([2])),
-        "o3": nir.Output(np.array([3])), "copy": nir.Scale(np.ones(3)),
-    }  # fmt: skip
+        "o2": nir.Output(np.array([3])),
+        "o1": nir.Output(np.array([2])),
+        "o3": nir.Output(np.array([3])),
+        "copy": nir.Scale(np.ones(3)),
+    }
     edges = [("in", "a"), ("a", "w"), ("w", "o1"), ("a", "flat"), ("flat", "o2"), ("in", "copy")]
     edges.append(("copy", "o3"))
     found = from_nir(graph(nodes, edges))
@@ -225,7 +244,7 @@ def test_outputs() -> None:
 
 def test_an_output_behind_a_layer_is_read_as_it_is() -> None:
     found = from_nir(row(lif(3, tau=DT), nir.Affine(np.ones((2, 3)), np.array([1.0, 0.0]))))
-    assert found.outputs == ("1",) and isinstance(found["1"].neuron, LI)
+    assert found.outputs == ("1",) and isinstance(found["1"].neuron, LINode)
     assert run(found, np.array([[1, 1, 0], [0, 0, 0]]))["1"].tolist() == [[3, 2], [1, 0]]
 
 
@@ -426,4 +445,4 @@ def test_neurons_are_what_they_were() -> None:
     """A guard for the table above: the same small graphs are fine without the mistake."""
     for node in (lif(3), READ, nir.IF(np.ones(3) / DT, np.ones(3)), nir.Threshold(np.ones(3))):
         neuron = from_nir(row(node))["0"].neuron
-        assert isinstance(neuron, LI if node is READ else LIF)
+        assert isinstance(neuron, LINode if node is READ else LIFNode)

@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import (
-    Broadcast,
-    Conv,
-    Identity,
-    Linear,
-    Memory,
-    Sparse,
-    TokenSum,
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    BroadcastNode,
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    SparseNode,
+    TokenSumNode,
 )
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
@@ -44,7 +44,7 @@ def same(graph: Graph, again: Graph, frames: torch.Tensor) -> None:
     for population in graph.populations:
         name = population.name
         assert wanted[name].any(), f"{name} is silent"
-        if isinstance(population.neuron, LI | Bipolar):
+        if isinstance(population.neuron, LINode | BipolarNode):
             torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-9)
         else:
             assert torch.equal(found[name], wanted[name]), name
@@ -85,7 +85,7 @@ def test_standard_nodes_wherever_they_suffice(make_model, tmp_path) -> None:
     gate = nodes["blocks.0.attention.masked"]
     assert isinstance(gate, nir.Threshold) and (gate.threshold == 1.5).all()
     own = [node.node for node in nodes.values() if isinstance(node, Extension)]
-    assert [type(node) for node in own] == [Broadcast]
+    assert [type(node) for node in own] == [BroadcastNode]
 
 
 def test_a_standard_graph_is_read_by_nir_itself(make_model, tmp_path) -> None:
@@ -110,39 +110,39 @@ def normal(*shape: int, mean: float = 0.2) -> np.ndarray:
     return RNG.normal(mean, 1.0, shape)
 
 
-def dense(outputs: int, inputs: int) -> Linear:
-    return Linear(normal(outputs, inputs) / inputs**0.5)
+def dense(outputs: int, inputs: int) -> LinearNode:
+    return LinearNode(normal(outputs, inputs) / inputs**0.5)
 
 
-def entries(target: tuple[int, int, int], inputs: int) -> Sparse:
+def entries(target: tuple[int, int, int], inputs: int) -> SparseNode:
     size = int(np.prod(target))
     row, column = RNG.integers(0, size, 60), RNG.integers(0, inputs, 60)
-    return Sparse(normal(60), row, column, target)
+    return SparseNode(normal(60), row, column, target)
 
 
 CELLS = {
-    "IF": LIF(1.0, 0.0, 0.8, np.full(6, 0.05)),
-    "LIF": LIF(1.0, RNG.uniform(0.1, 0.9, 6), 0.5, normal(6, mean=0.05) / 20),
-    "a number a neuron": LIF(1.0, RNG.uniform(0.1, 0.9, (6, 1, 1)), RNG.uniform(0.2, 0.9, 6)),
-    "CubaLIF": LIF(0.4, 0.3, 0.9, normal(6) / 20, drive=normal(6) / 20),
-    "Threshold": LIF(1.0, 1.0, 0.4),
-    "Threshold with a bias": LIF(1.0, 1.0, 0.4, normal(6) / 10),
-    "leaks in part": LIF(1.0, np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5]), 0.9),
-    "integrates twice": LIF(0.0, 0.5, 9.0),
-    "current without leak": LIF(0.5, 0.0, 0.9),
-    "drop": LIF(0.7, 0.3, 0.9, drop=0.7),
-    "refractory": LIF(1.0, 0.3, 0.6, refractory=2),
-    "ALIF": ALIF(np.full(6, 0.2), 0.5, 0.1, 0.3),
-    "LI": LI(0.3, bias=normal(6) / 10),
-    "I": LI(0.0, bias=normal(6) / 10),
-    "reads in part": LI(np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5])),
+    "IF": LIFNode(1.0, 0.0, 0.8, np.full(6, 0.05)),
+    "LIF": LIFNode(1.0, RNG.uniform(0.1, 0.9, 6), 0.5, normal(6, mean=0.05) / 20),
+    "a number a neuron": LIFNode(1.0, RNG.uniform(0.1, 0.9, (6, 1, 1)), RNG.uniform(0.2, 0.9, 6)),
+    "CubaLIF": LIFNode(0.4, 0.3, 0.9, normal(6) / 20, drive=normal(6) / 20),
+    "Threshold": LIFNode(1.0, 1.0, 0.4),
+    "Threshold with a bias": LIFNode(1.0, 1.0, 0.4, normal(6) / 10),
+    "leaks in part": LIFNode(1.0, np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5]), 0.9),
+    "integrates twice": LIFNode(0.0, 0.5, 9.0),
+    "current without leak": LIFNode(0.5, 0.0, 0.9),
+    "drop": LIFNode(0.7, 0.3, 0.9, drop=0.7),
+    "refractory": LIFNode(1.0, 0.3, 0.6, refractory=2),
+    "ALIF": ALIFNode(np.full(6, 0.2), 0.5, 0.1, 0.3),
+    "LI": LINode(0.3, bias=normal(6) / 10),
+    "I": LINode(0.0, bias=normal(6) / 10),
+    "reads in part": LINode(np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5])),
 }
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_every_neuron(make_events, tmp_path, name: str) -> None:
     populations = (
-        Population("events", (2, 3, 4), Input(3)),
+        Population("events", (2, 3, 4), InputNode(3)),
         Population("cells", (6, 1, 1), CELLS[name], (Connection(("events",), dense(6, 24)),)),
     )
     graph = Graph(populations, ("cells",))
@@ -152,10 +152,10 @@ def test_every_neuron(make_events, tmp_path, name: str) -> None:
 
 def test_a_bias_that_no_layer_can_bring(make_events, tmp_path) -> None:
     """An IF has no leak to carry a bias; without a Linear or Conv it goes as it is."""
-    cells = LIF(1.0, 0.0, 0.8, np.array([0.05, 0.1]))
+    cells = LIFNode(1.0, 0.0, 0.8, np.array([0.05, 0.1]))
     populations = (
-        Population("events", (2, 3, 4), Input()),
-        Population("cells", (2, 3, 4), cells, (Connection(("events",), Identity(0.6)),)),
+        Population("events", (2, 3, 4), InputNode()),
+        Population("cells", (2, 3, 4), cells, (Connection(("events",), IdentityNode(0.6)),)),
     )
     graph = Graph(populations, ("cells",))
     assert isinstance(to_nir(graph).nodes["cells"], Extension)
@@ -163,27 +163,27 @@ def test_a_bias_that_no_layer_can_bring(make_events, tmp_path) -> None:
 
 
 def test_every_synapse_and_delay(make_events, tmp_path) -> None:
-    cell = LIF(0.8, 0.4, 0.5)
-    one = Identity(1.0)
-    narrow = Conv(normal(4, 1, 3, 1), padding=(1, 0), groups=2)
+    cell = LIFNode(0.8, 0.4, 0.5)
+    one = IdentityNode(1.0)
+    narrow = ConvNode(normal(4, 1, 3, 1), padding=(1, 0), groups=2)
     parts = [
         ("conv", (4, 3, 4), cell, [("events", narrow, 0)]),
         ("twice", (4, 3, 4), cell, [("conv", one, 0), ("conv", one, 0), ("conv", one, 2)]),
         ("sparse", (2, 3, 3), cell, [("twice", entries((2, 3, 3), 48), 1)]),
-        ("memory", (4, 3, 4), cell, [(("conv", "twice", "conv"), Memory(2, 2, 0.5), 1),
-                                     ("memory", Identity(-0.4), 3)]),
-        ("instant", (4, 3, 4), cell, [(("conv", "conv", "twice"), Memory(1, 0, 0.25), 0)]),
-        ("sum", (4, 1, 1), cell, [("memory", TokenSum(0.3), 0)]),
-        ("all", (4, 3, 4), cell, [("sum", Broadcast(0.7, 3, 4), 0),
+        ("memory", (4, 3, 4), cell, [(("conv", "twice", "conv"), MemoryNode(2, 2, 0.5), 1),
+                                     ("memory", IdentityNode(-0.4), 3)]),
+        ("instant", (4, 3, 4), cell, [(("conv", "conv", "twice"), MemoryNode(1, 0, 0.25), 0)]),
+        ("sum", (4, 1, 1), cell, [("memory", TokenSumNode(0.3), 0)]),
+        ("all", (4, 3, 4), cell, [("sum", BroadcastNode(0.7, 3, 4), 0),
                                   ("late", entries((4, 3, 4), 5), 2)]),
-        ("square", (3, 1, 1), cell, [("sum", Conv(normal(3, 4, 1, 1)), 0),
+        ("square", (3, 1, 1), cell, [("sum", ConvNode(normal(3, 4, 1, 1)), 0),
                                      ("all", dense(3, 48), 0)]),
         ("late", (5, 1, 1), cell, [("instant", dense(5, 48), 2), ("late", dense(5, 5), 1),
                                    ("square", entries((5, 1, 1), 3), 0)]),
-        ("readout", (3, 1, 1), LI(0.2), [("late", dense(3, 5), 0), ("sparse", dense(3, 18), 0),
+        ("readout", (3, 1, 1), LINode(0.2), [("late", dense(3, 5), 0), ("sparse", dense(3, 18), 0),
                                          ("all", dense(3, 48), 3)]),
     ]  # fmt: skip
-    populations = [Population("events", (2, 3, 4), Input(9))]
+    populations = [Population("events", (2, 3, 4), InputNode(9))]
     for name, shape, neuron, inputs in parts:
         connections = tuple(
             Connection((names,) if isinstance(names, str) else names, synapse, delay)
@@ -214,9 +214,9 @@ def test_a_time_step_has_a_length(make_model, dt: float) -> None:
 
 
 def test_names_that_hdf5_has_not(tmp_path) -> None:
-    events = Population("a/b", (2, 1, 1), Input())
+    events = Population("a/b", (2, 1, 1), InputNode())
     cells = Population(
-        "cells", (2, 1, 1), LIF(1.0, 0.5, 1.0), (Connection(("a/b",), Identity(1.0)),)
+        "cells", (2, 1, 1), LIFNode(1.0, 0.5, 1.0), (Connection(("a/b",), IdentityNode(1.0)),)
     )
     graph = to_nir(Graph((events, cells), ("cells",)))
     with pytest.raises(ConversionError, match="'a/b': HDF5 has no such names"):
@@ -225,9 +225,9 @@ def test_names_that_hdf5_has_not(tmp_path) -> None:
 
 
 def test_a_population_may_be_called_output(tmp_path, make_events) -> None:
-    events = Population("output", (2, 1, 1), Input())
+    events = Population("output", (2, 1, 1), InputNode())
     cells = Population(
-        "x", (2, 1, 1), LIF(1.0, 0.5, 0.5), (Connection(("output",), Identity(1.0)),)
+        "x", (2, 1, 1), LIFNode(1.0, 0.5, 0.5), (Connection(("output",), IdentityNode(1.0)),)
     )
     graph = Graph((events, cells), ("x",))
     same(graph, back(graph, tmp_path / "graph.nir"), make_events(9, 2, 2, 1, 1, rate=0.6))

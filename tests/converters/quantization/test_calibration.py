@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LIF, Input
-from neurobip.converters.graph.synapses import Linear
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode
+from neurobip.converters.graph.synapse_nodes import LinearNode
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.quantization.calibration import observe, overflow
 from neurobip.converters.quantization.quantize import quantize
@@ -17,9 +17,9 @@ from neurobip.converters.simulators.integer import IntegerNetwork
 
 
 def chain(decay_u: float, weight: float, inputs: int = 200) -> Graph:
-    x = Population("events", (inputs, 1, 1), Input(1))
-    connection = Connection(("events",), Linear(np.full((2, inputs), weight)))
-    layer = Population("layer", (2, 1, 1), LIF(decay_u, 0.25, 1.0), (connection,))
+    x = Population("events", (inputs, 1, 1), InputNode(1))
+    connection = Connection(("events",), LinearNode(np.full((2, inputs), weight)))
+    layer = Population("layer", (2, 1, 1), LIFNode(decay_u, 0.25, 1.0), (connection,))
     return Graph((x, layer), ("layer",))
 
 
@@ -43,11 +43,11 @@ def test_recordings_allow_finer_steps() -> None:
 
 
 def test_overflow_is_counted() -> None:
-    x = Population("events", (1, 1, 1), Input(1))
+    x = Population("events", (1, 1, 1), InputNode(1))
 
     def layer(weight: int, decay_u: int, decay_v: int) -> QuantizedGraph:
-        inputs = (Connection(("events",), Linear(np.full((2, 1), weight)), exponent=7),)
-        neuron = LIF(decay_u, decay_v, 131071)
+        inputs = (Connection(("events",), LinearNode(np.full((2, 1), weight)), exponent=7),)
+        neuron = LIFNode(decay_u, decay_v, 131071)
         graph = Graph((x, Population("layer", (2, 1, 1), neuron, inputs)), ("layer",))
         return QuantizedGraph(graph, {})
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig
-from neurobip.constants import free
+from neurobip.constants import make_trainable
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.quantization.qat import RoundedWeights, learned_bits
 from neurobip.converters.quantization.quantize import quantize
@@ -23,7 +23,7 @@ def rounded_by_conversion(model, bits: int) -> dict[tuple[str, int], torch.Tenso
 def test_a_freed_constant_of_the_retina_is_no_weight(make_model) -> None:
     model = make_model()
     expected = learned_bits(model, 4)
-    free(model.retina, "ganglion.*")
+    make_trainable(model.retina, "ganglion.*")
     assert learned_bits(model, 4) == expected
 
 

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import Conv, Identity, Linear, Memory, Sparse
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import (
+    ConvNode,
+    IdentityNode,
+    LinearNode,
+    MemoryNode,
+    SparseNode,
+)
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.quantization.bounds import peak, range_of
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, SHIFT
@@ -24,7 +30,7 @@ from neurobip.errors import ConversionError
 def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
     """Every number has the bits that the chip has."""
     for population, connection in graph.connections():
-        if isinstance(connection.synapse, Memory):
+        if isinstance(connection.synapse, MemoryNode):
             memory = connection.synapse
             assert memory.fraction >= 0 and memory.shift >= 0
             continue
@@ -39,7 +45,7 @@ def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
         assert max(high, -low) <= capacity(population.neuron, integer=True)
     for population in graph.populations:
         match population.neuron:
-            case LIF() as lif:
+            case LIFNode() as lif:
                 for decay in (lif.decay_u, lif.decay_v):
                     assert 0 <= np.min(decay) and np.max(decay) <= 4095
                 assert 1 <= np.min(lif.threshold) and np.max(lif.threshold) < 2**17
@@ -47,13 +53,13 @@ def check_ranges(graph: Graph, weight_bits: int = 8) -> None:
                     assert 0 <= lif.bias_exponent <= 7
                     assert not (lif.bias % 2**lif.bias_exponent).any()
                     assert (abs(lif.bias >> lif.bias_exponent) <= 4095).all()
-            case ALIF() as alif:
+            case ALIFNode() as alif:
                 assert (alif.decay_v <= 4095).all() and alif.decay_a <= 4095
                 highest = alif.threshold + alif.jump * 4096 / alif.decay_a
                 assert highest * 64 <= LIMIT, "the adapted threshold leaves its 24 bits"
-            case LI() as li:
+            case LINode() as li:
                 assert 0 <= li.fraction <= 6
-            case Bipolar() as bipolar:
+            case BipolarNode() as bipolar:
                 assert bipolar.shift >= 6 and 1 <= bipolar.ceiling <= 65535
 
 
@@ -82,9 +88,9 @@ def test_any_layer_fits_the_chip(
     if sign:
         weight = sign * abs(weight)
     bias = rng.normal(size=5) * bias_scale
-    inputs = (Connection(("events",), Conv(weight, padding=(1, 1))),)
-    layer = Population("layer", (5, 4, 4), LIF(decay_u, decay_v, threshold, bias), inputs)
-    graph = Graph((Population("events", (3, 4, 4), Input(1)), layer), ("layer",))
+    inputs = (Connection(("events",), ConvNode(weight, padding=(1, 1))),)
+    layer = Population("layer", (5, 4, 4), LIFNode(decay_u, decay_v, threshold, bias), inputs)
+    graph = Graph((Population("events", (3, 4, 4), InputNode(1)), layer), ("layer",))
     try:
         quantized = quantize(graph)
     except ConversionError as error:
@@ -124,17 +130,22 @@ def test_one_format_of_a_current() -> None:
 
 
 def test_peak_is_in_the_units_of_the_graph() -> None:
-    cells = Bipolar(512, 2048, 1024, 1024, shift=7, ceiling=1200)
+    cells = BipolarNode(512, 2048, 1024, 1024, shift=7, ceiling=1200)
     assert (peak(cells), peak(cells, graded=16.0)) == (1200, 16.0)
-    assert (peak(Input(7)), peak(Input(7), graded=16.0)) == (7, 7)
-    assert peak(LIF(1.0, 0.25, 1.0), graded=16.0) == 1
+    assert (peak(InputNode(7)), peak(InputNode(7), graded=16.0)) == (7, 7)
+    assert peak(LIFNode(1.0, 0.25, 1.0), graded=16.0) == 1
 
 
 def shortcut(weight: float, other: float, threshold: float = 1.0) -> Graph:
-    x = Population("events", (2, 1, 1), Input(1))
+    x = Population("events", (2, 1, 1), InputNode(1))
     kernel = np.array([[other, -other], [-other, other]])[:, :, None, None]
-    inputs = (Connection(("events",), Identity(weight)), Connection(("events",), Conv(kernel)))
-    return Graph((x, Population("layer", (2, 1, 1), LIF(1.0, 0.25, threshold), inputs)), ("layer",))
+    inputs = (
+        Connection(("events",), IdentityNode(weight)),
+        Connection(("events",), ConvNode(kernel)),
+    )
+    return Graph(
+        (x, Population("layer", (2, 1, 1), LIFNode(1.0, 0.25, threshold), inputs)), ("layer",)
+    )
 
 
 @pytest.mark.parametrize("weight", [1.01, 1.125, 1.5])
@@ -147,10 +158,10 @@ def test_a_strongstays_above_the_threshold(weight: float, other: float) -> None:
 
 def test_a_shortcut_that_drowns_is_refused() -> None:
     """Beside a memory the scale is a power of two, and cannot give way to the shortcut."""
-    x = Population("events", (2, 1, 1), Input(1))
-    memory = Connection(("events",) * 3, Memory(1, 0, 0.125))
-    inputs = (memory, Connection(("events",), Identity(1.001)))
-    layer = Population("layer", (2, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    x = Population("events", (2, 1, 1), InputNode(1))
+    memory = Connection(("events",) * 3, MemoryNode(1, 0, 0.125))
+    inputs = (memory, Connection(("events",), IdentityNode(1.001)))
+    layer = Population("layer", (2, 1, 1), LIFNode(1.0, 0.25, 1.0), inputs)
     graph = Graph((x, layer), ("layer",))
     with pytest.raises(ConversionError, match="layer: a weight of 1.001 is above the threshold"):
         quantize(graph, 2)
@@ -158,10 +169,10 @@ def test_a_shortcut_that_drowns_is_refused() -> None:
 
 def test_memory_meets_its_float(make_events) -> None:
     """The integer memory's current, in the model's units, is that of the float memory."""
-    x = Population("events", (8, 3, 3), Input(1))
+    x = Population("events", (8, 3, 3), InputNode(1))
     qkv = tuple("events" for _ in range(3))
     read = Population(
-        "read", (8, 3, 3), LIF(1.0, 0.25, 1.0), (Connection(qkv, Memory(2, 2, 2**-3)),)
+        "read", (8, 3, 3), LIFNode(1.0, 0.25, 1.0), (Connection(qkv, MemoryNode(2, 2, 2**-3)),)
     )
     quantized = quantize(Graph((x, read), ("read",)))
     memory = quantized.graph["read"].inputs[0].synapse
@@ -222,9 +233,9 @@ def test_report(make_model) -> None:
 def test_few_bits_lose_no_more_than_they_must(weight_bits: int) -> None:
     """Against every step size there is: no uniform grid of so many levels comes closer."""
     weight = np.random.default_rng(0).normal(size=(16, 16)) / 10
-    x = Population("events", (16, 1, 1), Input(1))
-    inputs = (Connection(("events",), Linear(weight)),)
-    layer = Population("layer", (16, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    x = Population("events", (16, 1, 1), InputNode(1))
+    inputs = (Connection(("events",), LinearNode(weight)),)
+    layer = Population("layer", (16, 1, 1), LIFNode(1.0, 0.25, 1.0), inputs)
     quantized = quantize(Graph((x, layer), ("layer",)), weight_bits)
     largest = 2 ** (weight_bits - 1) - 1
     steps = np.linspace(0.001, 1.5, 3000) * abs(weight).max() / largest
@@ -241,10 +252,12 @@ def test_few_bits_lose_no_more_than_they_must(weight_bits: int) -> None:
 
 def test_weak_and_strong_connections_both_keep_their_bits() -> None:
     rng = np.random.default_rng(0)
-    x = Population("events", (16, 1, 1), Input(1))
+    x = Population("events", (16, 1, 1), InputNode(1))
     sizes = (1.0, 0.03)
-    inputs = tuple(Connection(("events",), Linear(rng.normal(size=(16, 16)) * s)) for s in sizes)
-    layer = Population("layer", (16, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    inputs = tuple(
+        Connection(("events",), LinearNode(rng.normal(size=(16, 16)) * s)) for s in sizes
+    )
+    layer = Population("layer", (16, 1, 1), LIFNode(1.0, 0.25, 1.0), inputs)
     quantized = quantize(Graph((x, layer), ("layer",)))
     strong, weak = quantized.graph["layer"].inputs
     assert strong.exponent >= weak.exponent + 4
@@ -271,19 +284,22 @@ def test_any_variant_fits_the_chip(seed, weight_bits, shape, variant, delay) -> 
     """Constants by channel and by neuron, drives, drops and loops."""
     rng = np.random.default_rng(seed)
     some = dict(drive=rng.normal(size=shape), drop=rng.uniform(0.1, 2, shape)) if variant else {}
-    neuron = LIF(
+    neuron = LIFNode(
         rng.uniform(0.05, 1, shape), rng.uniform(0, 1, shape), rng.uniform(0.5, 2, shape),
         rng.normal(size=shape), **some,
     )  # fmt: skip
     kernel = np.where(np.eye(9), 0, rng.normal(size=(4, 4, 9, 9))).reshape(4, 4, 9, 9)
-    loop = Connection(("layer",), Sparse(*entries(kernel), (4, 3, 3)), delay)
-    inputs = (Connection(("events",), Conv(rng.normal(size=(4, 2, 3, 3)), padding=(1, 1))), loop)
+    loop = Connection(("layer",), SparseNode(*entries(kernel), (4, 3, 3)), delay)
+    inputs = (
+        Connection(("events",), ConvNode(rng.normal(size=(4, 2, 3, 3)), padding=(1, 1))),
+        loop,
+    )
     layer = Population("layer", (4, 3, 3), neuron, inputs)
     out = Population(
-        "out", (2, 1, 1), LI(rng.uniform(0.01, 1, 2), bias=rng.normal(size=2)),
-        (Connection(("layer",), Linear(rng.normal(size=(2, 36)))),),
+        "out", (2, 1, 1), LINode(rng.uniform(0.01, 1, 2), bias=rng.normal(size=2)),
+        (Connection(("layer",), LinearNode(rng.normal(size=(2, 36)))),),
     )  # fmt: skip
-    graph = Graph((Population("events", (2, 3, 3), Input(1)), layer, out), ("out",))
+    graph = Graph((Population("events", (2, 3, 3), InputNode(1)), layer, out), ("out",))
     quantized = quantize(graph, weight_bits)
     check_ranges(quantized.graph, weight_bits)
     integer = quantized.graph["layer"].neuron
@@ -296,15 +312,15 @@ def test_any_variant_fits_the_chip(seed, weight_bits, shape, variant, delay) -> 
 
 
 def dense(neuron, weight: float, inputs: int = 4) -> Graph:
-    connection = Connection(("events",), Linear(np.full((2, inputs), weight)))
+    connection = Connection(("events",), LinearNode(np.full((2, inputs), weight)))
     layer = Population("layer", (2, 1, 1), neuron, (connection,))
-    return Graph((Population("events", (inputs, 1, 1), Input(1)), layer), ("layer",))
+    return Graph((Population("events", (inputs, 1, 1), InputNode(1)), layer), ("layer",))
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.1, 0.01])
 def test_a_drop_far_above_the_threshold(beta: float) -> None:
     """A soft reset that comes a step late drops the membrane by its threshold over beta."""
-    graph = dense(LIF(1.0, 1 - beta, 1.0, drop=1.0 / beta), 0.4)
+    graph = dense(LIFNode(1.0, 1 - beta, 1.0, drop=1.0 / beta), 0.4)
     frames = (torch.rand(60, 4, 4, 1, 1, generator=torch.manual_seed(0)) < 0.7).float()
     real = FloatNetwork(graph).forward(frames)[0]["layer"]
     found = IntegerNetwork(quantize(graph)).forward(frames)[0]["layer"]
@@ -314,7 +330,7 @@ def test_a_drop_far_above_the_threshold(beta: float) -> None:
 @pytest.mark.parametrize("bias", [0.0, 5.0, 1000.0])
 @pytest.mark.parametrize("decay", [0.01, 0.5])
 def test_a_readout_has_room_for_its_bias(bias: float, decay: float) -> None:
-    graph = dense(LI(decay, bias=np.array([bias, -bias / 5])), 1e-3)
+    graph = dense(LINode(decay, bias=np.array([bias, -bias / 5])), 1e-3)
     frames = torch.ones(300, 1, 4, 1, 1)
     quantized = quantize(graph)
     real = FloatNetwork(graph).forward(frames)[0]["layer"][-1]
@@ -325,7 +341,7 @@ def test_a_readout_has_room_for_its_bias(bias: float, decay: float) -> None:
 @pytest.mark.parametrize("decay_u", [0.02, 0.5, 1.0])
 def test_calibrated_currents_keep_within_32_bits(decay_u: float) -> None:
     """Far busier than the recordings: the current wraps, and no number of Lava's overflows."""
-    graph = dense(LIF(decay_u, 0.25, 1.0), 1.0, inputs=200)
+    graph = dense(LIFNode(decay_u, 0.25, 1.0), 1.0, inputs=200)
     quantized = quantize(graph, peaks={"layer": 0.5})
     scale = quantized.layer("layer").scale
     network, state, largest = IntegerNetwork(quantized), None, 0.0
@@ -340,9 +356,9 @@ def test_calibrated_currents_keep_within_32_bits(decay_u: float) -> None:
 def test_weights_on_a_grid_come_through() -> None:
     rng = np.random.default_rng(0)
     weight = rng.integers(-7, 8, (6, 6)) * 0.125
-    x = Population("events", (6, 1, 1), Input(1))
-    inputs = (Connection(("events",), Linear(weight)),)
-    layer = Population("layer", (6, 1, 1), LIF(1.0, 0.25, 1.0), inputs)
+    x = Population("events", (6, 1, 1), InputNode(1))
+    inputs = (Connection(("events",), LinearNode(weight)),)
+    layer = Population("layer", (6, 1, 1), LIFNode(1.0, 0.25, 1.0), inputs)
     quantized = quantize(Graph((x, layer), ("layer",)), 4)
     np.testing.assert_allclose(quantized.weight("layer", 0), weight, rtol=1e-12)
     assert quantized.layer("layer").threshold == quantized.layer("layer").scale

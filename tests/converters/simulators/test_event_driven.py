@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import Conv, Identity, Linear, Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import ConvNode, IdentityNode, LinearNode, MemoryNode
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -38,7 +38,7 @@ def in_floats(graph: Graph) -> Graph:
 
 
 def off_grid(synapse):
-    if isinstance(synapse, Memory):
+    if isinstance(synapse, MemoryNode):
         return replace(synapse, gain=0.7311)
     return replace(synapse, weight=np.asarray(synapse.weight, dtype=np.float64) * 0.98765432101)
 
@@ -51,20 +51,20 @@ def floating(neuron):
         return None if value is None else np.asarray(value) / 2.0**bits
 
     match neuron:
-        case LIF():
+        case LIFNode():
             slow = share(np.asarray(neuron.decay_u) + 1)
             return replace(
                 neuron, decay_u=slow, decay_v=share(neuron.decay_v),
                 bias=low(neuron.bias), drive=low(neuron.drive), drop=low(neuron.drop),
             )  # fmt: skip
-        case ALIF():
+        case ALIFNode():
             return replace(neuron, decay_v=share(neuron.decay_v), decay_a=share(neuron.decay_a))
-        case LI():
+        case LINode():
             bias = low(neuron.bias, neuron.fraction)
-            return LI(share(neuron.decay_v), bias=bias)
-        case Bipolar():
+            return LINode(share(neuron.decay_v), bias=bias)
+        case BipolarNode():
             lost = (neuron.decay_c, neuron.decay_h, neuron.decay_l, neuron.leak)
-            return Bipolar(*map(share, lost))
+            return BipolarNode(*map(share, lost))
     return neuron
 
 
@@ -83,7 +83,7 @@ def equal_floats(graph: Graph, frames: torch.Tensor) -> None:
     for population in graph.populations:
         z, w = found[population.name], wanted[population.name]
         assert z.dtype == w.dtype
-        if isinstance(population.neuron, LIF | ALIF):
+        if isinstance(population.neuron, LIFNode | ALIFNode):
             assert torch.equal(z, w), population.name
         else:
             torch.testing.assert_close(z, w, rtol=1e-9, atol=1e-9 * max(1, float(w.abs().max())))
@@ -182,15 +182,15 @@ def test_currents_of_any_size(large: int) -> None:
     """Beyond 24 bits of current single precision is left, and a current wraps once only."""
     rng = np.random.default_rng(0)
     weight = rng.integers(-large, large, (3, 1, 2, 2))
-    populations = [Population("events", (1, 6, 6), Input(255))]
+    populations = [Population("events", (1, 6, 6), InputNode(255))]
     for i, neuron in enumerate((
-        LIF(4095, 300, 131071, np.array([5000, -70000, 2**23 + 1])),
-        LIF(700, 300, 131071),
-        LIF(4095, 0, 1, drop=70000, refractory=2, at_threshold=True),
-        LI(1000, 6),
-        ALIF(np.array([0, 400, 4095]), 1000, 200, 100000),
+        LIFNode(4095, 300, 131071, np.array([5000, -70000, 2**23 + 1])),
+        LIFNode(700, 300, 131071),
+        LIFNode(4095, 0, 1, drop=70000, refractory=2, at_threshold=True),
+        LINode(1000, 6),
+        ALIFNode(np.array([0, 400, 4095]), 1000, 200, 100000),
     )):  # fmt: skip
-        conv = Connection(("events",), Conv(weight))
+        conv = Connection(("events",), ConvNode(weight))
         populations.append(Population(f"p{i}", (3, 5, 5), neuron, (conv,)))
     graph = Graph(tuple(populations), ("p3",))
     equal_integers(QuantizedGraph(graph, {}), noise(graph, 0.3, 1, steps=30))
@@ -200,15 +200,15 @@ def test_a_memory_of_graded_signals() -> None:
     shape = (4, 3, 3)
     graph = Graph(
         (
-            Population("events", (2, 3, 3), Input(255)),
-            Population("cells", shape, Bipolar(200, 300, 400, 500, 4, 300),
-                       (Connection(("events",), Conv(np.full((2, 2, 1, 1), 20))),)),
-            Population("spikes", shape, LIF(4095, 300, 30),
-                       (Connection(("cells",), Identity(3)),)),
-            Population("both", shape, LIF(4095, 300, 60),
-                       (Connection(("cells", "spikes", "cells"), Memory(2, 2, 1.0, 3, 9)),)),
-            Population("counts", (2, 3, 3), LIF(4095, 100, 60),
-                       (Connection(("events",) * 3, Memory(1, 1, 1.0, 18, 20), delay=2),)),
+            Population("events", (2, 3, 3), InputNode(255)),
+            Population("cells", shape, BipolarNode(200, 300, 400, 500, 4, 300),
+                       (Connection(("events",), ConvNode(np.full((2, 2, 1, 1), 20))),)),
+            Population("spikes", shape, LIFNode(4095, 300, 30),
+                       (Connection(("cells",), IdentityNode(3)),)),
+            Population("both", shape, LIFNode(4095, 300, 60),
+                       (Connection(("cells", "spikes", "cells"), MemoryNode(2, 2, 1.0, 3, 9)),)),
+            Population("counts", (2, 3, 3), LIFNode(4095, 100, 60),
+                       (Connection(("events",) * 3, MemoryNode(1, 1, 1.0, 18, 20), delay=2),)),
         ),
         ("both", "counts"),
     )  # fmt: skip
@@ -221,18 +221,24 @@ def test_a_memory_of_graded_signals() -> None:
 
 def test_additions_follow_spikes() -> None:
     rng = np.random.default_rng(0)
-    conv = Conv(rng.integers(1, 9, (5, 2, 3, 3)), (2, 2), (1, 1))
-    linear = Linear(rng.integers(1, 9, (7, 80)))
+    conv = ConvNode(rng.integers(1, 9, (5, 2, 3, 3)), (2, 2), (1, 1))
+    linear = LinearNode(rng.integers(1, 9, (7, 80)))
     graph = Graph(
         (
-            Population("events", (2, 8, 8), Input(255)),
-            Population("cells", (5, 4, 4), LIF(4095, 500, 20), (Connection(("events",), conv),)),
-            Population("all", (7, 1, 1), LIF(4095, 500, 90), (Connection(("cells",), linear),)),
-            Population("attended", (5, 4, 4), LIF(4095, 500, 90),
-                       (Connection(("cells",) * 3, Memory(1, 2, 1.0)),)),
+            Population("events", (2, 8, 8), InputNode(255)),
+            Population(
+                "cells", (5, 4, 4), LIFNode(4095, 500, 20), (Connection(("events",), conv),)
+            ),
+            Population("all", (7, 1, 1), LIFNode(4095, 500, 90), (Connection(("cells",), linear),)),
+            Population(
+                "attended",
+                (5, 4, 4),
+                LIFNode(4095, 500, 90),
+                (Connection(("cells",) * 3, MemoryNode(1, 2, 1.0)),),
+            ),
         ),
         ("all",),
-    )  # fmt: skip
+    )
     network = EventDrivenInteger(QuantizedGraph(graph, {}))
     frames = noise(graph, 0.2, 0, steps=6)
     outputs, state = network.forward(frames)

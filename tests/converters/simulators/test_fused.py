@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.converters.graph.neurons import LIF
+from neurobip.converters.graph.neuron_nodes import LIFNode
 from neurobip.converters.simulators.fused import lif_step, takes
 from neurobip.converters.simulators.integer import integer_step
 
@@ -27,7 +27,7 @@ from neurobip.converters.simulators.integer import integer_step
 def test_as_in_torch(seed, decay_u, decay_v, threshold, largest, shape, bias, double) -> None:
     generator = torch.Generator().manual_seed(seed)
     constant = np.random.default_rng(seed).integers(-4095, 4096, shape[1]).astype(np.int32)
-    neuron = LIF(decay_u, decay_v, threshold, constant << 5 if bias else None, 5 if bias else 0)
+    neuron = LIFNode(decay_u, decay_v, threshold, constant << 5 if bias else None, 5 if bias else 0)
     fused = slow = None
     for _ in range(7):
         a = torch.randint(-largest, largest + 1, shape, generator=generator)
@@ -42,7 +42,7 @@ def test_as_in_torch(seed, decay_u, decay_v, threshold, largest, shape, bias, do
 
 def test_a_strided_current() -> None:
     a = torch.randint(-9, 9, (2, 4, 4, 3)).float().transpose(1, 3)
-    neuron = LIF(4095, 100, 5)
+    neuron = LIFNode(4095, 100, 5)
     assert torch.equal(lif_step(neuron, a, None, False)[0],
                        integer_step(neuron, a.double(), None, False)[0])  # fmt: skip
 
@@ -60,5 +60,5 @@ def test_a_strided_current() -> None:
 )
 def test_what_it_leaves_to_torch(other: dict) -> None:
     a = torch.zeros(1, 2, 3, 3)
-    assert takes(LIF(4095, 1, 1, np.ones(2, dtype=np.int32)), a)
-    assert not takes(LIF(**(dict(decay_u=4095, decay_v=1, threshold=1) | other)), a)
+    assert takes(LIFNode(4095, 1, 1, np.ones(2, dtype=np.int32)), a)
+    assert not takes(LIFNode(**(dict(decay_u=4095, decay_v=1, threshold=1) | other)), a)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import ALIF, LI, LIF, Bipolar, Input
-from neurobip.converters.graph.synapses import Conv, Identity, Memory
+from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import ConvNode, IdentityNode, MemoryNode
 from neurobip.converters.lowering.lower import to_graph
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.converters.simulators.integer import IntegerNetwork, decay, share, wrap
@@ -77,7 +77,7 @@ def driven(neuron, synapse, steps: int = 3) -> dict[str, int]:
         "cell", neuron.population(synapse.output(((2, 2, 2),))), neuron,
         (Connection(("events",), synapse),),
     )  # fmt: skip
-    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    graph = Graph((Population("events", (2, 2, 2), InputNode(1)), cell), ("cell",))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
     _, state = network.forward(torch.ones(steps, 1, 2, 2, 2))
     return network.saturated(state)
@@ -85,29 +85,31 @@ def driven(neuron, synapse, steps: int = 3) -> dict[str, int]:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_saturation_counts_both_ends(sign: int) -> None:
-    strong = Identity(sign * (2**17 - 1))
-    assert driven(LI(0, 6), strong) == {"events": 0, "cell": 8}
-    assert driven(LI(4095, 0), strong)["cell"] == 0
-    center = Conv(sign * np.array([2**17 - 1, 0, 0, 0]).reshape(2, 2, 1, 1))
+    strong = IdentityNode(sign * (2**17 - 1))
+    assert driven(LINode(0, 6), strong) == {"events": 0, "cell": 8}
+    assert driven(LINode(4095, 0), strong)["cell"] == 0
+    center = ConvNode(sign * np.array([2**17 - 1, 0, 0, 0]).reshape(2, 2, 1, 1))
     # Of the four pixels the center alone: the surround has no input and follows nothing.
-    assert driven(Bipolar(0, 0, 0, 0), center)["cell"] == 4
+    assert driven(BipolarNode(0, 0, 0, 0), center)["cell"] == 4
 
 
 def test_saturation_of_a_spiking_population() -> None:
-    strong = Identity(2**17 - 1)
-    assert driven(LIF(4095, 0, 2**17 - 1), strong, steps=9)["cell"] == 0, "it fires and is reset"
-    assert driven(LIF(4095, 0, 1), Identity(1 - 2**17))["cell"] == 8
+    strong = IdentityNode(2**17 - 1)
+    assert driven(LIFNode(4095, 0, 2**17 - 1), strong, steps=9)["cell"] == 0, (
+        "it fires and is reset"
+    )
+    assert driven(LIFNode(4095, 0, 1), IdentityNode(1 - 2**17))["cell"] == 8
     # The second spike takes the adaptation to its end; the membrane, which cannot pass it any
     # more, follows two steps later.
-    cells = ALIF(np.zeros(2, dtype=np.int64), 1, 0, 70000)
+    cells = ALIFNode(np.zeros(2, dtype=np.int64), 1, 0, 70000)
     assert [driven(cells, strong, steps)["cell"] for steps in (1, 2, 3, 4)] == [0, 8, 8, 16]
 
 
 def test_a_synaptic_current_is_not_counted() -> None:
     cell = Population(
-        "cell", (2, 2, 2), LIF(0, 0, 2**17 - 1), (Connection(("events",), Identity(1)),)
+        "cell", (2, 2, 2), LIFNode(0, 0, 2**17 - 1), (Connection(("events",), IdentityNode(1)),)
     )
-    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    graph = Graph((Population("events", (2, 2, 2), InputNode(1)), cell), ("cell",))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
     held = {("cell", None): (torch.full((1, 2, 2, 2), 2.0**23 - 1), torch.zeros(1, 2, 2, 2))}
     assert network.saturated(State(held, {}))["cell"] == 0
@@ -115,10 +117,10 @@ def test_a_synaptic_current_is_not_counted() -> None:
 
 def test_saturation_of_a_memory_counts_to_its_population() -> None:
     cell = Population(
-        "cell", (2, 2, 2), LIF(4095, 0, 2**17 - 1),
-        (Connection(("events",) * 3, Memory(1, 12, 1.0, 22, 22)),),
+        "cell", (2, 2, 2), LIFNode(4095, 0, 2**17 - 1),
+        (Connection(("events",) * 3, MemoryNode(1, 12, 1.0, 22, 22)),),
     )  # fmt: skip
-    graph = Graph((Population("events", (2, 2, 2), Input(1)), cell), ("cell",))
+    graph = Graph((Population("events", (2, 2, 2), InputNode(1)), cell), ("cell",))
     network = IntegerNetwork(QuantizedGraph(graph, {}))
     _, state = network.step(torch.ones(1, 2, 2, 2))
     assert network.saturated(state)["cell"] == 4, "two by two, 4 << 22 each"
@@ -199,9 +201,9 @@ def test_counts_saturate(zoo: Graph) -> None:
 
 def test_identity_of_one_population() -> None:
     """A shortcut above the threshold repeats its input, whatever the decay."""
-    inputs = (Connection(("events",), Identity(255)),)
-    cell = Population("copy", (1, 2, 2), LIF(4095, 1024, 227), inputs)
-    graph = Graph((Population("events", (1, 2, 2), Input(1)), cell), ("copy",))
+    inputs = (Connection(("events",), IdentityNode(255)),)
+    cell = Population("copy", (1, 2, 2), LIFNode(4095, 1024, 227), inputs)
+    graph = Graph((Population("events", (1, 2, 2), InputNode(1)), cell), ("copy",))
     frames = torch.tensor([[[[[1, 0], [0, 1]]]], [[[[0, 0], [1, 1]]]]])
     outputs, _ = IntegerNetwork(QuantizedGraph(graph, {})).forward(frames)
     assert torch.equal(outputs["copy"], frames.float())

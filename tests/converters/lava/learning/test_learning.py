@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LI, LIF, Input
-from neurobip.converters.graph.synapses import Linear
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import LinearNode
 from neurobip.converters.lava.learning import learning
 from neurobip.converters.lava.learning.integer import learn_in_integers
 from neurobip.converters.lava.learning.learning import learn, readout_alone
@@ -39,7 +39,7 @@ RULE = ThreeFactor(lr=0.05)
 
 def binary(graph: Graph) -> Graph:
     """The graph for events of 0 and 1, which a trace can follow."""
-    return Graph((replace(graph.input, neuron=Input(1)), *graph.populations[1:]), graph.outputs)
+    return Graph((replace(graph.input, neuron=InputNode(1)), *graph.populations[1:]), graph.outputs)
 
 
 def weights_of(graph: Graph, name: str) -> np.ndarray:
@@ -93,14 +93,14 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cells_without_a_sensitivity_are_refused(kind) -> None:
-    cells = replace(LIF(1.0, 0.25, 1.0), **{kind: KINDS[kind]})
-    first = Connection(("spikes",), Linear(np.ones((4, 3))))
-    second = Connection(("cells",), Linear(np.ones((2, 4))))
+    cells = replace(LIFNode(1.0, 0.25, 1.0), **{kind: KINDS[kind]})
+    first = Connection(("spikes",), LinearNode(np.ones((4, 3))))
+    second = Connection(("cells",), LinearNode(np.ones((2, 4))))
     graph = Graph(
         (
-            Population("spikes", (3, 1, 1), Input(1)),
+            Population("spikes", (3, 1, 1), InputNode(1)),
             Population("cells", (4, 1, 1), cells, (first,)),
-            Population("answer", (2, 1, 1), LI(0.25), (second,)),
+            Population("answer", (2, 1, 1), LINode(0.25), (second,)),
         ),
         ("answer",),
     )
@@ -276,9 +276,9 @@ def test_a_lesson_that_does_not_fit_is_refused(make_model, frames, labels, rule,
 
 def sums(weight: np.ndarray, bits: int = 8) -> QuantizedGraph:
     """A readout behind spikes, in integers."""
-    spikes = Population("spikes", (weight.shape[1], 1, 1), Input(1))
-    inputs = (Connection(("spikes",), Linear(weight)),)
-    answer = Population("answer", (len(weight), 1, 1), LI(0.25), inputs)
+    spikes = Population("spikes", (weight.shape[1], 1, 1), InputNode(1))
+    inputs = (Connection(("spikes",), LinearNode(weight)),)
+    answer = Population("answer", (len(weight), 1, 1), LINode(0.25), inputs)
     return quantize(Graph((spikes, answer), ("answer",)), bits)
 
 

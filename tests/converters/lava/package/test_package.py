@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from neurobip.converters.graph.graph import Connection, Graph, Population
-from neurobip.converters.graph.neurons import LI, LIF, Input
-from neurobip.converters.graph.synapses import Linear
+from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import LinearNode
 from neurobip.converters.lava.install import COMPANIONS, LAVA
 from neurobip.converters.lava.package import package, standalone
 from neurobip.converters.lava.package.closure import closure, imported
@@ -52,11 +52,11 @@ sys.meta_path.insert(0, Blocker())
 def small() -> QuantizedGraph:
     """Two inputs, three cells, two classes, with a potential as the answer."""
     rng = np.random.default_rng(0)
-    first = Connection(("in",), Linear(rng.normal(size=(3, 2))))
-    hidden = Population("file", (3, 1, 1), LIF(1.0, 0.2, 1.0), (first,))
-    second = Connection(("file",), Linear(rng.normal(size=(2, 3))))
-    answer = Population("answer", (2, 1, 1), LI(0.3), (second,))
-    return quantize(Graph((Population("in", (2, 1, 1), Input()), hidden, answer), ("answer",)))
+    first = Connection(("in",), LinearNode(rng.normal(size=(3, 2))))
+    hidden = Population("file", (3, 1, 1), LIFNode(1.0, 0.2, 1.0), (first,))
+    second = Connection(("file",), LinearNode(rng.normal(size=(2, 3))))
+    answer = Population("answer", (2, 1, 1), LINode(0.3), (second,))
+    return quantize(Graph((Population("in", (2, 1, 1), InputNode()), hidden, answer), ("answer",)))
 
 
 @pytest.fixture(scope="module")
@@ -314,12 +314,12 @@ def test_an_error_leaves_the_old_package(tmp_path: Path, monkeypatch) -> None:
 
 def test_a_network_that_lava_cannot_time(tmp_path: Path) -> None:
     """Two populations in a loop take two steps, and this one has one."""
-    weight = Linear(np.array([[9]]))
-    cell = LIF(4095, 0, 5)
+    weight = LinearNode(np.array([[9]]))
+    cell = LIFNode(4095, 0, 5)
     inputs = (Connection(("in",), weight), Connection(("b",), weight, delay=1))
     first = Population("a", (1, 1, 1), cell, inputs)
     second = Population("b", (1, 1, 1), cell, (Connection(("a",), weight),))
-    graph = Graph((Population("in", (1, 1, 1), Input()), first, second), ("b",))
+    graph = Graph((Population("in", (1, 1, 1), InputNode()), first, second), ("b",))
     with pytest.raises(ConversionError, match="a: its feedback from 'b' declares a delay of 1"):
         write_package(QuantizedGraph(graph, {}), tmp_path / "network")
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,9 @@
 
 In the graph of a trained model the numbers are floats, in the units of the model. In a quantized
 graph they are integers in Lava's units: decays in 1/4096 per step, thresholds in units of the
-accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). The equations
-in floats stand with the model's neurons, those in integers in :mod:`neurobip.converters.simulators.integer`.
+accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). For the equations
+in floats see :mod:`neurobip.neurons`, for those in integers
+:mod:`neurobip.converters.simulators.integer`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from neurobip.converters.graph.synapses import Number, Shape
+from neurobip.converters.graph.synapse_nodes import Number, Shape
 from neurobip.errors import ConversionError
 
 
 @dataclass(frozen=True, eq=False)
-class Input:
+class InputNode:
     """What comes from outside: counts of events; what is above ``largest`` counts as that."""
 
     largest: int = 255
@@ -28,7 +29,7 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
-class LIF:
+class LIFNode:
     """Leaky integrate-and-fire, Lava's CUBA LIF, and its variants in other frameworks.
 
     ::
@@ -71,7 +72,7 @@ class LIF:
 
 
 @dataclass(frozen=True, eq=False)
-class ALIF:
+class ALIFNode:
     """LIF whose threshold rises by ``jump`` with every spike; ``decay_v`` one entry a channel."""
 
     decay_v: np.ndarray
@@ -85,14 +86,15 @@ class ALIF:
 
 
 @dataclass(frozen=True, eq=False)
-class LI:
+class LINode:
     """Leaky integrator that is read by its membrane; ``fraction`` bits lie below one ``a``.
 
     ::
 
         v <- (1 - decay_v) v + x + bias
 
-    Decay and bias as in :class:`LIF`; the bias of a quantized graph has the ``fraction`` bits too.
+    Decay and bias as in :class:`LIFNode`; in a quantized graph the bias has the ``fraction`` bits
+    too.
     """
 
     decay_v: Number
@@ -105,7 +107,7 @@ class LI:
 
 
 @dataclass(frozen=True, eq=False)
-class Bipolar:
+class BipolarNode:
     """Center and surround currents ``(2, H, W)`` to four rectified signals ``(4, H, W)``.
 
     The output is graded. In a quantized graph it is the membrane domain's number ``>> shift``,
@@ -130,10 +132,10 @@ class Bipolar:
         return 4, *current[1:]
 
 
-Neuron = Input | LIF | ALIF | LI | Bipolar
+NeuronNode = InputNode | LIFNode | ALIFNode | LINode | BipolarNode
 
 
-def fits(neuron: Neuron, current: Shape) -> Shape:
+def fits(neuron: NeuronNode, current: Shape) -> Shape:
     """The shape of a current, if all arrays of a neuron have an entry a channel or a neuron of it.
 
     Raises:
@@ -143,7 +145,7 @@ def fits(neuron: Neuron, current: Shape) -> Shape:
         value = getattr(neuron, field.name)
         if not np.ndim(value):
             continue
-        if isinstance(neuron, ALIF) and field.name != "decay_v":
+        if isinstance(neuron, ALIFNode) and field.name != "decay_v":
             raise ConversionError(f"{field.name} has shape {np.shape(value)}; expected a number")
         if np.shape(value) not in ((current[0],), current):
             raise ConversionError(

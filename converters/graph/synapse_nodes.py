@@ -21,7 +21,7 @@ Number = Any
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
+class ConvNode:
     """2-d convolution (cross-correlation, as torch has it); rows first in every pair.
 
     A 1-d convolution has a height of 1, average and sum pooling a group for each channel.
@@ -64,7 +64,7 @@ class Conv:
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class LinearNode:
     """Every source neuron to every target neuron.
 
     Shape:
@@ -84,7 +84,7 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse:
+class SparseNode:
     """Any linear map, entry by entry, such as a convolution behind a pooling.
 
     Shape:
@@ -107,7 +107,7 @@ class Sparse:
 
 
 @dataclass(frozen=True, eq=False)
-class Identity:
+class IdentityNode:
     """Neuron to neuron with one weight for all: shortcuts, and the inputs of an AND."""
 
     weight: Number
@@ -118,7 +118,7 @@ class Identity:
 
 
 @dataclass(frozen=True, eq=False)
-class TokenSum:
+class TokenSumNode:
     """By channel, the sum over all places: ``(C, H, W)`` to ``(C, 1, 1)``."""
 
     weight: Number
@@ -129,7 +129,7 @@ class TokenSum:
 
 
 @dataclass(frozen=True, eq=False)
-class Broadcast:
+class BroadcastNode:
     """By channel, the same to every place: ``(C, 1, 1)`` to ``(C, height, width)``."""
 
     weight: Number
@@ -145,7 +145,7 @@ class Broadcast:
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class MemoryNode:
     """Linear attention as a synapse from queries, keys and values, all of shape ``(D, H, W)``.
 
     In float, by head, with n over places::
@@ -176,7 +176,14 @@ class Memory:
         return shapes[0]
 
 
-Synapse = Conv | Linear | Sparse | Identity | TokenSum | Broadcast | Memory
+SynapseNode = (
+    ConvNode | LinearNode | SparseNode | IdentityNode | TokenSumNode | BroadcastNode | MemoryNode
+)
+
+
+def kind(node: object) -> str:
+    """What a node is called in files and in messages: ``LIF`` of a :class:`LIFNode`."""
+    return type(node).__name__.removesuffix("Node")
 
 
 def one_source(synapse: object, shapes: tuple[Shape, ...]) -> Shape:
@@ -186,5 +193,5 @@ def one_source(synapse: object, shapes: tuple[Shape, ...]) -> Shape:
         ConversionError: not exactly one source.
     """
     if len(shapes) != 1:
-        raise ConversionError(f"{type(synapse).__name__} takes one source, not {len(shapes)}")
+        raise ConversionError(f"{kind(synapse)} takes one source, not {len(shapes)}")
     return shapes[0]
