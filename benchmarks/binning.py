@@ -46,7 +46,7 @@ def seconds(work: Binning, events: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def compare(
-    name: str, ours: Binning, tonics: Binning, samples: list[np.ndarray], n: int, bandwidth: float
+    name: str, here: Binning, tonics: Binning, samples: list[np.ndarray], n: int, bandwidth: float
 ) -> tuple[list[str], Claim]:
     """A row of the table and what was promised of it.
 
@@ -59,7 +59,7 @@ def compare(
         theirs = np.empty(len(events), TONIC)
         for field in "xytp":
             theirs[field] = events[field]
-        pairs = [(seconds(ours, events), seconds(tonics, theirs)) for _ in range(n)]
+        pairs = [(seconds(here, events), seconds(tonics, theirs)) for _ in range(n)]
         if not np.array_equal(pairs[0][0][1], pairs[0][1][1]):
             raise SystemExit(f"{name}: the counts differ")
         ours_s.append(min(first[0] for first, _ in pairs))
@@ -70,7 +70,7 @@ def compare(
     spread = f"{np.percentile(ratio, 5):.1f} .. {np.percentile(ratio, 95):.1f}"
     median = float(np.median(ratio))
     row = [name, str(len(samples)), *cells, f"{median:.1f}", spread]
-    return row, Claim(f"binning, {name}, tonic over ours", median, 10)
+    return row, Claim(f"binning, {name}, tonic over neurobip", median, 10)
 
 
 def main() -> None:

@@ -2,13 +2,13 @@
 
     python benchmarks/camera.py [--repeats 9]
 
-Ours runs with everything on (mismatch, refractory time, leak, shot noise, bandwidth), without the
-two noises, and bare: thresholds alone. Beside the bare one stands the way in which such models are
-commonly written, in numpy over whole frames (as in v2e): how many thresholds has each pixel crossed
-since the last frame, and one event for each, its time between the two frames. Both give the same
-number of events at each pixel. All take the same movie of linear intensity and give sorted events;
-taking logarithms and sorting count. The floor reads the movie once and writes the events once, at
-the rate of a large copy.
+neurobip's runs with everything on (mismatch, refractory time, leak, shot noise, bandwidth), without
+the two noises, and bare: thresholds alone. The bare one is compared with the way in which such
+models are commonly written, in numpy over whole frames (as in v2e): how many thresholds has each
+pixel crossed since the last frame, and one event for each, its time between the two frames. Both
+give the same number of events at each pixel. All take the same movie of linear intensity and give
+sorted events; taking logarithms and sorting count. The floor reads the movie once and writes the
+events once, at the rate of a large copy.
 """
 
 import argparse

@@ -10,7 +10,7 @@ Saccade digits, in three experiments, over seeds:
             learned.
     single  one pass over all digits, one sample at a time or 32, each at two rates.
     few     a network that knows eight digits learns the other two from 1, 5 or 20 samples of
-            each, one at a time, while nobody shows it the old ones.
+            each, one at a time, without any of the old ones.
 
 Runs are kept in ``runs/continual``, one file each; what is done is not done again. ``--print``
 prints what is there, without running.
@@ -94,7 +94,7 @@ def beginner(
 
 
 def learner(model: BiTFormer, learn: LearnConfig, lr: float) -> Rule:
-    """A rule at a steady rate: nobody knows how long it will go on."""
+    """A rule at a constant rate, for streams of unknown length."""
     rule = build_rule(model, learn.model_copy(update={"lr": lr}), 10**9)
     rule.warm_up = 5
     return rule
@@ -178,14 +178,14 @@ def few(data: Data, seed: int) -> dict[str, float]:
     found = {f"0 shots, {k}": right(model, data, n, every) for k, n in asked.items()}
     pools = [rng.permutation(data.of(data.train, (digit,))) for digit in new]
     for shots in SHOTS:
-        lessons = np.stack([pool[:shots] for pool in pools], 1).reshape(-1)
+        stream = np.stack([pool[:shots] for pool in pools], 1).reshape(-1)
         for name in ("plain", "protected"):
             pupil = copy.deepcopy(model)
             rule = learner(pupil, learn, arguments.lr_one)
             if name == "protected":
                 rule.protection = protect(pupil, seed)
                 rule.protection.load_state_dict(held)
-            for frames, labels in data.batches(lessons, 1):
+            for frames, labels in data.batches(stream, 1):
                 rule.learn(frames, labels)
             for kind, n in asked.items():
                 found[f"{shots} shots, {name}, {kind}"] = right(pupil, data, n, every)

@@ -3,12 +3,12 @@
     python benchmarks/event_driven.py [--repeats 15] [--networks plain retina wide]
 
 Networks calibrated by homeostasis to fire at 1, 2, 5, 10 and 20 %, with as many active pixels.
-Attention populations and those behind a shortcut are not calibrated: what is measured is told.
+Attention populations and those after a shortcut are not calibrated; their measured rate is printed.
 Dense torch takes the better of one thread and all; the rest runs on one. Answers are compared
 first. Then the processor's time for single samples of all activities, run in turn, is laid on a
 line over their spikes, and over their additions at synapses.
 
-- plain: 64 tokens of width 48, two blocks with linear memory; retina: the same behind bipolar and
+- plain: 64 tokens of width 48, two blocks with linear memory; retina: the same after bipolar and
   ganglion cells; wide: width 256, hidden 512.
 """
 

@@ -5,10 +5,10 @@
 
 A parasol cell and a mouse alpha cell whose constants were moved away from the presets are recorded
 in a simulation; the fit starts from the presets and chooses the type. Stimulus, spikes and noise
-differ between seeds. With ``--spiking`` the cells are integrate-and-fire cells of the retina behind
+differ between seeds. With ``--spiking`` the cells are integrate-and-fire cells of the retina with
 noise of the luminance, otherwise they fire at random at the rate of the fitted model. Every output
-stage of ``--output`` is fitted to the same recordings; beside ``escape``, which knows the cell's
-last spikes, stands a generalised linear model that knows them too.
+stage of ``--output`` is fitted to the same recordings; ``escape``, which takes the cell's
+last spikes, is compared with a generalised linear model that takes them too.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from neurobip.fitting.glm import fit_glm
 from neurobip.fitting.recordings import Recording
 from neurobip.fitting.simulate import mixture, poisson_recording, spiking_recording
 from neurobip.fitting.spike_history import EscapeCell
-from neurobip.retina import MOUSE, MOUSE_ANATOMY, PRIMATE, PRIMATE_ANATOMY, grow
+from neurobip.retina import MOUSE, MOUSE_ANATOMY, PRIMATE, PRIMATE_ANATOMY, build_retina
 from neurobip.stimuli import Screen
 
 SIZE, HISTORY = 11, 0.5
@@ -58,7 +58,7 @@ def simulated(
         model.output.copy_(torch.tensor([100.0, 0.2, 0.1]).log())
         model.output[1] = 0.2
     if spiking:
-        retina = grow(truth, (true_type,), "light", degrees, dt)
+        retina = build_retina(truth, (true_type,), "light", degrees, dt)
         places = [(0, middle, middle)]
         record = partial(spiking_recording, retina, places=places, dt=dt)
     else:

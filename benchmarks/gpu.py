@@ -36,7 +36,7 @@ ONLINE = next(iter(RULES))
 LARGE = {"width": 768, "hidden": 1280, "heads": 12}
 TINY = {"width": 16, "hidden": 16, "heads": 2}
 STILL = 1e-9
-"""A learning rate as good as 0, so that the activity of nobody drifts while the clock runs."""
+"""A learning rate as good as 0, so that no activity drifts during the measurement."""
 
 
 class Cost(NamedTuple):

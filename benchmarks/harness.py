@@ -50,7 +50,7 @@ def alternate(
     """Run candidates in turn, in another order each round, without garbage collection.
 
     The first ``warm_ups`` rounds compile, fill caches and are not counted. The orders are drawn
-    from a fixed seed: nobody always runs behind the one that leaves the caches worst. After
+    from a fixed seed: none always runs after the one that leaves the caches worst. After
     ``patience`` seconds three counted rounds are enough. With ``time.process_time`` as the clock,
     work on one thread is not charged for that of other processes.
 
@@ -75,7 +75,7 @@ def alternate(
                 taken = read() - began
                 if i >= warm_ups:
                     seconds[name].append(taken)
-            # Between rounds, where it delays nobody: graphs hold cycles and much memory.
+            # Between rounds, where it delays nothing: graphs hold cycles and much memory.
             gc.collect()
     finally:
         if collecting:
@@ -147,7 +147,7 @@ class Claim:
 
 @dataclass
 class Table:
-    """Rows of text under a title; the first column names the row, the others stand right."""
+    """Rows of text under a title; the first column names the row, the others are aligned right."""
 
     title: str
     columns: list[str]

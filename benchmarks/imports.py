@@ -71,7 +71,7 @@ def main() -> None:
     }
     command = shutil.which("neurobip", path=str(Path(sys.executable).parent))
     if command is None:
-        raise SystemExit("neurobip is not installed beside this python: pip install -e .")
+        raise SystemExit("neurobip is not installed for this python: pip install -e .")
     chosen[HELP] = lambda: run([command, "--help"])
     taken = alternate(chosen, arguments.repeats, warm_ups=1)
     taken |= alternate({COLD: cold}, max(arguments.repeats // 3, 1), warm_ups=0)

@@ -1,4 +1,4 @@
-"""Answering to one sample: dense networks here and at the peers, and ours driven by events.
+"""Answering to one sample: dense networks here and of the peers, and event-driven inference.
 
     python benchmarks/inference.py [--repeats 15]
 

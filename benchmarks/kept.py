@@ -1,4 +1,4 @@
-"""Results that stand in files: a run that is done with these settings is not done again."""
+"""Results in files: a run that is done with these settings is not done again."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def kept(
     """What a run found: from its file, or by running it now.
 
     Args:
-        settings: all that the result depends on and the name does not tell, as plain values; with
+        settings: all that the result depends on and the name does not say, as plain values; with
             others the run is done anew, and the file of the earlier one stays.
         run: None where nothing is to be run; what there is not is None then.
     """
@@ -28,6 +28,6 @@ def kept(
     found = run()
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(found))
-    told = {key: value for key, value in found.items() if isinstance(value, int | float)}
-    print(f"{name}: {told}", flush=True)
+    shown = {key: value for key, value in found.items() if isinstance(value, int | float)}
+    print(f"{name}: {shown}", flush=True)
     return found

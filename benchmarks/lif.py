@@ -144,7 +144,7 @@ def main() -> None:
         )
         for peer, bound in (("SpikingJelly", 3), ("snnTorch", 5)):
             if PEERS[peer] in both:
-                what = f"LIF forward and backward, {peer} over ours, {on}"
+                what = f"LIF forward and backward, {peer} over neurobip, {on}"
                 claims.append(Claim(what, ratio(both[PEERS[peer]], both[OURS]), bound))
         raw[count] = {"forward": ahead, "both": both}
     keep("lif", tables, claims, timings=raw, activity=active)

@@ -1,9 +1,9 @@
-"""N-MNIST, 900 recordings, five hash folds: the local rule beside backpropagation through time.
+"""N-MNIST, 900 recordings, five hash folds: the local rule and backpropagation through time.
 
     NEUROBIP_DATA=... python benchmarks/nmnist_folds.py
 
 Every run is one call of ``neurobip train``, then of ``neurobip evaluate --integer``, and for the
-local rule of ``neurobip verify``. Runs stand in ``runs/nmnist``; what is done is not done again,
+local rule of ``neurobip verify``. Runs are in ``runs/nmnist``; what is done is not done again,
 and a killed run goes on where it stopped. Prints the table and writes ``runs/nmnist/folds.csv``.
 """
 
@@ -104,7 +104,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     print("test accuracy in percent, mean ± standard deviation over folds")
-    print("(settings were chosen on fold 0, so folds 1 to 4 stand apart as well)")
+    print("(settings were chosen on fold 0, so folds 1 to 4 are shown by themselves as well)")
     heads = ("all folds", "folds 1 to 4", "in integers", "validation")
     print(f"{'':24}{''.join(f'{head:>16}' for head in heads)}{'seconds':>9}")
     for method in arguments.methods:

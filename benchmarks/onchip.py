@@ -1,4 +1,4 @@
-"""What integers cost when a chip learns: the same lessons in 8 bits and in floating point.
+"""What integers cost when a chip learns: the same samples in 8 bits and in floating point.
 
     NEUROBIP_DATA=... python benchmarks/onchip.py
 
@@ -28,7 +28,7 @@ from neurobip.learning.onchip import OnChipRule
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--digits", type=int, nargs="+", default=[3, 6, 9])
 parser.add_argument("--streams", type=int, default=3, help="streams for each digit")
-parser.add_argument("--lessons", type=int, default=120)
+parser.add_argument("--samples", type=int, default=120)
 parser.add_argument("--epochs", type=int, default=8)
 parser.add_argument("--lr", type=float, nargs="+", default=[0.007, 0.014])
 arguments = parser.parse_args()
@@ -73,7 +73,7 @@ def one_digit(new: int) -> None:
     for stream in range(arguments.streams):
         order = np.random.default_rng(stream).permutation(train)
         unseen, seen = order[digits[order] == new], order[digits[order] != new]
-        count = arguments.lessons // 4
+        count = arguments.samples // 4
         chosen = np.stack([unseen[:count], *seen[: 3 * count].reshape(3, count)], 1).reshape(-1)
         frames, labels = next(iter(batches(Subset(recordings, chosen.tolist()), len(chosen))))
         for lr in arguments.lr:
@@ -90,7 +90,7 @@ def one_digit(new: int) -> None:
 
 for digit in arguments.digits:
     one_digit(digit)
-print(f"digits {arguments.digits}, {arguments.streams} streams each, {arguments.lessons} lessons")
+print(f"digits {arguments.digits}, {arguments.streams} streams each, {arguments.samples} samples")
 print(f"{'accuracy, %':24}{'new digit':>16}{'others':>16}{'all':>16}")
 for name, values in rows.items():
     spread = zip(100 * np.mean(values, 0), 100 * np.std(values, 0), strict=True)

@@ -10,7 +10,7 @@ STAT = Path("/proc/stat")
 
 
 def _busy() -> float | None:
-    """Seconds of work of all cores since the machine started; None where that is not told."""
+    """Seconds of work of all cores since the start of the machine; None if it is not reported."""
     try:
         fields = STAT.read_text().splitlines()[0].split()[1:]
     except OSError:
@@ -36,7 +36,7 @@ class Others:
         self._began, self._busy, self._own = time.monotonic(), _busy(), _own()
 
     def share(self) -> float | None:
-        """Share of all cores, 0 to 1; None where the operating system does not tell."""
+        """Share of all cores, 0 to 1; None where the operating system does not report it."""
         busy, seconds = _busy(), time.monotonic() - self._began
         if busy is None or self._busy is None or seconds <= 0:
             return None

@@ -25,7 +25,7 @@ SCRIPTS = {
     "scaling": "Growth with tokens and time",
     "binning": "Event binning",
     "camera": "Event camera model",
-    "simulator": "Integer simulator beside Lava",
+    "simulator": "Integer simulator and Lava",
     "imports": "Until something happens",
 }
 """The scripts of the speed benchmarks in the order in which they run, and their headings."""
@@ -72,7 +72,7 @@ def page(folder: Path) -> str:
     claims = [claim for _, found in parts for claim in found]
     kept = sum(claim.kept for claim in claims)
     head = ["# Benchmarks", ""]
-    head += ["Ours and the peers in one run, in alternation, medians of repeats.", ""]
+    head += ["neurobip and the peers in one run, in alternation, medians of repeats.", ""]
     if claims:
         head += [f"{kept} of {len(claims)} bounds kept.", "", claims_table(claims), ""]
     return "\n".join([*head, *(text for text, _ in parts if text)])

@@ -3,10 +3,10 @@
     python benchmarks/robustness.py
 
 Saccade digits, equal networks and equal budgets: the same samples in the same order, epochs and
-seeds. With feedback, the spikes of the last block come back one time step later as gain of the
-retina's ganglion cells (`model.top_down_threshold`), as currents into the embedding (`model.top_down`), or
-as both. Each network is tested on clean events and under every corruption at five severities, none
-of which it has seen. Networks of one seed meet the same corrupted events.
+seeds. With feedback, the spikes of the last block come back one time step later as threshold shift
+of the retina's ganglion cells (`model.top_down_threshold`), as currents into the embedding
+(`model.top_down`), or as both. Each network is tested on clean events and under every corruption at
+five severities, none of which it has seen. Networks of one seed meet the same corrupted events.
 
 Runs are kept in ``runs/robustness``, one file each; what is done is not done again. Prints the
 table and writes ``docs/results/robustness.csv``; with ``--kept`` of the runs that there are.
@@ -35,7 +35,7 @@ LEARN = {
 }
 FEEDBACK = {
     "none": {},
-    "gain": {"top_down_threshold": 1},
+    "threshold": {"top_down_threshold": 1},
     "block": {"top_down": 1},
     "both": {"top_down_threshold": 1, "top_down": 1},
 }
@@ -52,7 +52,7 @@ def measure(
     """Train one network and test it under everything."""
     began = time.perf_counter()
     train, valid, test = (part.tolist() for part in split(digits.names))
-    # Digits stand in order of their class: a choice has to be spread over all of them.
+    # Digits are in order of their class: a choice has to be spread over all of them.
     test = [test[k] for k in np.linspace(0, len(test) - 1, min(samples, len(test))).astype(int)]
     model = build(config, learn, seed)
 
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument(
         "--feedback", nargs="+", choices=FEEDBACK, default=["none", "both"], help="of the networks"
     )
-    parser.add_argument("--kept", action="store_true", help="run nothing, tell what there is")
+    parser.add_argument("--kept", action="store_true", help="run nothing, print what there is")
     parser.add_argument("--out", type=Path, default=Path("runs/robustness"))
     parser.add_argument("--csv", type=Path, default=Path("docs/results/robustness.csv"))
     arguments = parser.parse_args()

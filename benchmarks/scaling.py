@@ -5,7 +5,7 @@
 The exponent is that of a power law through all sizes, by least squares on logarithms. Fixed costs
 of a small network pull it below 1, caches that overflow push it above. One thread. Attention whose
 cost grew with the square of the tokens would show an exponent of 2 in the larger sizes, so that of
-the upper half stands beside it.
+the upper half is shown next to it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The integer simulator beside Lava: the same network, the same samples, the same numbers.
+"""The integer simulator and Lava: the same network, the same samples, the same numbers.
 
     python benchmarks/simulator.py [RUN]
 

@@ -1,11 +1,11 @@
-"""What a top-down gain of the retina is worth: bottom-up only, top-down only, and both.
+"""What top-down thresholds of the retina are worth: bottom-up only, top-down only, and both.
 
     python benchmarks/top_down.py
 
 Saccade digits, the local rule, equal networks and equal budgets but for what learns:
 
     readouts only    random features, no feedback: the floor
-    top-down only    random features; the gain from the last block to the retina learns
+    top-down only    random features; the threshold shift by the last block learns
     bottom-up only   no feedback; all feed-forward weights learn
     both             all of it learns
 
@@ -32,7 +32,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--samples", type=int, default=2000)
 parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--seeds", type=int, default=5)
-parser.add_argument("--delay", type=int, default=1, help="time steps until the gain arrives")
+parser.add_argument("--delay", type=int, default=1, help="of the feedback, time steps")
 parser.add_argument("--retina", default="event", choices=("event", "motion"))
 parser.add_argument("--out", type=Path, default=Path("runs/top_down"))
 arguments = parser.parse_args()
@@ -49,12 +49,12 @@ NOISE_HZ = 2.0
 
 
 def clean(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """The events as they are."""
+    """The events unchanged."""
     return frames
 
 
 def noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """The events among others that tell nothing."""
+    """The events with noise events."""
     rate = torch.full(frames.shape, NOISE_HZ * 0.015)
     return (frames + torch.poisson(rate, generator=generator)).clamp(max=255).to(torch.uint8)
 
@@ -92,8 +92,8 @@ def run(condition: str, seed: int) -> dict[str, float]:
         generator = torch.Generator().manual_seed(seed)
         changed = [(change(frames, generator), labels) for frames, labels in batches(test, 64)]
         found[kind] = 100 * accuracy(model, changed).accuracy
-    gain = model.retina.ganglion.threshold_shift
-    found["mean gain"] = 0.0 if gain is None else float(gain.weight.detach().abs().mean())
+    shift = model.retina.ganglion.threshold_shift
+    found["mean shift"] = 0.0 if shift is None else float(shift.weight.detach().abs().mean())
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, json.dumps(found))
     return found
@@ -106,8 +106,8 @@ for seed in range(arguments.seeds):
         print(f"seed {seed}, {condition}: {rows[condition][-1]}", flush=True)
 
 print(
-    f"\n{len(test)} test samples, {arguments.epochs} epochs, {arguments.seeds} seeds, a gain "
-    f"{arguments.delay} steps late\ntest accuracy, %   " + "".join(f"{k:>18}" for k in TESTS)
+    f"\n{len(test)} test samples, {arguments.epochs} epochs, {arguments.seeds} seeds, a threshold "
+    f"shift {arguments.delay} step late\ntest accuracy, %   " + "".join(f"{k:>18}" for k in TESTS)
 )
 for condition, found in rows.items():
     cells = []

@@ -1,11 +1,11 @@
-"""One training step of the two-block attention network: ours, and the peers' through time.
+"""One training step of the two-block attention network: neurobip, and the peers through time.
 
     python benchmarks/training.py [--repeats 7] [--batches 8 32] [--steps 20]
 
 The same weights, the same frames, a loss at every readout, AdamW for all; the peers' networks
-compute what ours does, forward and backward (``tests/benchmarks/test_peers.py``). The learning rate
-is as good as 0, so that the activity of nobody drifts while the clock runs. The floor is the larger
-of two times: matrix products at the rate of a large one, and the current, spike and error of every
+compute what neurobip does, forward and backward (``tests/benchmarks/test_peers.py``). The learning
+rate is as good as 0, so that no activity drifts during the measurement. The floor is the larger of
+two times: matrix products at the rate of a large one, and the current, spike and error of every
 neuron written once and read once at the rate of a large copy.
 """
 

@@ -44,15 +44,15 @@ test = poisson_recording(cell, mixture(screen, 1, seed=seed + 100), repeats=30, 
 print(f"{int(train.counts().sum())} spikes in {train.duration:.0f} s\n")
 
 
-def tell(now: Progress) -> None:
+def show(now: Progress) -> None:
     """One line a round."""
     print(f"round {now.round}: {now.cell_type}, loss {now.loss:.4f}, held out {now.validation:.4f}")
 
 
-# The fit starts from the preset, and is not told which type it is.
+# The fit starts from the preset, without knowing which type it is.
 fit = fit_retina(
     train, test=test, degrees_per_pixel=screen.degrees_per_pixel, anatomy=MOUSE_ANATOMY,
-    cell_types=MOUSE, free=FREE, progress=tell,
+    cell_types=MOUSE, free=FREE, progress=show,
 )  # fmt: skip
 
 print(f"\n{'constant':14}{'true':>9}{'fitted':>9}{'stated error':>14}")

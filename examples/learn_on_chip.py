@@ -27,7 +27,7 @@ from neurobip.learning.loop import build, build_rule, fit, prepare
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--digit", type=int, default=9, help="the digit that training leaves out")
 parser.add_argument("--epochs", type=int, default=8)
-parser.add_argument("--lessons", type=int, default=120, help="samples on chip, every fourth new")
+parser.add_argument("--stream", type=int, default=120, help="samples on chip, every fourth new")
 parser.add_argument("--whole", type=int, default=2, help="samples for the whole network in Lava")
 parser.add_argument("--samples", type=int, help="fewer recordings, for a quick look")
 arguments = parser.parse_args()
@@ -76,7 +76,7 @@ def accuracies(network) -> list[float]:
     return [hits[is_new].mean(), hits[~is_new].mean(), hits.mean()]
 
 
-def lessons(chosen: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+def frames_of(chosen: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
     """Frames [T, B, 2, H, W] and labels [B] of some samples, as they were recorded."""
     frames, labels = next(iter(batches(Subset(recordings, chosen.tolist()), len(chosen))))
     return frames, labels.numpy()
@@ -85,9 +85,9 @@ def lessons(chosen: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
 # A stream of training samples, every fourth of them the new digit.
 shuffled = np.random.default_rng(0).permutation(train)
 unseen, known = (shuffled[digits[shuffled] == new], shuffled[digits[shuffled] != new])
-count = min(arguments.lessons // 4, len(unseen), len(known) // 3)
+count = min(arguments.stream // 4, len(unseen), len(known) // 3)
 stream = np.stack([unseen[:count], *known[: 3 * count].reshape(3, count)], 1).reshape(-1)
-frames, labels = lessons(stream)
+frames, labels = frames_of(stream)
 
 # The rest of the network does not change, so that the spikes which reach the readout can be
 # computed ahead. The readout learns in Lava: 8-bit weights, 7-bit traces, one pass.
@@ -105,7 +105,7 @@ print(f"{len(labels)} samples, {np.sum(labels == new)} of them new, one pass in 
 print(f"{100 * moved:.0f} % of the readout's weights have changed")
 
 # The same with the whole network in Lava, and with the readout alone, on a few samples.
-frames, labels = lessons(stream[: arguments.whole])
+frames, labels = frames_of(stream[: arguments.whole])
 whole = learn(quantized, frames.numpy(), labels, [answer], three_factor)
 simulated = learn_in_integers(quantized, frames.numpy(), labels, [answer], three_factor)
 differ = np.count_nonzero(whole.weights[answer] != simulated.weights[answer])

@@ -3,8 +3,9 @@
     python examples/learning_rules.py              the table, in some minutes on one core
     python examples/learning_rules.py --tune       how the learning rates below were chosen
 
-The network is snnTorch's own; ``network_from_snntorch`` is a view of it that shares its parameters. All
-rules get the same samples, epochs and updates (one a batch), and differ in their gradients alone.
+The network is snnTorch's own; ``network_from_snntorch`` is a view of it that shares its parameters.
+All rules get the same samples, epochs and updates (one a batch), and differ in their gradients
+alone.
 """
 
 import argparse

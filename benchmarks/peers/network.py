@@ -1,4 +1,4 @@
-"""The attention network layer by layer over whole sequences, on neurons that somebody else makes.
+"""The attention network layer by layer over whole sequences, on the neurons of another framework.
 
 This is how networks are written for backpropagation through time where they shall be quick: every
 synapse sees all time steps in one matrix product, and a package's neuron layer turns the currents
@@ -114,7 +114,7 @@ def original(name: str) -> str:
 
 
 class Trainer:
-    """Backpropagation through time with a loss at every readout, the optimiser that ours has."""
+    """Backpropagation through time with a loss at every readout, the optimiser of neurobip."""
 
     def __init__(self, network: Network, reset: Callable[[], None], gain: float, warm_up: int = 2):
         self.network, self.reset, self.gain, self.warm_up = network, reset, gain, warm_up

@@ -1,9 +1,10 @@
 """The network on Norse: ``LIFBoxCell``, its LIF without synaptic current, step by step.
 
-Norse integrates ``v += dt / tau (x - v)``, so that its input counts a quarter where ours counts
-whole; currents are multiplied by four to make up for it. Its reset sends gradients through the
-spike unless it gets a reset of its own, which it does here. The loop over time is ours and not
-Norse's ``Lift``, which indexes the sequence: the backward pass of that costs the square of T.
+Norse integrates ``v += dt / tau (x - v)``, so that its input counts a quarter where neurobip's
+counts whole; currents are multiplied by four to make up for it. Its reset sends gradients through
+the spike unless it gets a reset of its own, which it does here. The loop over time is written here
+and not Norse's ``Lift``, which indexes the sequence: the backward pass of that costs the square of
+T.
 """
 
 import torch

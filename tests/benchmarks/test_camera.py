@@ -1,4 +1,4 @@
-"""The plain camera that ours is measured against sees the same events."""
+"""The plain camera that the event camera is compared with sees the same events."""
 
 import numpy as np
 import pytest

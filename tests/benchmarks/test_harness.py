@@ -1,4 +1,4 @@
-"""Measuring: who runs when, what is counted, and what stands in the table."""
+"""Measuring: the order of runs, what is counted, and what the table shows."""
 
 import gc
 import json
@@ -17,7 +17,7 @@ def test_every_round_runs_everybody_once_and_warm_ups_are_not_counted():
     rounds = [ran[i : i + 3] for i in range(0, len(ran), 3)]
     assert len(rounds) == 9
     assert all(sorted(one) == list(names) for one in rounds)
-    assert len({tuple(one) for one in rounds}) > 1  # nobody always follows the same one
+    assert len({tuple(one) for one in rounds}) > 1  # none always follows the same one
     assert set(found) == set(names)
     assert all(t.runs == 7 for t in found.values())
 

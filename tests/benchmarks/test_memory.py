@@ -17,6 +17,6 @@ def peak(rule: str, steps: int) -> float:
 def test_local_learning_is_flat_in_time_and_backpropagation_is_not():
     local = [peak("local, online", steps) for steps in (20, 120)]
     through_time = [peak("backpropagation through time", steps) for steps in (20, 120)]
-    # A few MiB of allocator noise; the six times longer sequence itself stands in memory before.
+    # A few MiB of allocator noise; the six times longer sequence itself is in memory before.
     assert local[1] < local[0] + 10
     assert through_time[1] > 4 * through_time[0] > 4 * local[0]

@@ -1,4 +1,4 @@
-"""The peers' networks compute what ours computes: potentials, loss and every gradient."""
+"""The peers' networks compute what neurobip's does: potentials, loss and every gradient."""
 
 from importlib import import_module
 

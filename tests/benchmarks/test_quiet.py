@@ -36,5 +36,5 @@ def test_nothing_is_said_where_nothing_is_known(clocks, monkeypatch):
 def test_this_process_is_not_another():
     busy = quiet._busy()
     if busy is None:
-        pytest.skip("the operating system does not tell what all processes did")
+        pytest.skip("the operating system does not report the work of all processes")
     assert busy > quiet._own() >= 0

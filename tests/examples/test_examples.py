@@ -85,7 +85,7 @@ def test_convert_and_verify(tmp_path):
 
 @pytest.mark.skipif(None in installed().values(), reason="Lava is not installed")
 def test_learn_on_chip(tmp_path):
-    words = "--samples 120 --epochs 1 --lessons 8 --whole 1".split()
+    words = "--samples 120 --epochs 1 --stream 8 --whole 1".split()
     out = run("learn_on_chip.py", *words, cwd=tmp_path)
     assert "8 samples, 2 of them new" in out
     assert "1 samples: 0 weights differ from the simulator's" in out
