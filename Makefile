@@ -1,9 +1,10 @@
 # make setup   a virtual environment in .venv with everything, Lava included
-# make test    lint, types, tests
-# make fuzz    thousands of random graphs, integers against Lava
-# make bench   ours and the peers side by side, in .venv-bench; ONLY=lif,training for some of it
-# make experiments   all tables of docs/experiments.md, in hours; goes on where it was stopped
-# make demo    train, evaluate, check against Lava, write runs/demo/report.html
+# make quick   lint and the tests that are not marked slow, about 3 minutes on two cores
+# make test    lint, types, all tests, about 15 minutes on two cores
+# make fuzz    thousands of random graphs, integers against Lava, about an hour
+# make bench   neurobip and its peers in one run, in .venv-bench; ONLY=lif,training for some of it
+# make experiments   all tables of docs/experiments.md, in hours; resumes where it was stopped
+# make demo    train, evaluate, check against Lava, write runs/demo/report.html, about 8 minutes
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -17,14 +18,14 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup test lint types demo bench experiments fuzz clean
+.PHONY: setup quick test lint types demo bench experiments fuzz clean
 
 setup: $(STAMP)
 
 # Done once, and again when what it depends on changes.
 $(STAMP): pyproject.toml constraints.txt converters/lava/install.py
 	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
-	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or say make PYTHON=...)" >&2; \
+	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or give one: make PYTHON=...)" >&2; \
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
@@ -41,15 +42,17 @@ types: $(STAMP)
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache
 
-# A file is tested by one process: what its tests share is made once.
+# All tests of a file run in one process, so that what they share is made once.
+quick: lint
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" -q
+
 test: lint types
 	$(BIN)/python -m pytest -n auto --dist loadfile --durations 20
 
-# Thousands of random graphs through the integer simulator and Lava; takes about an hour.
 fuzz: $(STAMP)
 	NEUROBIP_FUZZ=3000 $(BIN)/python -m pytest tests/converters/lava/test_fuzz.py
 
-# Runs stand in runs/, results in docs/results/; what is done is not done again.
+# Runs are in runs/, results in docs/results/; what is done is not done again.
 experiments: $(STAMP)
 	$(BIN)/python benchmarks/experiments.py
 	$(BIN)/python benchmarks/robustness.py
@@ -63,7 +66,7 @@ demo: $(STAMP)
 # The peers live in an environment of their own, with the versions of everything else.
 $(BENCHED): pyproject.toml constraints.txt converters/lava/install.py
 	@test -x $(BENCH)/bin/python || test -n "$(PYTHON)" || { \
-	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or say make PYTHON=...)" >&2; \
+	  echo "neurobip needs Python 3.11, 3.12 or 3.13: none is on the PATH (or give one: make PYTHON=...)" >&2; \
 	  exit 1; }
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -c constraints.txt -e .
