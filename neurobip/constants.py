@@ -2,7 +2,7 @@
 
 A part of a model, such as a stage of the retina, holds its constants as plain numbers (or as
 buffers, one entry a cell type) and lists them in ``constants`` with the range that each may take.
-``free`` makes parameters of them, which stay in their range whatever an optimiser does:
+``make_trainable`` makes parameters of them, which stay in their range whatever an optimiser does:
 ``part.decay_l`` then gives the present value as a tensor with a gradient. Fixed parts run in
 compiled loops; free ones in torch, with the same equations.
 """
@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from neurobip.errors import ConfigError
 
-NEVER = -1e4
+LOG_ZERO = -1e4
 """A logarithm whose number is 0, and stays so."""
 
 
@@ -36,7 +36,7 @@ class Positive(nn.Module):
         """The learned value of a number; that of 0 is finite, so that an optimiser can hold it."""
         if bool((value < 0).any()):
             raise ConfigError(f"a constant of {value.min().item():g} cannot be kept above 0")
-        return value.log().clamp(min=NEVER)
+        return value.log().clamp(min=LOG_ZERO)
 
 
 class Share(nn.Module):
@@ -64,7 +64,7 @@ def constants(model: nn.Module) -> dict[str, float | Tensor]:
     return found
 
 
-def free(model: nn.Module, *patterns: str) -> list[str]:
+def make_trainable(model: nn.Module, *patterns: str) -> list[str]:
     """Make parameters of all constants whose dotted name fits a pattern, such as ``bipolar.*``.
 
     Returns the names of those that are free now and fit.
@@ -86,8 +86,8 @@ def free(model: nn.Module, *patterns: str) -> list[str]:
     return names
 
 
-def fix(model: nn.Module, *patterns: str) -> list[str]:
-    """Make plain numbers of constants again, at their present values; see :func:`free`.
+def freeze_constants(model: nn.Module, *patterns: str) -> list[str]:
+    """Make plain numbers of constants again, at their present values; see :func:`make_trainable`.
 
     A fixed constant is no part of a ``state_dict``: keep :func:`constants` if it has learned.
 

@@ -15,7 +15,7 @@ from neurobip.attention import (
 )
 from neurobip.component import Component
 from neurobip.config import ModelConfig
-from neurobip.constants import free
+from neurobip.constants import make_trainable
 from neurobip.learning import Flatten, Pool2d, Sequential, TorchLayer
 from neurobip.models import BiTFormer
 from neurobip.neurons import ALIF, LI, LIF, Leaky
@@ -49,13 +49,13 @@ def model(**settings) -> BiTFormer:
 
 def lively(retina: Retina) -> Retina:
     """A retina that speaks at once, to a few steps of noise."""
-    retina.ganglion.synapse.hears.mul_(20)
+    retina.ganglion.synapse.excited_by.mul_(20)
     return retina
 
 
 def freed(retina: Retina) -> Retina:
     """A retina whose every constant is a parameter."""
-    free(lively(retina), "*")
+    make_trainable(lively(retina), "*")
     return retina
 
 
@@ -113,7 +113,7 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "linear": (Linear(5, 4, **trace), (3, 4, 5)),
         "cortical": (cortical(6, 12, Wiring(1, 3), **trace), (3, 4, 6)),
         "delayed": (Delayed(5, 4, delay=2, **trace), (3, 4, 5)),
-        "conv": (Conv2d(torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
+        "conv": (Conv2d(2, 3, 3, weight=torch.randn(3, 2, 3, 3), stride=2, **trace), (3, 2, 7, 8)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1, **trace), (3, 2, 7, 8)),
         "memory": (LinearMemory(8, 2, decay_shift=2, gain_shift=1, **trace), (3, 5, 24)),
         "spatial memory": (LinearMemory(8, 2, decay_shift=0, gain_shift=1), (3, 5, 24)),

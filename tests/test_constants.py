@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurobip.constants import Positive, Share, constants, fix, free
+from neurobip.constants import Positive, Share, constants, freeze_constants, make_trainable
 from neurobip.errors import ConfigError
 from neurobip.neurons import ALIF
 from neurobip.retina import Bipolar, mouse
@@ -12,7 +12,7 @@ from neurobip.retina import Bipolar, mouse
 
 def test_a_freed_constant_is_the_same_number_with_a_gradient():
     part = Bipolar().double()
-    assert free(part, "decay_l") == ["decay_l"]
+    assert make_trainable(part, "decay_l") == ["decay_l"]
     assert part.decay_l.item() == pytest.approx(0.25) and part.decay_l.requires_grad
     assert len(list(part.parameters())) == 1
     part(torch.rand(4, 1, 2, 3, 3, dtype=torch.float64))[0].sum().backward()
@@ -21,15 +21,15 @@ def test_a_freed_constant_is_the_same_number_with_a_gradient():
 
 def test_freeing_twice_and_fixing_twice_are_freeing_and_fixing():
     part = Bipolar()
-    free(part, "*"), free(part, "decay_*")
+    make_trainable(part, "*"), make_trainable(part, "decay_*")
     assert len(list(part.parameters())) == 4
-    fix(part, "*"), fix(part, "leak")
+    freeze_constants(part, "*"), freeze_constants(part, "leak")
     assert not list(part.parameters()) and isinstance(part.decay_c, float)
 
 
 def test_an_optimiser_cannot_leave_the_range():
     retina = mouse(inputs="events")
-    free(retina, "*")
+    make_trainable(retina, "*")
     optimizer = torch.optim.SGD(retina.parameters(), lr=1.0)
     for p in retina.parameters():
         p.grad = torch.full_like(p, 3.0)
@@ -45,15 +45,19 @@ def test_an_optimiser_cannot_leave_the_range():
 def test_a_weight_of_nothing_stays_nothing():
     """A type does not begin to hear what its anatomy does not connect."""
     retina = mouse(inputs="events")
-    absent = retina.ganglion.synapse.hears == 0
-    free(retina, "ganglion.synapse.hears")
+    absent = retina.ganglion.synapse.excited_by == 0
+    make_trainable(retina, "ganglion.synapse.excited_by")
     optimizer = torch.optim.Adam(retina.parameters(), lr=0.1, weight_decay=0.01)
     for _ in range(3):
         optimizer.zero_grad()
         retina.currents(torch.rand(10, 1, 2, 8, 8).round())[0].sum().backward()
         optimizer.step()
-    hears = retina.ganglion.synapse.hears
-    assert torch.isfinite(hears).all() and not hears[absent].any() and hears[~absent].all()
+    excited_by = retina.ganglion.synapse.excited_by
+    assert (
+        torch.isfinite(excited_by).all()
+        and not excited_by[absent].any()
+        and excited_by[~absent].all()
+    )
 
 
 @pytest.mark.parametrize(("kind", "value"), [(Positive, 3.7), (Share, 0.9)])
@@ -71,7 +75,7 @@ def test_values_are_told_by_dotted_name():
 
 def test_a_freed_neuron_keeps_its_shape():
     part = ALIF((0.5, 0.25))
-    free(part, "*"), fix(part, "*")
+    make_trainable(part, "*"), freeze_constants(part, "*")
     assert part.decay_v.shape == (2, 1, 1) and "decay_v" in dict(part.named_buffers())
 
 
@@ -83,4 +87,4 @@ def test_what_is_below_its_range_cannot_be_freed():
 
 def test_a_pattern_that_fits_nothing_is_refused():
     with pytest.raises(ConfigError, match="no constant fits 'decay_x'; there are decay_c"):
-        free(Bipolar(), "decay_x")
+        make_trainable(Bipolar(), "decay_x")

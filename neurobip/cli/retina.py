@@ -52,7 +52,7 @@ def characterize(
             measured = measure(
                 chosen.rig, temporal_frequency=chosen.temporal_frequency,
                 noise_seconds=chosen.noise_seconds, contrast=chosen.contrast,
-                impulse=chosen.impulse, quick=quick, advance=advance,
+                impulse=chosen.impulse, quick=quick, progress=advance,
             )  # fmt: skip
         found = claims(measured)
         seconds = time.perf_counter() - began

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neurobip.constants import fix, free
+from neurobip.constants import freeze_constants, make_trainable
 from neurobip.errors import ConfigError
-from neurobip.retina import Anatomy, grow
+from neurobip.retina import Anatomy, build_retina
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import PhotoreceptorState, low_pass, luminance
 from neurobip.retina.scale import Scale, time_constant
@@ -80,13 +80,13 @@ class CellModel(nn.Module):
         super().__init__()
         self.anatomy, self.cell, self.inputs = anatomy, cell, inputs
         self.scale = Scale(degrees_per_pixel, anatomy.um_per_degree, dt)
-        self.retina = grow(anatomy, (cell,), inputs, degrees_per_pixel, dt)
+        self.retina = build_retina(anatomy, (cell,), inputs, degrees_per_pixel, dt)
         self.membrane = self.scale.decay(cell.tau, f"membrane of {cell.name!r}")
         self.names = tuple(names)
         for name in self.names:
             if name not in PARTS:
                 raise ConfigError(f"no constant {name!r} to fit; there are {', '.join(PARTS)}")
-            free(self.retina, PARTS[name][0])
+            make_trainable(self.retina, PARTS[name][0])
         self.place = nn.Parameter(torch.tensor([float(at) for at in place]))
         # Logarithms of slope (Hz per threshold) and softness, and the threshold between them.
         self.output = nn.Parameter(torch.tensor([3.0, 0.5, -1.5]))
@@ -182,7 +182,7 @@ class CellModel(nn.Module):
 
     def fixed(self) -> "CellModel":
         """The same with plain numbers, which is faster and learns no more."""
-        fix(self.retina, "*")
+        freeze_constants(self.retina, "*")
         return self.requires_grad_(False)
 
     def _physical(self) -> Mapping[str, tuple[float, str]]:

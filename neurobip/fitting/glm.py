@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from neurobip.errors import DataError
 from neurobip.fitting.spike_history import RUNS, surprise
-from neurobip.physiology.linear_nonlinear import LowRankFilter, filtered
-from neurobip.physiology.sta import check_lags, flat, spike_triggered_average, whiten
+from neurobip.physiology.linear_nonlinear import LowRankFilter, apply_filter
+from neurobip.physiology.sta import as_rows, check_lags, spike_triggered_average, whiten
 
 MEMORY = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Time constants of what a spike leaves behind, in steps."""
@@ -49,9 +49,9 @@ class GeneralisedLinear:
 
     def drive(self, frames: Tensor) -> Tensor:
         """What comes out of the stimulus filter, with the offset, ``[T]``."""
-        movie = flat(frames) - self.mean.flatten()
+        movie = as_rows(frames) - self.mean.flatten()
         rows = movie @ self.filter.flatten(1).T
-        return filtered(rows, torch.eye(len(self.filter))) + self.offset
+        return apply_filter(rows, torch.eye(len(self.filter))) + self.offset
 
     def rate(self, frames: Tensor, runs: int = RUNS, seed: int = 0) -> Tensor:
         """Expected spikes of every step ``[T]``, the mean over free runs."""
@@ -94,7 +94,7 @@ def fit_glm(
     Source: Pillow et al. 2008, "Spatio-temporal correlations and visual signalling in a complete
     neuronal population", for one cell; Paninski 2004.
     """
-    movie, z = flat(frames), spikes.clamp(max=1)
+    movie, z = as_rows(frames), spikes.clamp(max=1)
     if z.shape != movie.shape[:1]:
         raise DataError(f"spikes of shape {tuple(z.shape)} for {len(movie)} frames; [T] fits")
     check_lags(lags, movie)

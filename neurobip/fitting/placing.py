@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from neurobip.fitting.cell_model import CellModel
 from neurobip.fitting.likelihood import Pieces, Segments
 from neurobip.physiology.sta import spike_triggered_average
-from neurobip.retina import Anatomy, grow
+from neurobip.retina import Anatomy, build_retina
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import luminance
 from neurobip.retina.scale import Scale
@@ -87,7 +87,7 @@ def rank_types(
     """
     inputs = "light" if data.fit.frames.shape[2] == 1 else "cones"
     dt = data.dt / data.factor
-    retina = grow(anatomy, cell_types, inputs, degrees_per_pixel, dt)  # type: ignore[arg-type]
+    retina = build_retina(anatomy, cell_types, inputs, degrees_per_pixel, dt)  # type: ignore[arg-type]
     shown = luminance(data.fit.frames).repeat_interleave(data.factor, 0)
     found: list[Candidate] = []
     for channel, cell in enumerate(cell_types):

@@ -145,12 +145,12 @@ class EscapeCell(CellModel):
         decay_a, decay_v = self.output[3:].sigmoid().tolist()
         dt = self.scale.dt
         anatomy = replace(anatomy, tau_a=time_constant(decay_a, dt), jump=jump / threshold)
-        hears, inhibited = (
+        excited_by, inhibited_by = (
             {signal: weight / threshold for signal, weight in weights.items()}
-            for weights in (cell.hears, cell.inhibited)
+            for weights in (cell.excited_by, cell.inhibited_by)
         )
         tau = time_constant(decay_v, dt)
-        return anatomy, replace(cell, tau=tau, hears=hears, inhibited=inhibited)
+        return anatomy, replace(cell, tau=tau, excited_by=excited_by, inhibited_by=inhibited_by)
 
     def _output(self) -> dict[str, tuple[float, str]]:
         threshold, softness, jump = self.output[:3].exp().tolist()

@@ -10,14 +10,14 @@ from neurobip.physiology.claims import Claim, claims
 from neurobip.physiology.contrast import ContrastResponse, contrast_response
 from neurobip.physiology.direction import DirectionTuning, direction_tuning
 from neurobip.physiology.dog import DifferenceOfGaussians, fit_dog
-from neurobip.physiology.flashes import Flashes, flashes
+from neurobip.physiology.flashes import FlashResponse, flash_response
 from neurobip.physiology.harmonics import harmonic
 from neurobip.physiology.light import LightLevels, light_levels
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurobip.physiology.most_exciting import MostExciting, most_exciting_stimulus
 from neurobip.physiology.noise import WhiteNoise, white_noise
 from neurobip.physiology.receptive import ReceptiveFields, receptive_fields
-from neurobip.physiology.reversing import Reversing, reversing
+from neurobip.physiology.reversing import ReversingResponse, reversing_response
 from neurobip.physiology.rig import Reading, Rig
 from neurobip.physiology.spatial import SpatialTuning, spatial_tuning
 from neurobip.physiology.sta import spike_triggered_average, whiten
@@ -29,13 +29,13 @@ __all__ = [
     "ContrastResponse",
     "DifferenceOfGaussians",
     "DirectionTuning",
-    "Flashes",
+    "FlashResponse",
     "LightLevels",
     "LinearNonlinear",
     "MostExciting",
     "Reading",
     "ReceptiveFields",
-    "Reversing",
+    "ReversingResponse",
     "Rig",
     "SpatialTuning",
     "TypeMeasures",
@@ -47,12 +47,12 @@ __all__ = [
     "direction_tuning",
     "fit_dog",
     "fit_linear_nonlinear",
-    "flashes",
+    "flash_response",
     "harmonic",
     "light_levels",
     "most_exciting_stimulus",
     "receptive_fields",
-    "reversing",
+    "reversing_response",
     "spatial_tuning",
     "spike_triggered_average",
     "white_noise",

@@ -10,13 +10,17 @@ from neurobip.physiology.chirps import ChirpResponse, chirp_response
 from neurobip.physiology.contrast import ContrastResponse, contrast_response
 from neurobip.physiology.direction import DirectionTuning, direction_tuning
 from neurobip.physiology.dog import DifferenceOfGaussians, fit_dog
-from neurobip.physiology.flashes import Flashes, flashes
+from neurobip.physiology.flashes import FlashResponse, flash_response
 from neurobip.physiology.light import LightLevels, light_levels
 from neurobip.physiology.noise import WhiteNoise, white_noise
 from neurobip.physiology.receptive import ReceptiveFields, receptive_fields
-from neurobip.physiology.reversing import STANDING, Reversing, reversing
+from neurobip.physiology.reversing import (
+    REVERSING_FREQUENCIES,
+    ReversingResponse,
+    reversing_response,
+)
 from neurobip.physiology.rig import Rig
-from neurobip.physiology.spatial import DRIFTING, SpatialTuning, spatial_tuning
+from neurobip.physiology.spatial import DRIFTING_FREQUENCIES, SpatialTuning, spatial_tuning
 from neurobip.retina.amacrine import ContrastGain
 from neurobip.retina.cell_types import CellType
 
@@ -72,12 +76,12 @@ class Characterization:
 
     cell_types: tuple[CellType, ...]
     gain_control: bool
-    flashes: Flashes
+    flashes: FlashResponse
     contrast: ContrastResponse
     light: LightLevels
     spatial: SpatialTuning
     dogs: tuple[DifferenceOfGaussians | None, ...]
-    reversing: Reversing
+    reversing: ReversingResponse
     direction: DirectionTuning
     fields: ReceptiveFields
     noise: WhiteNoise
@@ -93,7 +97,7 @@ def characterize(
     contrast: float = 0.3,
     impulse: float = 0.2,
     quick: bool = False,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Characterization:
     """Run every experiment on every cell type.
 
@@ -103,7 +107,7 @@ def characterize(
         contrast: of drifting gratings.
         impulse: contrast of the flicker by which receptive fields are told.
         quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
-        advance: is told how many experiments and models are done, of how many.
+        progress: is told how many experiments and models are done, of how many.
 
     Units:
         temporal_frequency in Hz, noise_seconds in seconds.
@@ -118,26 +122,28 @@ def characterize(
     gratings: dict[str, Any] = {"temporal_frequency": temporal_frequency, "directions": towards,
                 "cycles": 3 if quick else 4}  # fmt: skip
     fields = receptive_fields(rig, contrast=impulse)
-    advance(1, total)
-    flashed = flashes(rig, repeats=2 if quick else 6)
+    progress(1, total)
+    flashed = flash_response(rig, repeats=2 if quick else 6)
     signs = torch.where(flashed.polarity < -0.5, -1.0, 1.0)
     adapted = contrast_response(rig, signs, repeats=1 if quick else 4)
-    advance(2, total)
+    progress(2, total)
     light = light_levels(rig, repeats=2 if quick else 4)
-    advance(3, total)
-    spatial = spatial_tuning(rig, per_pixel=DRIFTING[::every], contrast=contrast, **gratings)
-    advance(4, total)
-    doubled = reversing(rig, per_pixel=STANDING[::every], **gratings)
-    advance(5, total)
+    progress(3, total)
+    spatial = spatial_tuning(
+        rig, per_pixel=DRIFTING_FREQUENCIES[::every], contrast=contrast, **gratings
+    )
+    progress(4, total)
+    doubled = reversing_response(rig, per_pixel=REVERSING_FREQUENCIES[::every], **gratings)
+    progress(5, total)
     moved = direction_tuning(rig)
-    advance(6, total)
+    progress(6, total)
     noise = white_noise(
         rig, fields, seconds=noise_seconds / 2 if quick else noise_seconds, fit=not quick,
-        advance=lambda done, _: advance(6 + done, total),
+        progress=lambda done, _: progress(6 + done, total),
     )  # fmt: skip
-    advance(6 + len(cells), total)
+    progress(6 + len(cells), total)
     chirped = chirp_response(rig, short=quick)
-    advance(total, total)
+    progress(total, total)
     dogs = tuple(
         fit_dog(spatial.frequencies, spatial.spikes[:, k])
         if fields.linear[k] and spatial.spikes[:, k].any() and cell.elongation == 1
@@ -163,11 +169,11 @@ def summary(
     k: int,
     name: str,
     dog: DifferenceOfGaussians | None,
-    flashed: Flashes,
+    flashed: FlashResponse,
     contrast: ContrastResponse,
     light: LightLevels,
     spatial: SpatialTuning,
-    doubled: Reversing,
+    doubled: ReversingResponse,
     moved: DirectionTuning,
     noise: WhiteNoise,
 ) -> TypeMeasures:
@@ -191,13 +197,11 @@ def summary(
         direction_index=float(moved.index[k]),
         preferred=float(moved.preferred[k]) if moved.vector[k] > 0.2 else None,
         orientation_index=float(moved.orientation[k]),
-        sta_correlation=number(noise.correlation[k]),
-        ln_explained=number(noise.explained[k]),
+        sta_correlation=optional_float(noise.correlation[k]),
+        ln_explained=optional_float(noise.explained[k]),
     )
 
 
-def number(value: torch.Tensor) -> float | None:
+def optional_float(value: torch.Tensor) -> float | None:
     """A number, or None in place of NaN."""
     return None if bool(value.isnan()) else float(value)
-
-

@@ -49,6 +49,4 @@ def chirp_response(rig: Rig, *, cells: int = 16, short: bool = False) -> ChirpRe
     side = round(cells**0.5)
     every = 3
     z = rig.record(frames, block=every * (side - 1) + 1).spikes[:, 0]
-    return ChirpResponse(
-        frames[:, 0, 0, 0, 0], z[..., ::every, ::every].flatten(2), rig.screen.dt
-    )
+    return ChirpResponse(frames[:, 0, 0, 0, 0], z[..., ::every, ::every].flatten(2), rig.screen.dt)

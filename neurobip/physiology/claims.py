@@ -34,7 +34,7 @@ def claims(c: Characterization) -> list[Claim]:
     one_sided = [(cell, m) for cell, m in pairs if expected_polarity(cell)]
     mixed = [(cell, m) for cell, m in pairs if not expected_polarity(cell)]
     transient = [
-        (cell, m) for cell, m in pairs if all("transient" in signal for signal in cell.hears)
+        (cell, m) for cell, m in pairs if all("transient" in signal for signal in cell.excited_by)
     ]
     directed = [(cell, m) for cell, m in pairs if cell.direction is not None]
     others = [(cell, m) for cell, m in pairs if cell.direction is None]
@@ -63,7 +63,7 @@ def claims(c: Characterization) -> list[Claim]:
         _claim("direction selective cells are (index above 0.5)", directed,
                lambda cell, m: m.direction_index, lambda v: v > 0.5),
         _claim("they prefer the direction that they were built for (within 10 degrees)", directed,
-               lambda cell, m: off_target(cell, m), lambda v: v < 10),
+               lambda cell, m: direction_error(cell, m), lambda v: v < 10),
         _claim("the others are not direction selective (index below 0.1)", others,
                lambda cell, m: abs(m.direction_index), lambda v: v < 0.1),
         _claim("cells with long fields are orientation selective (index above 0.3)", long,
@@ -78,11 +78,11 @@ def claims(c: Characterization) -> list[Claim]:
 
 def expected_polarity(cell: CellType) -> int:
     """1 for a type that hears on signals only, -1 for off signals only, 0 for both."""
-    polarities = {signal.split()[-1] for signal in cell.hears}
+    polarities = {signal.split()[-1] for signal in cell.excited_by}
     return {"on": 1, "off": -1}[polarities.pop()] if len(polarities) == 1 else 0
 
 
-def off_target(cell: CellType, m: TypeMeasures) -> float:
+def direction_error(cell: CellType, m: TypeMeasures) -> float:
     """Degrees between the preferred direction and that of the type; 180 if it prefers none."""
     if m.preferred is None or cell.direction is None:
         return 180.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurobip.physiology.flashes import share
-from neurobip.physiology.rig import Rig, together
+from neurobip.physiology.flashes import ratio
+from neurobip.physiology.rig import Rig, batch_stimuli
 from neurobip.stimuli import DIRECTIONS, bar
 
 
@@ -39,7 +39,7 @@ class DirectionTuning:
         best = apart.abs().argmin(0)
         null = (best + len(self.directions) // 2) % len(self.directions)
         a, b = self.spikes[best, each], self.spikes[null, each]
-        return share(a - b, a + b)
+        return ratio(a - b, a + b)
 
     @property
     def vector(self) -> Tensor:
@@ -85,9 +85,9 @@ def direction_tuning(
     pixel = screen.degrees_per_pixel
     speed = 40 * pixel if speed is None else speed
     width = 6 * pixel if width is None else width
-    longest = max(2 * screen.reach(d) for d in directions) + width
+    longest = max(2 * screen.half_extent(d) for d in directions) + width
     duration = (math.ceil(longest / speed / screen.dt) + 1) * screen.dt
-    frames = together(
+    frames = batch_stimuli(
         [
             bar(screen, direction=d, speed=speed, width=width, contrast=sign * contrast,
                 duration=duration)
@@ -96,6 +96,4 @@ def direction_tuning(
         ]
     )  # fmt: skip
     spikes = rig.record(frames, block=block).spikes.sum(0).mean((-2, -1))
-    return DirectionTuning(
-        torch.tensor(tuple(directions)), spikes.unflatten(0, (2, -1)).mean(0)
-    )
+    return DirectionTuning(torch.tensor(tuple(directions)), spikes.unflatten(0, (2, -1)).mean(0))

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from neurobip.errors import ConfigError
 from neurobip.retina.retina import Retina
 
-SMALL = 0.01
+NOISE_CONTRAST = 0.01
 """Contrast of the noise around gray in which receptive fields are measured."""
 
 BATCH = 4
@@ -20,7 +20,7 @@ class Drive:
 
     Args:
         model, index: a retina and the output channel of the cell; it is that next to the middle.
-        ends: weight of the current of each step, ``[T]``, see :func:`end_weights`.
+        ends: weight of the current of each step, ``[T]``, see :func:`drive_weights`.
         size: height and width of the image.
         norm: what :meth:`project` brings stimuli to.
         mean: luminance of the background. most_events: a pixel and step.
@@ -30,14 +30,14 @@ class Drive:
     """
 
     def __init__(
-        self, model: Retina, index: int, ends: Tensor, size: tuple[int, int], norm: float,
+        self, model: Retina, index: int, step_weights: Tensor, size: tuple[int, int], norm: float,
         mean: float, most_events: float,
     ) -> None:  # fmt: skip
-        self.model, self.index, self.ends = model, index, ends
+        self.model, self.index, self.step_weights = model, index, step_weights
         self.norm, self.mean = norm, mean
         self.events = model.photoreceptor is None
         self.low, self.high = (-most_events, most_events) if self.events else (-1.0, 1 / mean - 1)
-        self.shape = (len(ends), 1 if self.events else model.inputs, *size)
+        self.shape = (len(step_weights), 1 if self.events else model.inputs, *size)
         # The middle cell of the type.
         self.cell = size[0] // 2, size[1] // 2
         if model.mosaics is not None:
@@ -67,7 +67,9 @@ class Drive:
             part = part.detach().requires_grad_()
             currents, _ = self.model.currents(self.decode(part), adapted)
             row, column = self.cell
-            drive = torch.einsum("t,tb->b", self.ends, currents[:, :, self.index, row, column])
+            drive = torch.einsum(
+                "t,tb->b", self.step_weights, currents[:, :, self.index, row, column]
+            )
             (slope,) = torch.autograd.grad(drive.sum(), part)
             drives.append(drive.detach())
             slopes.append(slope)
@@ -79,7 +81,7 @@ class Drive:
         At gray itself rectifiers have a kink. In the mean over noise of either sign an on cell
         shows half its field, and what on and off contribute alike cancels.
         """
-        noise = SMALL * self.noise(pairs, generator)
+        noise = NOISE_CONTRAST * self.noise(pairs, generator)
         _, g = self.gradient(torch.stack([noise, -noise], 2).flatten(1, 2))
         field = g.mean(1)
         power = g.square().sum((0, 2, 3, 4)).mean().sqrt()
@@ -103,7 +105,7 @@ class Drive:
         return inside
 
 
-def end_weights(model: Retina, index: int, steps: int, last: int, membrane: bool) -> Tensor:
+def drive_weights(model: Retina, index: int, steps: int, last: int, membrane: bool) -> Tensor:
     """The weight of the current of each step in the drive, ``[T]``."""
     after = torch.arange(steps)
     decay = model.ganglion.neuron.decay_v[index].item() if membrane else 1.0  # type: ignore[index]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurobip.physiology.rig import Rig, together
+from neurobip.physiology.rig import Rig, batch_stimuli
 from neurobip.stimuli import flash
 
 ONSET, LENGTH = 0.2, 0.5
@@ -19,7 +19,7 @@ PART = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class Flashes:
+class FlashResponse:
     """What the cells of each type say to a bright and to a dark spot on their center.
 
     Attributes:
@@ -40,7 +40,7 @@ class Flashes:
     peak: Tensor
 
 
-def flashes(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> Flashes:
+def flash_response(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> FlashResponse:
     """Flash a bright and a dark spot, as large as the center of each type.
 
     Args:
@@ -57,8 +57,8 @@ def flashes(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> Flashes:
     early, late = preferred[:part].sum(0), preferred[-part:].sum(0)
     width = max(1, round(0.05 / dt))
     peak = preferred.unfold(0, width, 1).mean(-1).amax(0) / dt
-    return Flashes(
-        bright, dark, share(bright - dark, bright + dark), share(early - late, early), peak
+    return FlashResponse(
+        bright, dark, ratio(bright - dark, bright + dark), ratio(early - late, early), peak
     )
 
 
@@ -80,7 +80,7 @@ def spots(
     """
     diameters = [round(4 * float(sigma), 6) for sigma in rig.centers()]
     sizes = sorted(set(diameters))
-    frames = together(
+    frames = batch_stimuli(
         [
             flash(rig.screen, contrast=c, diameter=size, onset=onset, length=length,
                   duration=onset + length)
@@ -98,6 +98,6 @@ def spots(
     return Spots(of_own(recording.drive), of_own(recording.spikes))
 
 
-def share(part: Tensor, whole: Tensor) -> Tensor:
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
     """``part / whole``, and 0 where there is nothing."""
     return torch.where(whole > 0, part / whole.clamp(min=1e-12), torch.zeros_like(part))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neurobip.physiology.flashes import share, spots
+from neurobip.physiology.flashes import ratio, spots
 from neurobip.physiology.rig import Rig
 
 LEVELS = (0.003, 0.01, 0.02, 0.06, 0.2, 0.6)
@@ -34,7 +34,7 @@ class LightLevels:
         """``(largest - smallest) / largest`` drive over the levels from low to high, ``[K]``."""
         inside = (self.levels >= low * 0.999) & (self.levels <= high * 1.001)
         drive = self.drive[inside]
-        return share(drive.amax(0) - drive.amin(0), drive.amax(0))
+        return ratio(drive.amax(0) - drive.amin(0), drive.amax(0))
 
 
 def light_levels(

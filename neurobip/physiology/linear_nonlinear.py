@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from neurobip.errors import DataError
 from neurobip.physiology.sta import (
+    as_rows,
     check_lags,
     counts_like,
-    flat,
     spike_triggered_average,
     whiten,
 )
@@ -56,13 +56,13 @@ class LinearNonlinear:
 
     def drive(self, frames: Tensor) -> Tensor:
         """What comes out of the filter, ``[T]``; before the first frame lies the mean."""
-        movie = flat(frames)
+        movie = as_rows(frames)
         if frames.shape[2:] != self.filter.shape[1:]:
             raise DataError(
                 f"frames of shape {tuple(frames.shape)} for a filter {tuple(self.filter.shape)}"
             )
         movie = movie - self.mean.flatten().to(movie)
-        return filtered(movie @ self.filter.flatten(1).T.to(movie), torch.eye(len(self.filter)))
+        return apply_filter(movie @ self.filter.flatten(1).T.to(movie), torch.eye(len(self.filter)))
 
     def rate(self, frames: Tensor) -> Tensor:
         """Expected spikes of every step, ``[T]``, to frames ``[T, 1, C, H, W]``."""
@@ -110,7 +110,7 @@ def fit_linear_nonlinear(
     cascade point-process neural encoding models"; Park & Pillow 2011, "Receptive field inference
     with localized priors", for smoothness and place.
     """
-    movie = flat(frames)
+    movie = as_rows(frames)
     counts = counts_like(counts, movie, ("T",))
     check_lags(lags, movie)
     split = len(movie) - round(validation * len(movie))
@@ -139,7 +139,7 @@ def fit_linear_nonlinear(
             fit.match(x[:split], counts[:split])
             fit.ascend(x[:split], counts[:split], used, penalty, iterations)
             drive = fit.drive(x)
-            points = curve(drive[used], counts[used], bins)
+            points = binned_rates(drive[used], counts[used], bins)
             soft = nll(fit.rate(x)[held], counts[held])
             curved = nll(interpolate(drive, *points)[held], counts[held])
             if best is None or min(soft, curved) < best.loss:
@@ -148,7 +148,7 @@ def fit_linear_nonlinear(
         raise DataError("no rank or no penalty to choose from; give at least one of each")
     final = best.copy(best.penalty, best.loss)
     final.ascend(x, counts, slice(lags - 1, None), best.penalty, iterations)
-    knots, values = curve(final.drive(x)[lags - 1 :], counts[lags - 1 :], bins)
+    knots, values = binned_rates(final.drive(x)[lags - 1 :], counts[lags - 1 :], bins)
     return LinearNonlinear(
         (final.kernel() / scale).view(lags, *image), mean.view(image),
         math.exp(final.gain.item()), final.offset.item(),
@@ -167,7 +167,7 @@ class LowRankFilter:
         self.time = (u[:, :rank] * root).T.contiguous()
         self.space = (v[:rank] * root[:, None]).contiguous()
         self.gain, self.offset = start.new_zeros(()), start.new_zeros(())
-        self.far = distance(start.flatten(1).square().sum(0).view(image))
+        self.far = squared_distance(start.flatten(1).square().sum(0).view(image))
 
     def match(self, x: Tensor, counts: Tensor) -> None:
         """Start with a drive of standard deviation 1 and the mean rate of the cell."""
@@ -185,7 +185,7 @@ class LowRankFilter:
         return self.time.T @ self.space
 
     def drive(self, x: Tensor) -> Tensor:
-        return filtered(x @ self.space.T, self.time)
+        return apply_filter(x @ self.space.T, self.time)
 
     def rate(self, x: Tensor) -> Tensor:
         return self.gain.exp() * F.softplus(self.drive(x) + self.offset)
@@ -219,14 +219,14 @@ class LowRankFilter:
             setattr(self, name, leaf.detach())
 
 
-def filtered(rows: Tensor, time: Tensor) -> Tensor:
+def apply_filter(rows: Tensor, time: Tensor) -> Tensor:
     """``sum_r sum_l time[r, l] rows[t - l, r]``: rows ``[T, R]``, time ``[R, lags]``, ``[T]``."""
     lags = time.shape[1]
     padded = F.pad(rows.T[None], (lags - 1, 0))
     return F.conv1d(padded, time.to(rows).flip(1)[None])[0, 0]
 
 
-def distance(power: Tensor) -> Tensor:
+def squared_distance(power: Tensor) -> Tensor:
     """Squared distance of every pixel from the strongest, in quarters of the image's longer side.
 
     Shape:
@@ -244,7 +244,7 @@ def nll(rate: Tensor, counts: Tensor) -> float:
     return float(F.poisson_nll_loss(rate, counts, log_input=False, eps=EPS))
 
 
-def curve(drive: Tensor, counts: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+def binned_rates(drive: Tensor, counts: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """Mean drive and mean count of equally many steps a bin, in order of drive."""
     order = drive.argsort()
     parts = torch.tensor_split(order, max(2, min(bins, len(order) // 2)))

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from neurobip.errors import ConfigError
-from neurobip.physiology.drive import Drive, end_weights, unit
+from neurobip.physiology.drive import Drive, drive_weights, unit
 from neurobip.physiology.space_time import Motion, Profiles, motion, profiles
 from neurobip.retina.retina import Retina
 
@@ -138,8 +138,8 @@ def most_exciting_stimulus(
     """
     index = model.index(cell_type)
     _check(steps, last, starts, rounds, smooth, mean, most_events)
-    ends = end_weights(model, index, steps, last, membrane)
-    space = Drive(model, index, ends, size, norm, mean, most_events)
+    step_weights = drive_weights(model, index, steps, last, membrane)
+    space = Drive(model, index, step_weights, size, norm, mean, most_events)
     generator = Generator().manual_seed(seed)
     field, linearity = space.receptive_field(generator)
 

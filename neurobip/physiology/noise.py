@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
-from neurobip.physiology.receptive import ReceptiveFields, at_peak
-from neurobip.physiology.rig import Rig, middle
+from neurobip.physiology.receptive import ReceptiveFields, strongest_lag
+from neurobip.physiology.rig import Rig, crop_center
 from neurobip.physiology.sta import spike_triggered_average
 from neurobip.stimuli import checkerboard
 
@@ -43,7 +43,7 @@ class WhiteNoise:
 
     spikes: Tensor
     sta: Tensor
-    seen: Tensor
+    expected_sta: Tensor
     correlation: Tensor
     course: Tensor
     explained: Tensor
@@ -58,7 +58,7 @@ def white_noise(
     contrast: float = 0.5,
     block: int = 7,
     fit: bool = True,
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> WhiteNoise:
     """Show binary checks; average what came before spikes; fit and test a model.
 
@@ -69,7 +69,7 @@ def white_noise(
         fields: what was put in, see :func:`~neurobip.physiology.receptive.receptive_fields`.
         block: cells along each side over which averages are taken.
         fit: whether to fit linear-nonlinear models too.
-        advance: is told how many types are done, of how many.
+        progress: is told how many types are done, of how many.
     """
     screen, size = rig.screen, fields.kernel.shape[-1]
     lags, names = fields.kernel.shape[1], rig.names
@@ -79,11 +79,11 @@ def white_noise(
         duration=seconds,
     )  # fmt: skip
     z = rig.record(frames, block=block).spikes[:, 0]
-    sta, counts = average(frames, z, lags, size)
-    seen = through_noise(fields.kernel)
+    sta, counts = mean_sta(frames, z, lags, size)
+    expected_sta = convolve_with_noise(fields.kernel)
     known = fields.linear & (counts > 0)
-    correlation = correlations(at_peak(sta), at_peak(seen), known)
-    course = correlations(sta, seen, known)
+    correlation = correlations(strongest_lag(sta), strongest_lag(expected_sta), known)
+    course = correlations(sta, expected_sta, known)
     explained = torch.full((len(names),), float("nan"))
     models: dict[str, LinearNonlinear] = {}
     if fit:
@@ -94,7 +94,7 @@ def white_noise(
         repeats = replace(rig, seed=1).record(test.repeat(1, 12, 1, 1, 1)).spikes[..., 0, 0]
         past = round(PAST / screen.dt)
         places = [(0, 0), (0, block - 1), (block // 2,) * 2, (block - 1, 0), (block - 1,) * 2]
-        wide = middle(frames, NEAR + block - 1)
+        wide = crop_center(frames, NEAR + block - 1)
         # Cells of a type are alike: what each of a few sees and says, one after the other.
         seen_by = torch.cat([wide[..., i : i + NEAR, j : j + NEAR] for i, j in places])
         for k, name in enumerate(names):
@@ -103,15 +103,15 @@ def white_noise(
                 models[name] = fit_linear_nonlinear(
                     seen_by, own, past, ranks=(1, 2), penalties=(0.1, 0.01), iterations=20
                 )
-                rate = smooth(models[name].rate(middle(test, NEAR)), screen.dt)
+                rate = smooth(models[name].rate(crop_center(test, NEAR)), screen.dt)
                 explained[k] = variance_explained(
                     smooth(repeats[:, :, k].mean(1), screen.dt)[past:], rate[past:]
                 )
-            advance(k + 1, len(names))
-    return WhiteNoise(counts, sta, seen, correlation, course, explained, models)
+            progress(k + 1, len(names))
+    return WhiteNoise(counts, sta, expected_sta, correlation, course, explained, models)
 
 
-def average(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tensor, Tensor]:
+def mean_sta(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tensor, Tensor]:
     """The spike-triggered average around each cell, and its mean over the cells of a type.
 
     Shape:
@@ -119,7 +119,7 @@ def average(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tenso
         returns ``[K, lags, size, size]`` and the numbers of spikes ``[K]``.
     """
     block = spikes.shape[-1]
-    wide = middle(frames, size + block - 1)
+    wide = crop_center(frames, size + block - 1)
     total = frames.new_zeros(spikes.shape[1], lags, size, size)
     number = frames.new_zeros(spikes.shape[1])
     for i in range(block):
@@ -127,13 +127,13 @@ def average(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tenso
             near = wide[..., i : i + size, j : j + size]
             own = spikes[:, :, i, j]
             n = own[lags - 1 :].sum(0)
-            average = spike_triggered_average(near, own, lags)[:, :, 0]
-            total += n[:, None, None, None] * average
+            mean_sta = spike_triggered_average(near, own, lags)[:, :, 0]
+            total += n[:, None, None, None] * mean_sta
             number += n
     return total / number.clamp(min=1)[:, None, None, None], number
 
 
-def through_noise(kernel: Tensor) -> Tensor:
+def convolve_with_noise(kernel: Tensor) -> Tensor:
     """A field convolved with the autocorrelation of the noise, a tent over space and time."""
 
     def tent(width: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import DataError
-from neurobip.physiology.flashes import share
+from neurobip.physiology.flashes import ratio
 from neurobip.physiology.rig import Rig
 
 LINEAR = 0.5
@@ -44,7 +44,7 @@ class ReceptiveFields:
 
     def space(self) -> Tensor:
         """The field at the lag at which it is strongest, ``[K, size, size]``."""
-        return at_peak(self.kernel)
+        return strongest_lag(self.kernel)
 
     def time(self) -> Tensor:
         """The course at the pixel in which it is strongest, ``[K, lags]``."""
@@ -81,10 +81,10 @@ def receptive_fields(
     bright, dark = drive.flip(-1, -2).movedim(0, 2)
     difference, total = bright - dark, bright + dark
     norm = (x.flatten(1).norm(dim=1) for x in (difference, total))
-    return ReceptiveFields(difference / (2 * contrast), share(*norm).clamp(max=1))
+    return ReceptiveFields(difference / (2 * contrast), ratio(*norm).clamp(max=1))
 
 
-def at_peak(kernel: Tensor) -> Tensor:
+def strongest_lag(kernel: Tensor) -> Tensor:
     """Of ``[K, lags, h, w]`` the lag that holds the most, ``[K, h, w]``."""
     power = kernel.flatten(2).square().sum(-1)
     return kernel[torch.arange(len(kernel)), power.argmax(1)]

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from neurobip.physiology.harmonics import harmonic
-from neurobip.physiology.rig import Rig, together
+from neurobip.physiology.rig import Rig, batch_stimuli
 from neurobip.stimuli import reversing_grating
 
-STANDING = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28)
+REVERSING_FREQUENCIES = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28)
 """Spatial frequencies in cycles per pixel."""
 
-HEARD = 0.25
+RESPONSIVE = 0.25
 """A grating is heard whose F1 and F2 add up to this share of the most that any grating gives."""
 
 
 @dataclass(frozen=True, eq=False)
-class Reversing:
+class ReversingResponse:
     """Harmonics of the spike rate in contrast-reversing gratings.
 
     Attributes:
@@ -42,20 +42,20 @@ class Reversing:
         Above 1 a cell is Y-like. A half-wave rectified cell without subunits has about 0.5.
         """
         both = self.first + self.second
-        heard = both >= HEARD * both.amax(0).clamp(min=1e-12)
+        heard = both >= RESPONSIVE * both.amax(0).clamp(min=1e-12)
         return torch.where(heard, self.second / self.first.clamp(min=1e-12), 0.0).amax(0)
 
 
-def reversing(
+def reversing_response(
     rig: Rig,
     *,
-    per_pixel: Sequence[float] = STANDING,
+    per_pixel: Sequence[float] = REVERSING_FREQUENCIES,
     temporal_frequency: float = 4.0,
     contrast: float = 0.9,
     cycles: int = 4,
     block: int = 9,
     directions: Sequence[float] | None = None,
-) -> Reversing:
+) -> ReversingResponse:
     """Show gratings from coarse to fine; cells side by side see them at different phases.
 
     Args:
@@ -71,7 +71,7 @@ def reversing(
     directions = [0.0] * len(rig.names) if directions is None else directions
     first, second = (torch.zeros(len(frequencies), len(rig.names)).double() for _ in range(2))
     for direction in sorted(set(directions)):
-        frames = together(
+        frames = batch_stimuli(
             [
                 reversing_grating(screen, direction=direction, spatial_frequency=float(k),
                                   temporal_frequency=temporal_frequency, contrast=contrast,
@@ -84,4 +84,4 @@ def reversing(
         for into, n in ((first, 1), (second, 2)):
             amplitude = harmonic(rate, n * temporal_frequency, dt).abs().mean((-2, -1))
             into[:, own] = amplitude[:, own]
-    return Reversing(frequencies, first, second)
+    return ReversingResponse(frequencies, first, second)

@@ -11,7 +11,7 @@ from neurobip.errors import DataError
 from neurobip.retina.retina import Retina
 from neurobip.stimuli import Screen
 
-Look = Callable[[Tensor], Tensor]
+Camera = Callable[[Tensor], Tensor]
 """What turns luminance ``[T, B, 1, H, W]`` into the input of a retina, such as a camera."""
 
 CHUNK = 2048
@@ -52,7 +52,7 @@ class Rig:
 
     retina: Retina
     screen: Screen
-    look: Look | None = None
+    camera: Camera | None = None
     noise: float = 0.1
     seed: int = 0
 
@@ -93,12 +93,12 @@ class Rig:
                 grain = torch.randn(frames.shape, generator=generator)
                 x_seq = (frames + self.noise * self.screen.mean * grain).clamp(0, 1)
             x_seq = torch.cat([gray, x_seq])
-            if self.look is not None:
-                x_seq = self.look(x_seq)
+            if self.camera is not None:
+                x_seq = self.camera(x_seq)
             for part in x_seq.split(max(1, CHUNK // frames.shape[1])):
                 signals, state = self.retina.signals(part, state)
-                near = middle(signals, block + 2 * margin)
-                drive = middle(synapse.current(near), block).contiguous()
+                near = crop_center(signals, block + 2 * margin)
+                drive = crop_center(synapse.current(near), block).contiguous()
                 z, membranes = self.retina.ganglion.neuron(drive, membranes)
                 drives.append(drive)
                 spikes.append(z)
@@ -135,7 +135,7 @@ class Rig:
             raise DataError(f"Rig: block = {block}; 1 to {min(height, width)} cells fit")
 
 
-def middle(images: Tensor, size: int) -> Tensor:
+def crop_center(images: Tensor, size: int) -> Tensor:
     """The square of a size in the middle of images, or all where they are smaller."""
     for axis in (-2, -1):
         keep = min(size, images.shape[axis])
@@ -143,7 +143,7 @@ def middle(images: Tensor, size: int) -> Tensor:
     return images
 
 
-def together(stimuli: Sequence[Tensor]) -> Tensor:
+def batch_stimuli(stimuli: Sequence[Tensor]) -> Tensor:
     """Several stimuli of one length side by side, ``[T, B, 1, H, W]``.
 
     Raises:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from neurobip.physiology.harmonics import harmonic
-from neurobip.physiology.rig import Rig, together
+from neurobip.physiology.rig import Rig, batch_stimuli
 from neurobip.stimuli import drifting_grating
 
-DRIFTING = (0.005, 0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
+DRIFTING_FREQUENCIES = (0.005, 0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 """Spatial frequencies in cycles per pixel."""
 
 
@@ -38,7 +38,7 @@ class SpatialTuning:
 def spatial_tuning(
     rig: Rig,
     *,
-    per_pixel: Sequence[float] = DRIFTING,
+    per_pixel: Sequence[float] = DRIFTING_FREQUENCIES,
     temporal_frequency: float = 4.0,
     contrast: float = 0.3,
     cycles: int = 4,
@@ -58,11 +58,9 @@ def spatial_tuning(
     settle = math.ceil(0.4 * temporal_frequency) / temporal_frequency
     duration = settle + cycles / temporal_frequency
     directions = [0.0] * len(rig.names) if directions is None else directions
-    drive, spikes, mean = (
-        torch.zeros(len(frequencies), len(rig.names)).double() for _ in range(3)
-    )
+    drive, spikes, mean = (torch.zeros(len(frequencies), len(rig.names)).double() for _ in range(3))
     for direction in sorted(set(directions)):
-        frames = together(
+        frames = batch_stimuli(
             [
                 drifting_grating(screen, direction=direction, spatial_frequency=float(k),
                                  contrast=contrast, temporal_frequency=temporal_frequency,
@@ -72,20 +70,20 @@ def spatial_tuning(
         )  # fmt: skip
         current, z = (x[round(settle / dt) :] for x in rig.record(frames, block=block))
         own = torch.tensor([d == direction for d in directions])
-        drive[:, own] = follow(current, temporal_frequency, dt)[:, own]
-        spikes[:, own] = follow(z / dt, temporal_frequency, dt)[:, own]
+        drive[:, own] = f1_amplitude(current, temporal_frequency, dt)[:, own]
+        spikes[:, own] = f1_amplitude(z / dt, temporal_frequency, dt)[:, own]
         mean[:, own] = (z.double().mean((0, -2, -1)) / dt)[:, own]
-    predicted = anatomy(rig, frequencies, temporal_frequency)
+    predicted = predicted_tuning(rig, frequencies, temporal_frequency)
     scale = (predicted * drive).sum(0) / (predicted**2).sum(0)
     return SpatialTuning(frequencies, drive, spikes, mean, scale * predicted)
 
 
-def follow(response: Tensor, frequency: float, dt: float) -> Tensor:
+def f1_amplitude(response: Tensor, frequency: float, dt: float) -> Tensor:
     """Amplitude at a frequency, the mean over the cells in the last two axes."""
     return harmonic(response, frequency, dt).abs().mean((-2, -1))
 
 
-def anatomy(rig: Rig, frequencies: Tensor, temporal_frequency: float) -> Tensor:
+def predicted_tuning(rig: Rig, frequencies: Tensor, temporal_frequency: float) -> Tensor:
     """The tuning that center and surround predict, ``[F, K]``, see :func:`spatial_tuning`."""
     outer: Any = rig.retina.bipolar
     strength, decay = float(outer.synapse.strength), float(outer.neuron.decay_h)

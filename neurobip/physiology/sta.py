@@ -29,7 +29,7 @@ def spike_triggered_average(frames: Tensor, spikes: Tensor, lags: int) -> Tensor
 
     Source: Chichilnisky 2001, "A simple white noise analysis of neuronal light responses".
     """
-    movie = flat(frames)
+    movie = as_rows(frames)
     spikes = counts_like(spikes, movie, ("T", "cells"))
     check_lags(lags, movie)
     centered = movie - movie.mean(0)
@@ -62,7 +62,7 @@ def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
     Source: Theunissen et al. 2001, "Estimating spatio-temporal receptive fields of auditory and
     visual neurons from their responses to natural stimuli", with a separable covariance.
     """
-    movie = flat(frames)
+    movie = as_rows(frames)
     movie = movie - movie.mean(0)
     lags = sta.shape[1]
     check_lags(lags, movie)
@@ -82,7 +82,7 @@ def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
     return (v @ (turned / (power + ridge * power.mean())) @ u.T).view_as(sta)
 
 
-def flat(frames: Tensor) -> Tensor:
+def as_rows(frames: Tensor) -> Tensor:
     """A movie of one recording as rows of pixels, in floating point.
 
     Shape:

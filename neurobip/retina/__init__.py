@@ -1,15 +1,15 @@
 """The retina: from light or camera events to the spikes of ganglion cells."""
 
-from neurobip.constants import constants, fix, free
+from neurobip.constants import constants, freeze_constants, make_trainable
 from neurobip.retina.amacrine import ContrastGain, Starburst, WideField
-from neurobip.retina.anatomy import LNK, MOUSE_ANATOMY, PRIMATE_ANATOMY, Anatomy, grow
+from neurobip.retina.anatomy import LNK, MOUSE_ANATOMY, PRIMATE_ANATOMY, Anatomy, build_retina
 from neurobip.retina.bipolar import SIGNALS, Bipolar, BipolarState
 from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
-from neurobip.retina.ganglion import Dendrites, ganglion
+from neurobip.retina.ganglion import Dendrites, ganglion_cells
 from neurobip.retina.horizontal import CenterSurround, gaussian
 from neurobip.retina.kinetics import Kinetics
-from neurobip.retina.mosaic import Mosaic, lay
-from neurobip.retina.photoreceptor import Photoreceptor, cones
+from neurobip.retina.mosaic import Mosaic, place_mosaic
+from neurobip.retina.photoreceptor import Photoreceptor, rgb_to_cones
 from neurobip.retina.presets import (
     EVENT_CAMERA,
     EVENT_MOTION,
@@ -47,16 +47,16 @@ __all__ = [
     "Scale",
     "Starburst",
     "WideField",
-    "cones",
+    "rgb_to_cones",
     "constants",
     "direction_selective",
     "event_camera",
-    "fix",
-    "free",
-    "ganglion",
+    "freeze_constants",
+    "make_trainable",
+    "ganglion_cells",
     "gaussian",
-    "grow",
-    "lay",
+    "build_retina",
+    "place_mosaic",
     "mouse",
     "orientation_selective",
     "primate_periphery",

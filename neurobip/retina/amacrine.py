@@ -14,7 +14,7 @@ from neurobip.constants import Constants, Positive, Share
 from neurobip.errors import ConfigError
 from neurobip.neurons.neuron import unit_interval
 from neurobip.retina.bipolar import SIGNALS
-from neurobip.retina.horizontal import gaussian, taps
+from neurobip.retina.horizontal import gaussian, kernel_size
 from neurobip.retina.photoreceptor import low_pass
 from neurobip.state import last
 
@@ -67,7 +67,7 @@ class ContrastGain(Component):
                 f"ContrastGain: leak = {leak} has to be above 0, strength = {strength} 0 or more"
             )
         self.leak, self.strength, self.decay_g, self.sigma = leak, strength, decay_g, sigma
-        self.size = taps(sigma)
+        self.size = kernel_size(sigma)
 
     def step(
         self, x: Tensor, state: ContrastGainState | None = None
@@ -75,7 +75,7 @@ class ContrastGain(Component):
         """One step: the conductance is that of the membranes one step ago."""
         if state is None:
             state = ContrastGainState(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
-        pooled = spread((state.v**2).sum(1, keepdim=True), self.sigma, self.size)
+        pooled = blur((state.v**2).sum(1, keepdim=True), self.sigma, self.size)
         g = state.g + self.decay_g * (pooled - state.g)
         total = self.leak + self.strength * g
         keep = torch.exp(-total)
@@ -112,19 +112,24 @@ class WideField(Fused):
     def __init__(self, *, strength: float, decay: float, sigma: float) -> None:
         super().__init__()
         unit_interval("WideField", decay=decay)
-        self.strength, self.decay, self.sigma, self.size = strength, decay, sigma, taps(sigma)
+        self.strength, self.decay, self.sigma, self.size = (
+            strength,
+            decay,
+            sigma,
+            kernel_size(sigma),
+        )
 
     def forward(
         self, x_seq: Tensor, state: WideFieldState | None = None
     ) -> tuple[Tensor, WideFieldState]:
         """A sequence at once."""
         self._check_length(x_seq)
-        excited = transient(x_seq).sum(2, keepdim=True)
-        wide = spread(excited.flatten(0, 1), self.sigma, self.size).view_as(excited)
+        excited = transient_channels(x_seq).sum(2, keepdim=True)
+        wide = blur(excited.flatten(0, 1), self.sigma, self.size).view_as(excited)
         before = torch.zeros_like(wide[0]) if state is None else state.w
         w = low_pass(wide, before, self.decay)
-        inhibited = (transient(x_seq) - self.strength * w).clamp(min=0)
-        return with_transient(x_seq, inhibited), WideFieldState(last(w))
+        inhibited = (transient_channels(x_seq) - self.strength * w).clamp(min=0)
+        return replace_transient(x_seq, inhibited), WideFieldState(last(w))
 
 
 class StarburstState(NamedTuple):
@@ -177,20 +182,20 @@ STARBURST = ("starburst on", "starburst off")
 """The signals that :class:`Starburst` adds."""
 
 
-def spread(images: Tensor, sigma: float | Tensor, size: int) -> Tensor:
+def blur(images: Tensor, sigma: float | Tensor, size: int) -> Tensor:
     """Every channel of some images through one and the same Gaussian."""
     channels = images.shape[1]
     profile = gaussian(sigma, size).to(images).expand(channels, -1).contiguous()
     return kernels.separable(images, profile, images.new_ones(channels, 1), True)
 
 
-def transient(signals: Tensor) -> Tensor:
+def transient_channels(signals: Tensor) -> Tensor:
     """The transient ones among the signals of bipolar cells, ``[T, B, S / 2, H, W]``."""
     groups = signals.unflatten(2, (-1, len(SIGNALS)))
     return groups[:, :, :, 2:].flatten(2, 3)
 
 
-def with_transient(signals: Tensor, new: Tensor) -> Tensor:
+def replace_transient(signals: Tensor, new: Tensor) -> Tensor:
     """The signals with other transient ones."""
     groups = signals.unflatten(2, (-1, len(SIGNALS)))
     pairs = new.unflatten(2, (-1, 2))

@@ -15,10 +15,10 @@ from neurobip.projection import Projection
 from neurobip.retina.amacrine import STARBURST, ContrastGain, Starburst, WideField
 from neurobip.retina.bipolar import SIGNALS, Bipolar
 from neurobip.retina.cell_types import CellType, check_types
-from neurobip.retina.ganglion import ganglion
+from neurobip.retina.ganglion import ganglion_cells
 from neurobip.retina.horizontal import CenterSurround
 from neurobip.retina.kinetics import Kinetics
-from neurobip.retina.mosaic import Mosaic, lay
+from neurobip.retina.mosaic import Mosaic, place_mosaic
 from neurobip.retina.photoreceptor import Adaptation, Photoreceptor
 from neurobip.retina.retina import Retina
 from neurobip.retina.scale import Scale
@@ -126,10 +126,10 @@ MOUSE_ANATOMY = Anatomy(
 LNK = {"ka": 60.0, "kfi": 30.0, "kfr": 10.0, "ksi": 0.5, "ksr": 2.0}
 """Rates of a kinetic synapse, in 1 / s: a fast inactivation within the response to a contrast, a
 slow one over seconds, as in Ozuysal & Baccus 2012; the values are ours. An anatomy with it is
-``replace(MOUSE_ANATOMY, kinetics=LNK)``, and :func:`grow` makes a retina of that."""
+``replace(MOUSE_ANATOMY, kinetics=LNK)``, and :func:`build_retina` makes a retina of that."""
 
 
-def grow(
+def build_retina(
     a: Anatomy,
     cell_types: Sequence[CellType],
     inputs: Inputs,
@@ -189,8 +189,8 @@ def grow(
     if needs_starburst(cell_types):
         amacrine.append(Starburst(decay=scale.decay(a.tau_s, "starburst cells")))
         signals = (*signals, *STARBURST)
-    mosaics = None if size is None else mosaics_of(cell_types, scale, size, seed)
-    cells = ganglion(
+    mosaics = None if size is None else place_mosaics(cell_types, scale, size, seed)
+    cells = ganglion_cells(
         cell_types, signals, scale, mosaics=mosaics, jump=a.jump,
         decay_a=scale.decay(a.tau_a, "adaptation of the ganglion cells"),
     )  # fmt: skip
@@ -203,10 +203,10 @@ def grow(
 def needs_starburst(cell_types: Sequence[CellType]) -> bool:
     """Whether any of the types listens to starburst cells."""
     check_types(cell_types)
-    return any(set(STARBURST) & {*cell.hears, *cell.inhibited} for cell in cell_types)
+    return any(set(STARBURST) & {*cell.excited_by, *cell.inhibited_by} for cell in cell_types)
 
 
-def mosaics_of(
+def place_mosaics(
     cell_types: Sequence[CellType], scale: Scale, size: tuple[int, int], seed: int
 ) -> list[Mosaic]:
     """One mosaic a type, each with a jitter of its own.
@@ -221,4 +221,4 @@ def mosaics_of(
     ):
         raise ConfigError(f"size = {size!r}; height and width in pixels fit, such as (32, 32)")
     spacings = [scale.pixels(cell.spacing) if cell.spacing else 1.0 for cell in cell_types]
-    return [lay(*size, spacing, seed=seed + i) for i, spacing in enumerate(spacings)]
+    return [place_mosaic(*size, spacing, seed=seed + i) for i, spacing in enumerate(spacings)]

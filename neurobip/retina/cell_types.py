@@ -40,22 +40,22 @@ class CellType:
     """
 
     name: str
-    hears: Mapping[str, float]
+    excited_by: Mapping[str, float]
     field: float
     tau: float
     spacing: float | None = None
-    inhibited: Mapping[str, float] = default(default_factory=dict)
+    inhibited_by: Mapping[str, float] = default(default_factory=dict)
     elongation: float = 1.0
     orientation: float = 0.0
-    inhibition: float | None = None
+    inhibitory_field: float | None = None
     shift: float = 0.0
     direction: float | None = None
 
     def __post_init__(self) -> None:
         where = f"cell type {self.name!r}"
-        if not self.hears:
+        if not self.excited_by:
             raise ConfigError(f"{where}: hears nothing; name a signal, such as 'sustained on'")
-        for signal, weight in (*self.hears.items(), *self.inhibited.items()):
+        for signal, weight in (*self.excited_by.items(), *self.inhibited_by.items()):
             if not 0 <= weight < math.inf:
                 raise ConfigError(
                     f"{where}: weight {weight} of {signal!r}; expected 0 or more. What inhibits "
@@ -65,7 +65,7 @@ class CellType:
             "field": self.field,
             "tau": self.tau,
             "elongation": self.elongation,
-            "inhibition": self.inhibition,
+            "inhibitory_field": self.inhibitory_field,
             "spacing": self.spacing,
         }
         for name, size in sizes.items():
@@ -78,11 +78,12 @@ class CellType:
         if not 0 <= self.shift < math.inf or (self.shift and self.direction is None):
             raise ConfigError(f"{where}: shift = {self.shift} needs a direction and is 0 or more")
 
+
 def direction_selective(
     name: str,
     direction: float,
     *,
-    hears: Mapping[str, float],
+    excited_by: Mapping[str, float],
     field: float,
     tau: float,
     shift: float,
@@ -100,9 +101,16 @@ def direction_selective(
 
     Source: Barlow & Levick 1965; Euler, Detwiler & Denk 2002.
     """
-    inhibited = {f"starburst {s.split()[-1]}": veto * w for s, w in hears.items()}
+    inhibited_by = {f"starburst {s.split()[-1]}": veto * w for s, w in excited_by.items()}
     return CellType(
-        name, hears, field, tau, spacing, inhibited=inhibited, shift=shift, direction=direction
+        name,
+        excited_by,
+        field,
+        tau,
+        spacing,
+        inhibited_by=inhibited_by,
+        shift=shift,
+        direction=direction,
     )
 
 
@@ -110,7 +118,7 @@ def orientation_selective(
     name: str,
     orientation: float,
     *,
-    hears: Mapping[str, float],
+    excited_by: Mapping[str, float],
     field: float,
     tau: float,
     elongation: float = 4.0,
@@ -128,9 +136,9 @@ def orientation_selective(
     ganglion cell types in mouse retina".
     """
     return CellType(
-        name, hears, field, tau, spacing,
-        inhibited={s: inhibition * w for s, w in hears.items()},
-        elongation=elongation, orientation=orientation, inhibition=field * elongation,
+        name, excited_by, field, tau, spacing,
+        inhibited_by={s: inhibition * w for s, w in excited_by.items()},
+        elongation=elongation, orientation=orientation, inhibitory_field=field * elongation,
     )  # fmt: skip
 
 

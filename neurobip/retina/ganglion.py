@@ -14,24 +14,24 @@ from neurobip.errors import ConfigError
 from neurobip.neurons import ALIF
 from neurobip.projection import Projection
 from neurobip.retina.cell_types import CellType, check_types
-from neurobip.retina.horizontal import taps
+from neurobip.retina.horizontal import kernel_size
 from neurobip.retina.mosaic import Mosaic
 from neurobip.retina.scale import Scale
 from neurobip.synapses.synapse import Synapse, SynapseState, as_images
 
-DENDRITES = 2.0
+FIELD_RADIUS = 2.0
 """A dendritic field ends at this many standard deviations."""
 
-POINT = 1 / 3
+SINGLE_PIXEL_SIGMA = 1 / 3
 """A field of a smaller standard deviation, in pixels, is one pixel, and has no slope."""
 
-LEAST = 0.1
+MIN_SIGMA = 0.1
 """A standard deviation, in pixels, below which a Gaussian between pixels would vanish on all."""
 
 
-def ends(sigma: Tensor) -> Tensor:
+def field_radius(sigma: Tensor) -> Tensor:
     """How many pixels from its middle a field ends."""
-    return torch.where(sigma < POINT, 0, torch.ceil(DENDRITES * sigma))
+    return torch.where(sigma < SINGLE_PIXEL_SIGMA, 0, torch.ceil(FIELD_RADIUS * sigma))
 
 
 class Dendrites(Synapse):
@@ -56,12 +56,12 @@ class Dendrites(Synapse):
     """
 
     constants: Constants = dict.fromkeys(
-        ("hears", "inhibited", "field", "inhibition", "shift"), Positive
+        ("excited_by", "inhibited_by", "field", "inhibitory_field", "shift"), Positive
     )
-    hears: Tensor
-    inhibited: Tensor
+    excited_by: Tensor
+    inhibited_by: Tensor
     field: Tensor
-    inhibition: Tensor
+    inhibitory_field: Tensor
     shift: Tensor
     direction: Tensor
     orientation: Tensor
@@ -78,17 +78,21 @@ class Dendrites(Synapse):
         super().__init__()
         check_types(cell_types)
         for cell in cell_types:
-            for signal in (*cell.hears, *cell.inhibited):
+            for signal in (*cell.excited_by, *cell.inhibited_by):
                 if signal not in signals:
                     raise ConfigError(
                         f"cell type {cell.name!r} hears {signal!r}; this retina has "
                         f"{', '.join(signals)}"
                     )
         values: dict[str, list[Any]] = {
-            "hears": [[cell.hears.get(s, 0.0) for s in signals] for cell in cell_types],
-            "inhibited": [[cell.inhibited.get(s, 0.0) for s in signals] for cell in cell_types],
+            "excited_by": [[cell.excited_by.get(s, 0.0) for s in signals] for cell in cell_types],
+            "inhibited_by": [
+                [cell.inhibited_by.get(s, 0.0) for s in signals] for cell in cell_types
+            ],
             "field": [scale.pixels(cell.field) for cell in cell_types],
-            "inhibition": [scale.pixels(cell.inhibition or cell.field) for cell in cell_types],
+            "inhibitory_field": [
+                scale.pixels(cell.inhibitory_field or cell.field) for cell in cell_types
+            ],
             "shift": [scale.pixels(cell.shift) for cell in cell_types],
             "direction": [math.radians(cell.direction or 0.0) for cell in cell_types],
             "orientation": [math.radians(cell.orientation) for cell in cell_types],
@@ -101,53 +105,64 @@ class Dendrites(Synapse):
         else:
             mask = torch.stack([torch.from_numpy(mosaic.mask) for mosaic in mosaics]).float()
             self.register_buffer("mask", mask, persistent=False)
-        vetoed = [k for k, cell in enumerate(cell_types) if any(cell.inhibited.values())]
-        if not vetoed:
-            self.constants = dict.fromkeys(("hears", "field"), Positive)
-        self.vetoed = vetoed
+        with_inhibition = [
+            k for k, cell in enumerate(cell_types) if any(cell.inhibited_by.values())
+        ]
+        if not with_inhibition:
+            self.constants = dict.fromkeys(("excited_by", "field"), Positive)
+        self.with_inhibition = with_inhibition
         # Neither turn nor elongation learns: what lies along the axes goes on doing so.
         self.oblique = any(c.elongation != 1 and c.orientation % 90 for c in cell_types)
         # A type that hears the one signal at its own place needs no mixing.
-        own = [list(cell.hears) == [s] for cell, s in zip(cell_types, signals, strict=False)]
-        self.own = len(cell_types) == len(signals) and all(own) and not vetoed
+        one_to_one = [
+            list(cell.excited_by) == [s] for cell, s in zip(cell_types, signals, strict=False)
+        ]
+        self.one_to_one = (
+            len(cell_types) == len(signals) and all(one_to_one) and not with_inhibition
+        )
         excited = [f * e for f, e in zip(values["field"], values["elongation"], strict=True)]
-        inhibited = [values["shift"][k] / DENDRITES + values["inhibition"][k] for k in vetoed]
-        self.size = taps(max(excited + inhibited), DENDRITES)
-        self.groups = len(cell_types) if self.own else 1
+        inhibited_by = [
+            values["shift"][k] / FIELD_RADIUS + values["inhibitory_field"][k]
+            for k in with_inhibition
+        ]
+        self.size = kernel_size(max(excited + inhibited_by), FIELD_RADIUS)
+        self.groups = len(cell_types) if self.one_to_one else 1
 
-    def lines(self, sigma: Tensor, shift: Tensor | None = None) -> Tensor:
+    def axis_profiles(self, sigma: Tensor, shift: Tensor | None = None) -> Tensor:
         """Profiles down and along of fields that lie along the axes, ``[2, K, size]`` of sum 1."""
-        sigma = sigma.clamp(min=LEAST)
+        sigma = sigma.clamp(min=MIN_SIGMA)
         wide = torch.stack([sigma, sigma])
         if shift is None:
             upright = self.orientation.sin().abs() > 0.5
             stretch = torch.stack([upright, ~upright]).to(sigma) * (self.elongation - 1) + 1
-            wide, middle, end = wide * stretch, 0 * wide, ends(sigma * self.elongation)
+            wide, middle, end = wide * stretch, 0 * wide, field_radius(sigma * self.elongation)
         else:
             middle = shift * torch.stack([-self.direction.sin(), self.direction.cos()])
-            end = ends(sigma) + 0.5 * (shift > 0)
+            end = field_radius(sigma) + 0.5 * (shift > 0)
         offset = torch.arange(self.size, device=sigma.device) - self.size // 2
         distance = offset - middle[:, :, None]
         inside = distance.abs() <= end[:, None]
-        lines = torch.exp(-(distance**2) / (2 * wide[:, :, None] ** 2)) * inside
-        return lines / lines.sum(2, keepdim=True)
+        axis_profiles = torch.exp(-(distance**2) / (2 * wide[:, :, None] ** 2)) * inside
+        return axis_profiles / axis_profiles.sum(2, keepdim=True)
 
     @property
     def weight(self) -> Tensor:
         """The kernels of the convolution, ``[K, S / groups, size, size]``."""
         excited = self._fields(self.field, self.elongation, 0 * self.shift)
-        if self.own:
-            return self.hears.diagonal()[:, None, None, None] * excited[:, None]
-        inhibited = self._fields(self.inhibition, torch.ones_like(self.elongation), self.shift)
+        if self.one_to_one:
+            return self.excited_by.diagonal()[:, None, None, None] * excited[:, None]
+        inhibited_by = self._fields(
+            self.inhibitory_field, torch.ones_like(self.elongation), self.shift
+        )
         return (
-            self.hears[:, :, None, None] * excited[:, None]
-            - self.inhibited[:, :, None, None] * inhibited[:, None]
+            self.excited_by[:, :, None, None] * excited[:, None]
+            - self.inhibited_by[:, :, None, None] * inhibited_by[:, None]
         )
 
     def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
         """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
-        sigma = sigma.clamp(min=LEAST)
-        end = (ends(sigma * elongation) + 0.5 * (shift > 0))[:, None, None]
+        sigma = sigma.clamp(min=MIN_SIGMA)
+        end = (field_radius(sigma * elongation) + 0.5 * (shift > 0))[:, None, None]
         sigma, elongation = sigma[:, None, None], elongation[:, None, None]
         offset = torch.arange(self.size, device=sigma.device).to(sigma) - self.size // 2
         y, x = torch.meshgrid(-offset, offset, indexing="ij")
@@ -168,13 +183,17 @@ class Dendrites(Synapse):
             out = F.conv2d(images, weight, padding=self.size // 2, groups=self.groups)
         else:
             # Fields that lie along the axes go by columns and rows, inhibition after excitation.
-            hears = self.hears.diagonal()[:, None] if self.own else self.hears
-            lines = self.lines(self.field)
-            out = kernels.separable(images, lines, hears.contiguous(), self.own)
-            if self.vetoed:
-                lines = self.lines(self.inhibition, self.shift)[:, self.vetoed]
-                less = kernels.separable(images, lines, self.inhibited[self.vetoed], False)
-                out[:, self.vetoed] = out[:, self.vetoed] - less
+            excited_by = self.excited_by.diagonal()[:, None] if self.one_to_one else self.excited_by
+            axis_profiles = self.axis_profiles(self.field)
+            out = kernels.separable(images, axis_profiles, excited_by.contiguous(), self.one_to_one)
+            if self.with_inhibition:
+                axis_profiles = self.axis_profiles(self.inhibitory_field, self.shift)[
+                    :, self.with_inhibition
+                ]
+                less = kernels.separable(
+                    images, axis_profiles, self.inhibited_by[self.with_inhibition], False
+                )
+                out[:, self.with_inhibition] = out[:, self.with_inhibition] - less
         if self.mask is not None:
             out = out * self.mask
         return out.view(*x.shape[:-3], *out.shape[1:])
@@ -195,7 +214,7 @@ class Dendrites(Synapse):
         return back.view(state.x.shape)
 
 
-def ganglion(
+def ganglion_cells(
     cell_types: Sequence[CellType],
     signals: Sequence[str],
     scale: Scale,

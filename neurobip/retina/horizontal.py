@@ -12,7 +12,7 @@ from neurobip.constants import Constants, Positive
 from neurobip.errors import ConfigError
 from neurobip.synapses.synapse import Synapse, as_images
 
-REACH = 3.0
+KERNEL_RADIUS = 3.0
 """Standard deviations that a kernel reaches out to."""
 
 
@@ -37,7 +37,7 @@ def gaussian(sigma: float | Tensor, size: int) -> Tensor:
     return profile / profile.sum(-1, keepdim=True)
 
 
-def taps(sigma: float, reach: float = REACH) -> int:
+def kernel_size(sigma: float, reach: float = KERNEL_RADIUS) -> int:
     """An odd number of taps that a Gaussian of ``sigma`` pixels fills, up to ``reach`` sigmas."""
     return 2 * max(1, math.ceil(reach * sigma)) + 1
 
@@ -101,7 +101,7 @@ class CenterSurround(Synapse):
             raise ConfigError(f"CenterSurround: inputs {inputs!r}; {', '.join(rows)} fit")
         self.sigma_center, self.sigma_surround = sigma_center, sigma_surround
         self.strength = strength
-        self.size = size or taps(max(sigma_center, sigma_surround))
+        self.size = size or kernel_size(max(sigma_center, sigma_surround))
         self.register_buffer("mix", torch.tensor(rows[inputs]), persistent=False)
 
     def profile(self) -> Tensor:
@@ -130,5 +130,5 @@ class CenterSurround(Synapse):
 
     def reach(self, x: Tensor) -> Tensor:
         """A pixel meets the weights at the places where the kernel fits."""
-        taps = (self.weight != 0).to(x.dtype)
-        return F.conv2d(as_images(x), taps, padding=self.size // 2).sum()
+        kernel_size = (self.weight != 0).to(x.dtype)
+        return F.conv2d(as_images(x), kernel_size, padding=self.size // 2).sum()

@@ -42,7 +42,9 @@ class Mosaic:
         return len(self) * math.pi * (2 * sigma) ** 2 / (self.height * self.width)
 
 
-def lay(height: int, width: int, spacing: float, *, jitter: float = 0.1, seed: int = 0) -> Mosaic:
+def place_mosaic(
+    height: int, width: int, spacing: float, *, jitter: float = 0.1, seed: int = 0
+) -> Mosaic:
     """A jittered hexagonal lattice.
 
     Args:

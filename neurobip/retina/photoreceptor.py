@@ -12,7 +12,7 @@ from neurobip.errors import ConfigError, DataError
 from neurobip.neurons.neuron import unit_interval
 from neurobip.state import last
 
-BLACK = 1e-9
+MIN_LUMINANCE = 1e-9
 """The least luminance that is told from none."""
 
 Adaptation = Literal["log", "naka-rushton"]
@@ -107,7 +107,7 @@ class Photoreceptor(Fused):
         n = self.exponent
         half = (self.dark + m) ** n
         # Black has no slope to give: below an exponent of 1 it would be infinite.
-        light, m = light.clamp(min=BLACK) ** n, m.clamp(min=BLACK) ** n
+        light, m = light.clamp(min=MIN_LUMINANCE) ** n, m.clamp(min=MIN_LUMINANCE) ** n
         return 4 / n * (light / (light + half) - m / (m + half))
 
 
@@ -138,7 +138,7 @@ def luminance(frames: Tensor) -> Tensor:
     return frames
 
 
-def cones(rgb: Tensor) -> Tensor:
+def rgb_to_cones(rgb: Tensor) -> Tensor:
     """Linear RGB to the luminances that L, M and S cones see, each 1 for white.
 
     Shape:

@@ -16,18 +16,18 @@ from neurobip.retina.anatomy import (
     MOUSE_ANATOMY,
     PRIMATE_ANATOMY,
     Inputs,
-    grow,
-    mosaics_of,
+    build_retina,
     needs_starburst,
+    place_mosaics,
 )
 from neurobip.retina.bipolar import SIGNALS, Bipolar
 from neurobip.retina.cell_types import CellType, direction_selective, orientation_selective
-from neurobip.retina.ganglion import ganglion
-from neurobip.retina.horizontal import CenterSurround, taps
+from neurobip.retina.ganglion import ganglion_cells
+from neurobip.retina.horizontal import CenterSurround, kernel_size
 from neurobip.retina.retina import Retina
 from neurobip.retina.scale import Scale, time_constant
 
-ONE = Scale(1.0, 1.0, 1.0)
+PIXELS_AND_STEPS = Scale(1.0, 1.0, 1.0)
 """Sizes in pixels and times in steps."""
 
 EVENT_CAMERA = (
@@ -44,7 +44,7 @@ EVENT_MOTION = (
         direction_selective(
             f"direction {name}",
             angle,
-            hears={"transient on": 8.0, "transient off": 8.0},
+            excited_by={"transient on": 8.0, "transient off": 8.0},
             field=0.7,
             tau=time_constant(0.5),
             shift=2.0,
@@ -85,14 +85,16 @@ def event_camera(
     """
     outer = CenterSurround(
         "events", contrast=contrast, sigma_center=sigma_center, sigma_surround=sigma_surround,
-        size=taps(max(sigma_center, sigma_surround), 2.0),
+        size=kernel_size(max(sigma_center, sigma_surround), 2.0),
     )  # fmt: skip
     amacrine: list[Component] = []
     signals: tuple[str, ...] = SIGNALS
     if needs_starburst(cell_types):
         amacrine, signals = [Starburst(decay=decay_s)], (*SIGNALS, *STARBURST)
-    mosaics = None if size is None else mosaics_of(cell_types, ONE, size, seed)
-    cells = ganglion(cell_types, signals, ONE, mosaics=mosaics, decay_a=decay_a, jump=jump)
+    mosaics = None if size is None else place_mosaics(cell_types, PIXELS_AND_STEPS, size, seed)
+    cells = ganglion_cells(
+        cell_types, signals, PIXELS_AND_STEPS, mosaics=mosaics, decay_a=decay_a, jump=jump
+    )
     return Retina(
         Projection(outer, Bipolar()), cells, cell_types, amacrine=amacrine, mosaics=mosaics
     )
@@ -121,14 +123,14 @@ MOUSE = (
     CellType("local edge", _EDGES, field=25, tau=0.02, spacing=70),
     *(
         direction_selective(
-            f"direction {name}", angle, hears=_MOTION, field=40, tau=0.015, shift=70, veto=1.2,
+            f"direction {name}", angle, excited_by=_MOTION, field=40, tau=0.015, shift=70, veto=1.2,
             spacing=95,
         )
         for name, angle in (("right", 0), ("up", 90), ("left", 180), ("down", 270))
     ),
     *(
         orientation_selective(
-            f"orientation {name}", angle, hears={"sustained on": 32.0}, field=25, tau=0.03,
+            f"orientation {name}", angle, excited_by={"sustained on": 32.0}, field=25, tau=0.03,
             spacing=120,
         )
         for name, angle in (("horizontal", 0), ("vertical", 90))
@@ -165,7 +167,7 @@ def primate_periphery(
     """
     if cell_types is None:
         cell_types = (*PRIMATE, SMALL_BISTRATIFIED) if inputs == "cones" else PRIMATE
-    return grow(PRIMATE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)
+    return build_retina(PRIMATE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)
 
 
 def mouse(
@@ -181,4 +183,4 @@ def mouse(
 
     Arguments, shapes and errors as :func:`primate_periphery`.
     """
-    return grow(MOUSE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)
+    return build_retina(MOUSE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)

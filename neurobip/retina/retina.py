@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Component, Credit, Mode
+from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
 from neurobip.errors import DataError
-from neurobip.projection import Projection, prefixed
+from neurobip.projection import Projection
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.mosaic import Mosaic
 
@@ -101,18 +101,18 @@ class Retina(Circuit):
         z, now["ganglion"] = run(self.ganglion, signals, before, above=above)
         return z, now
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step` at this one time step, back to the ganglion cells.
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one time step, back to the ganglion cells.
 
         Shape:
             error ``[B, K, H, W]``: the derivative of the loss with respect to the spikes; what is
             sent is that with respect to the graded signals.
         """
         mask = getattr(self.ganglion.synapse, "mask", None)
-        if mask is not None:  # where no cell is, none is near its threshold
+        if mask is not None:  # where there is no cell, there is no membrane near its threshold
             error = error * mask
-        cells = self.ganglion.credit(error, state["ganglion"])
-        return Credit(cells.delta, prefixed("ganglion", cells.dw), cells.send)
+        cells = self.ganglion.adjoint(error, state["ganglion"])
+        return Adjoint(prefixed("ganglion", cells.populations), cells.send)
 
     def currents(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """What drives the ganglion cells, before their membranes; differentiable.
@@ -135,7 +135,7 @@ class Retina(Circuit):
 
     def _signals(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
         """The graded signals of the inner retina."""
-        x = self._checked(x, 4 if run.verb == "step" else 5)
+        x = self._checked(x, 4 if run.method == "step" else 5)
         before = state or {}
         now: dict[str, Any] = {}
         if self.photoreceptor is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from neurobip.cli.retina_text import LIGHT, NOTES, SPACE, claim_rows, light_rows, space_rows
 from neurobip.physiology.characterize import Characterization
 from neurobip.physiology.claims import Claim
-from neurobip.physiology.receptive import at_peak
+from neurobip.physiology.receptive import strongest_lag
 from neurobip.runs.retinas import SIDE, Chosen
 from neurobip.viz.chirp import chirp_figure
 from neurobip.viz.fields import mosaic_pictures, receptive_field_pictures
@@ -77,7 +77,7 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
         else f"r = {m.sta_correlation:.2f}"
         for m, linear in zip(c.types, c.fields.linear, strict=True)
     ]  # fmt: skip
-    put_in = at_peak(c.noise.seen) * c.fields.linear[:, None, None]
+    put_in = strongest_lag(c.noise.expected_sta) * c.fields.linear[:, None, None]
     return Section(
         "Receptive fields",
         [
@@ -87,7 +87,7 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
         ],
         [
             Picture(
-                receptive_field_pictures(names, put_in, at_peak(c.noise.sta), captions),
+                receptive_field_pictures(names, put_in, strongest_lag(c.noise.sta), captions),
                 "Blue: light excites. Red: dark excites. Each picture has a scale of its own, "
                 "but that pale ones are much weaker than the others.",
             )

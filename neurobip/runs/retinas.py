@@ -56,7 +56,7 @@ def rig_of(preset: str) -> Chosen:
         return Chosen(preset, "mouse", rig, 2.0, 40.0, laid=mouse)
     if preset == "event":
         screen = Screen(SIDE, SIDE, degrees_per_pixel=1.0, dt=0.015)
-        rig = Rig(event_camera(), screen, look=through_camera(0.015), noise=0.05)
+        rig = Rig(event_camera(), screen, camera=through_camera(0.015), noise=0.05)
         return Chosen(preset, "event camera", rig, 2.0, 40.0, contrast=0.8, impulse=0.45)
     raise ConfigError(f"no retina {preset!r}; primate, mouse and event fit")
 

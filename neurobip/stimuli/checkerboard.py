@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import ConfigError
-from neurobip.stimuli.screen import Screen, need, positive
+from neurobip.stimuli.screen import Screen, require, require_positive
 
 
 def checkerboard(
@@ -49,17 +49,17 @@ def checkerboard(
     gaussian = distribution == "gaussian"
     if check is None:
         check = 2 * screen.degrees_per_pixel
-    positive("checkerboard", "check", check, "degrees")
+    require_positive("checkerboard", "check", check, "degrees")
     pixels = round(check / screen.degrees_per_pixel)
     whole = pixels >= 1 and abs(check / screen.degrees_per_pixel - pixels) < 1e-6
     multiple = f"a whole number of pixels of {screen.degrees_per_pixel} degrees"
-    need("checkerboard", "check", check, lambda value: whole, multiple)
+    require("checkerboard", "check", check, lambda value: whole, multiple)
     limit = f"above 0 and at most the frame rate, {1 / screen.dt:.4g} Hz"
     top = 1 / screen.dt + 1e-9
-    need("checkerboard", "refresh", refresh, lambda value: 0 < value <= top, limit)
+    require("checkerboard", "refresh", refresh, lambda value: 0 < value <= top, limit)
     if contrast is None:
-        contrast = screen.room / 3 if gaussian else screen.room
-    screen.michelson("checkerboard", contrast, scale=3.0 if gaussian else 1.0)
+        contrast = screen.max_contrast / 3 if gaussian else screen.max_contrast
+    screen.check_michelson("checkerboard", contrast, scale=3.0 if gaussian else 1.0)
     pattern = (screen.times(duration, "checkerboard") * refresh + 1e-9).long()
     size = (int(pattern[-1]) + 1, -(-screen.height // pixels), -(-screen.width // pixels))
     generator = torch.Generator().manual_seed(seed)
@@ -68,4 +68,4 @@ def checkerboard(
     else:
         noise = torch.randint(2, size, generator=generator).double() * 2 - 1
     checks = noise.repeat_interleave(pixels, 1).repeat_interleave(pixels, 2)
-    return screen.show(contrast * checks[pattern, : screen.height, : screen.width])
+    return screen.frames_of(contrast * checks[pattern, : screen.height, : screen.width])

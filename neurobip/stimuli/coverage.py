@@ -16,9 +16,9 @@ from neurobip.stimuli.screen import Screen, unit_vector
 def pixel_mean(
     screen: Screen,
     direction: float,
-    once: Callable[[Tensor], Tensor],
-    twice: Callable[[Tensor], Tensor],
-    place: Tensor,
+    first_integral: Callable[[Tensor], Tensor],
+    second_integral: Callable[[Tensor], Tensor],
+    position: Tensor,
 ) -> Tensor:
     """Mean over a pixel of a pattern that changes along one direction.
 
@@ -33,13 +33,13 @@ def pixel_mean(
     half = sorted(abs(part) * screen.degrees_per_pixel / 2 for part in unit_vector(direction))
     small, large = half
     if small < 1e-6 * large:  # the square stands upright: one box
-        return (once(place + large) - once(place - large)) / (2 * large)
-    ends = twice(place + large + small) + twice(place - large - small)
-    inner = twice(place + large - small) + twice(place - large + small)
+        return (first_integral(position + large) - first_integral(position - large)) / (2 * large)
+    ends = second_integral(position + large + small) + second_integral(position - large - small)
+    inner = second_integral(position + large - small) + second_integral(position - large + small)
     return (ends - inner) / (4 * large * small)
 
 
-def half_plane(screen: Screen, direction: float, place: Tensor) -> Tensor:
+def half_plane(screen: Screen, direction: float, position: Tensor) -> Tensor:
     """Share of a pixel that lies beyond an edge, along the direction.
 
     Args:
@@ -54,11 +54,11 @@ def half_plane(screen: Screen, direction: float, place: Tensor) -> Tensor:
         direction,
         lambda s: s.clamp(min=0),
         lambda s: s.clamp(min=0) ** 2 / 2,
-        place.clamp(-far, far),
+        position.clamp(-far, far),
     )
 
 
-def square_wave(screen: Screen, direction: float, place: Tensor, frequency: float) -> Tensor:
+def square_wave(screen: Screen, direction: float, position: Tensor, frequency: float) -> Tensor:
     """Mean over a pixel of the sign of a cosine.
 
     Args:
@@ -73,15 +73,15 @@ def square_wave(screen: Screen, direction: float, place: Tensor, frequency: floa
         number = (2 * s * frequency).round()
         return s - number / (2 * frequency), 1 - 2 * (number % 2)
 
-    def once(s: Tensor) -> Tensor:
+    def first_integral(s: Tensor) -> Tensor:
         rest, sign = half_cycle(s)
         return sign * rest
 
-    def twice(s: Tensor) -> Tensor:
+    def second_integral(s: Tensor) -> Tensor:
         rest, sign = half_cycle(s)
         return sign * (rest**2 / 2 - 1 / (32 * frequency**2))
 
-    return pixel_mean(screen, direction, once, twice, place)
+    return pixel_mean(screen, direction, first_integral, second_integral, position)
 
 
 def disc(screen: Screen, center: tuple[float, float], radius: Tensor) -> Tensor:

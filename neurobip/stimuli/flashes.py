@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neurobip.stimuli.coverage import disc
-from neurobip.stimuli.screen import Screen, middle, need, positive
+from neurobip.stimuli.screen import Screen, require, require_positive, screen_position
 
 
 def chirp(
@@ -49,7 +49,7 @@ def chirp(
 
     Source: Baden et al. 2016, "The functional diversity of retinal ganglion cells in the mouse".
     """
-    screen.michelson("chirp", contrast)
+    screen.check_michelson("chirp", contrast)
     frequencies = (start_frequency, end_frequency, ramp_frequency)
     names = ("start_frequency", "end_frequency", "ramp_frequency")
     for name, value in zip(names, frequencies, strict=True):
@@ -68,7 +68,7 @@ def chirp(
         torch.zeros(screen.steps(pause, "chirp", "pause")),
         -torch.ones(screen.steps(before, "chirp", "before")),
     ]
-    return screen.show(contrast * torch.cat(parts)[:, None, None])
+    return screen.frames_of(contrast * torch.cat(parts)[:, None, None])
 
 
 def flash(
@@ -99,15 +99,15 @@ def flash(
         ConfigError: a contrast that leaves 0 to 1, a size or a time that is not positive.
     """
     dt = screen.dt
-    screen.weber("flash", contrast)
+    screen.check_weber("flash", contrast)
     steps = screen.steps(duration, "flash")
     within = f"from 0 and before the end at {duration} s"
-    need("flash", "onset", onset, lambda value: 0 <= value and round(value / dt) < steps, within)
+    require("flash", "onset", onset, lambda value: 0 <= value and round(value / dt) < steps, within)
     first = round(onset / dt)
     lit = torch.zeros(steps, 1, 1, dtype=torch.float64)
     lit[first : first + screen.steps(length, "flash", "length")] = contrast
     if diameter is not None:
-        positive("flash", "diameter", diameter, "degrees")
+        require_positive("flash", "diameter", diameter, "degrees")
         radius = torch.tensor([diameter / 2], dtype=torch.float64)
-        lit = lit * disc(screen, middle("flash", center), radius)
-    return screen.show(lit)
+        lit = lit * disc(screen, screen_position("flash", center), radius)
+    return screen.frames_of(lit)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neurobip.errors import ConfigError
 from neurobip.stimuli.coverage import square_wave
-from neurobip.stimuli.screen import Screen, need
+from neurobip.stimuli.screen import Screen, require
 
 Waveform = Literal["sine", "square"]
 
@@ -54,7 +54,7 @@ def drifting_grating(
     _check(where, screen, direction, spatial_frequency, temporal_frequency, contrast, phase)
     cycles = phase / 360 - temporal_frequency * screen.times(duration, where)
     wave = _wave(where, screen, direction, spatial_frequency, cycles[:, None, None], waveform)
-    return screen.show(contrast * wave)
+    return screen.frames_of(contrast * wave)
 
 
 def reversing_grating(
@@ -104,8 +104,8 @@ def reversing_grating(
     wave = _wave(where, screen, direction, spatial_frequency, start, waveform)
     cycles = temporal_frequency * screen.times(duration, where)[:, None, None]
     if modulation == "sine":
-        return screen.show(contrast * wave * (2 * math.pi * cycles).cos())
-    return screen.show(contrast * wave * (1 - 2 * ((2 * cycles + 1e-9).floor() % 2)))
+        return screen.frames_of(contrast * wave * (2 * math.pi * cycles).cos())
+    return screen.frames_of(contrast * wave * (1 - 2 * ((2 * cycles + 1e-9).floor() % 2)))
 
 
 def _wave(
@@ -113,12 +113,12 @@ def _wave(
 ) -> Tensor:
     """The cosine or its sign, -1 to 1, with its start in cycles."""
     _known(where, "waveform", form)
-    place = screen.along(direction)
+    position = screen.distance_along(direction)
     if form == "sine":
-        return (2 * math.pi * (frequency * place + cycles)).cos()
+        return (2 * math.pi * (frequency * position + cycles)).cos()
     if frequency == 0:
         return 1 - 2 * ((2 * cycles + 0.5 + 1e-9).floor() % 2)
-    return square_wave(screen, direction, place + cycles / frequency, frequency)
+    return square_wave(screen, direction, position + cycles / frequency, frequency)
 
 
 def _known(where: str, name: str, form: str) -> None:
@@ -135,13 +135,13 @@ def _check(
     contrast: float,
     phase: float,
 ) -> None:
-    screen.michelson(where, contrast)
+    screen.check_michelson(where, contrast)
     screen.frequency(where, "temporal_frequency", temporal_frequency)
     nyquist = 0.5 / screen.degrees_per_pixel
     what = (
         f"from 0 and below {nyquist:.4g} cycles per degree, half a cycle a pixel of "
         f"{screen.degrees_per_pixel} degrees"
     )
-    need(where, "spatial_frequency", spatial_frequency, lambda value: 0 <= value < nyquist, what)
-    need(where, "direction", direction, lambda value: True, "an angle in degrees")
-    need(where, "phase", phase, lambda value: True, "an angle in degrees")
+    require(where, "spatial_frequency", spatial_frequency, lambda value: 0 <= value < nyquist, what)
+    require(where, "direction", direction, lambda value: True, "an angle in degrees")
+    require(where, "phase", phase, lambda value: True, "an angle in degrees")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neurobip.stimuli.coverage import disc, half_plane
-from neurobip.stimuli.screen import Screen, middle, need, positive
+from neurobip.stimuli.screen import Screen, require, require_positive, screen_position
 
 DIRECTIONS = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
 """The eight directions of motion in degrees: 0 to the right, 90 up, counterclockwise."""
@@ -44,11 +44,11 @@ def bar(
         ConfigError: a contrast that leaves 0 to 1, a speed, width or duration that is not
             positive.
     """
-    positive("bar", "width", width, "degrees")
+    require_positive("bar", "width", width, "degrees")
     front = _front("bar", screen, direction, speed, contrast, width, duration)
     behind_front = half_plane(screen, direction, front)
     behind_back = half_plane(screen, direction, front - width)
-    return screen.show(contrast * (behind_front - behind_back))
+    return screen.frames_of(contrast * (behind_front - behind_back))
 
 
 def edge(
@@ -79,7 +79,7 @@ def edge(
         ConfigError: a contrast that leaves 0 to 1, a speed or duration that is not positive.
     """
     front = _front("edge", screen, direction, speed, contrast, 0.0, duration)
-    return screen.show(contrast * half_plane(screen, direction, front))
+    return screen.frames_of(contrast * half_plane(screen, direction, front))
 
 
 def _front(
@@ -92,14 +92,14 @@ def _front(
     duration: float | None,
 ) -> Tensor:
     """How far a moving front has passed every pixel, in degrees: ``[T, H, W]``."""
-    screen.weber(where, contrast)
-    need(where, "direction", direction, lambda value: True, "an angle in degrees")
-    positive(where, "speed", speed, "degrees per second")
-    reach = screen.reach(direction)
+    screen.check_weber(where, contrast)
+    require(where, "direction", direction, lambda value: True, "an angle in degrees")
+    require_positive(where, "speed", speed, "degrees per second")
+    half_extent = screen.half_extent(direction)
     if duration is None:  # the first frame without it is the last one
-        duration = (math.ceil((2 * reach + width) / speed / screen.dt - 1e-9) + 1) * screen.dt
-    front = screen.times(duration, where) * speed - reach
-    return front[:, None, None] - screen.along(direction)
+        duration = (math.ceil((2 * half_extent + width) / speed / screen.dt - 1e-9) + 1) * screen.dt
+    front = screen.times(duration, where) * speed - half_extent
+    return front[:, None, None] - screen.distance_along(direction)
 
 
 def loom(
@@ -137,9 +137,11 @@ def loom(
     Source: Gabbiani, Krapp & Laurent 1999, "Computation of object approach by a wide-field,
     motion-sensitive neuron".
     """
-    screen.weber("loom", contrast)
-    positive("loom", "size_to_speed", size_to_speed, "seconds")
-    positive("loom", "collision", collision, "seconds")
+    screen.check_weber("loom", contrast)
+    require_positive("loom", "size_to_speed", size_to_speed, "seconds")
+    require_positive("loom", "collision", collision, "seconds")
     left = (collision - screen.times(duration, "loom")).clamp(min=0)
     half = torch.atan2(torch.full_like(left, size_to_speed), left)
-    return screen.show(contrast * disc(screen, middle("loom", center), half.rad2deg()))
+    return screen.frames_of(
+        contrast * disc(screen, screen_position("loom", center), half.rad2deg())
+    )

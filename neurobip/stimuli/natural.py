@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from neurobip.errors import ConfigError
-from neurobip.stimuli.screen import Screen, middle, need, positive, whole
+from neurobip.stimuli.screen import (
+    Screen,
+    require,
+    require_positive,
+    require_whole,
+    screen_position,
+)
 
 
 def natural_saccades(
@@ -103,10 +109,10 @@ def gaze(
     fixation" (drift as Brownian motion).
     """
     limit = f"from 0 and below the frame rate, {1 / screen.dt:.4g} Hz"
-    need("gaze", "rate", rate, lambda value: 0 <= value < 1 / screen.dt, limit)
-    need("gaze", "amplitude", amplitude, lambda value: value >= 0, "0 degrees or more")
-    need("gaze", "diffusion", diffusion, lambda value: value >= 0, "0 degrees²/s or more")
-    origin = torch.tensor(middle("gaze", start, "start"), dtype=torch.float64)
+    require("gaze", "rate", rate, lambda value: 0 <= value < 1 / screen.dt, limit)
+    require("gaze", "amplitude", amplitude, lambda value: value >= 0, "0 degrees or more")
+    require("gaze", "diffusion", diffusion, lambda value: value >= 0, "0 degrees²/s or more")
+    origin = torch.tensor(screen_position("gaze", start, "start"), dtype=torch.float64)
     steps = screen.steps(duration, "gaze") - 1
     generator = torch.Generator().manual_seed(seed)
     drift = torch.randn(steps, 2, generator=generator, dtype=torch.float64)
@@ -164,8 +170,8 @@ def synthetic_image(
     scaling in the woods" (log luminance).
     """
     for name, size in (("height", height), ("width", width)):
-        whole("synthetic_image", name, size, 2)
-    positive("synthetic_image", "contrast", contrast, "log units")
+        require_whole("synthetic_image", name, size, 2)
+    require_positive("synthetic_image", "contrast", contrast, "log units")
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(height, width, generator=generator, dtype=torch.float64)
     spectrum = torch.fft.rfft2(noise)
@@ -207,5 +213,5 @@ def _corner(shift: Tensor, image: int, screen: int) -> tuple[Tensor, Tensor]:
     if spare == 0:
         return torch.zeros_like(shift).long(), torch.zeros_like(shift)
     folded = (spare / 2 + shift) % (2 * spare)
-    place = spare - (folded - spare).abs()
-    return place.long(), place % 1
+    position = spare - (folded - spare).abs()
+    return position.long(), position % 1

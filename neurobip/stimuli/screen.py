@@ -11,7 +11,7 @@ from torch import Tensor
 from neurobip.errors import ConfigError
 
 
-def need(where: str, name: str, value: object, fits: Callable[[float], bool], what: str) -> None:
+def require(where: str, name: str, value: object, fits: Callable[[float], bool], what: str) -> None:
     """Refuse a value that is no finite number or does not fit.
 
     Raises:
@@ -21,24 +21,24 @@ def need(where: str, name: str, value: object, fits: Callable[[float], bool], wh
         raise ConfigError(f"{where}: {name} is {value!r}; it has to be {what}")
 
 
-def positive(where: str, name: str, value: object, unit: str) -> None:
+def require_positive(where: str, name: str, value: object, unit: str) -> None:
     """Refuse what is not a positive finite number.
 
     Raises:
-        ConfigError: see :func:`need`.
+        ConfigError: see :func:`require`.
     """
-    need(where, name, value, lambda number: number > 0, f"a positive number of {unit}")
+    require(where, name, value, lambda number: number > 0, f"a positive number of {unit}")
 
 
-def whole(where: str, name: str, value: object, least: int) -> None:
+def require_whole(where: str, name: str, value: object, least: int) -> None:
     """Refuse what is not a whole number of pixels from the least on.
 
     Raises:
-        ConfigError: see :func:`need`.
+        ConfigError: see :func:`require`.
     """
     integral = isinstance(value, Integral)
     what = f"a whole number of pixels, {least} or more"
-    need(where, name, value, lambda number: integral and number >= least, what)
+    require(where, name, value, lambda number: integral and number >= least, what)
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ class Screen:
 
     def __post_init__(self) -> None:
         for name, size in (("height", self.height), ("width", self.width)):
-            whole("Screen", name, size, 1)
-        positive("Screen", "degrees_per_pixel", self.degrees_per_pixel, "degrees")
-        positive("Screen", "dt", self.dt, "seconds")
-        need("Screen", "mean", self.mean, lambda mean: 0 < mean < 1, "between 0 and 1, exclusive")
+            require_whole("Screen", name, size, 1)
+        require_positive("Screen", "degrees_per_pixel", self.degrees_per_pixel, "degrees")
+        require_positive("Screen", "dt", self.dt, "seconds")
+        require(
+            "Screen", "mean", self.mean, lambda mean: 0 < mean < 1, "between 0 and 1, exclusive"
+        )
 
     @property
     def x(self) -> Tensor:
@@ -86,15 +88,15 @@ class Screen:
         return -self._centers(self.height)
 
     def _centers(self, size: int) -> Tensor:
-        place = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-        return place * self.degrees_per_pixel
+        position = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+        return position * self.degrees_per_pixel
 
-    def along(self, direction: float) -> Tensor:
+    def distance_along(self, direction: float) -> Tensor:
         """How far a pixel's center lies in a direction, in degrees: ``[H, W]``, float64."""
         cos, sin = unit_vector(direction)
         return self.x * cos + self.y[:, None] * sin
 
-    def reach(self, direction: float) -> float:
+    def half_extent(self, direction: float) -> float:
         """From the middle to the last corner in a direction, in degrees."""
         cos, sin = unit_vector(direction)
         return (self.width * abs(cos) + self.height * abs(sin)) * self.degrees_per_pixel / 2
@@ -106,7 +108,7 @@ class Screen:
             ConfigError: a duration that is not positive or rounds to no frame.
         """
         one = f"at least one frame of {self.dt} s"
-        need(where, name, seconds, lambda value: round(value / self.dt) >= 1, one)
+        require(where, name, seconds, lambda value: round(value / self.dt) >= 1, one)
         return round(seconds / self.dt)
 
     def times(self, seconds: float, where: str = "Screen", name: str = "duration") -> Tensor:
@@ -114,7 +116,7 @@ class Screen:
         steps = self.steps(seconds, where, name)
         return torch.arange(steps, dtype=torch.float64) * self.dt
 
-    def weber(self, where: str, contrast: float) -> None:
+    def check_weber(self, where: str, contrast: float) -> None:
         """Check a Weber contrast, a luminance of ``mean (1 + contrast)``.
 
         Raises:
@@ -122,9 +124,9 @@ class Screen:
         """
         high = 1 / self.mean - 1
         what = f"-1 to {high:.4g}, so that luminance stays within 0 and 1 at mean {self.mean}"
-        need(where, "contrast", contrast, lambda value: -1 <= value <= high + 1e-9, what)
+        require(where, "contrast", contrast, lambda value: -1 <= value <= high + 1e-9, what)
 
-    def michelson(self, where: str, contrast: float, scale: float = 1.0) -> None:
+    def check_michelson(self, where: str, contrast: float, scale: float = 1.0) -> None:
         """Check a Michelson contrast, luminances of ``mean (1 ± contrast)``.
 
         Args:
@@ -133,12 +135,12 @@ class Screen:
         Raises:
             ConfigError: a negative contrast, or a luminance below 0 or above 1.
         """
-        high = self.room / scale
+        high = self.max_contrast / scale
         what = f"0 to {high:.4g}, so that luminance stays within 0 and 1 at mean {self.mean}"
-        need(where, "contrast", contrast, lambda value: 0 <= value <= high + 1e-9, what)
+        require(where, "contrast", contrast, lambda value: 0 <= value <= high + 1e-9, what)
 
     @property
-    def room(self) -> float:
+    def max_contrast(self) -> float:
         """The largest contrast that fits to both sides of the mean."""
         return min(1.0, 1 / self.mean - 1)
 
@@ -150,9 +152,9 @@ class Screen:
         """
         nyquist = 0.5 / self.dt
         what = f"from 0 and below {nyquist:.4g} Hz, half the frame rate at dt = {self.dt} s"
-        need(where, name, value, lambda number: 0 <= number < nyquist, what)
+        require(where, name, value, lambda number: 0 <= number < nyquist, what)
 
-    def show(self, contrast: Tensor) -> Tensor:
+    def frames_of(self, contrast: Tensor) -> Tensor:
         """Frames of a contrast to the mean.
 
         Shape:
@@ -172,17 +174,19 @@ def unit_vector(direction: float) -> tuple[float, float]:
     return math.cos(angle), math.sin(angle)
 
 
-def middle(where: str, place: Sequence[float], name: str = "center") -> tuple[float, float]:
+def screen_position(
+    where: str, position: Sequence[float], name: str = "center"
+) -> tuple[float, float]:
     """A place on the screen as two numbers of degrees.
 
     Raises:
         ConfigError: not two finite numbers.
     """
-    if len(place) != 2:
-        raise ConfigError(f"{where}: {name} is {place!r}; it has to be x and y in degrees")
-    for value in place:
-        need(where, name, value, lambda _: True, "x and y in degrees")
-    return place[0], place[1]
+    if len(position) != 2:
+        raise ConfigError(f"{where}: {name} is {position!r}; it has to be x and y in degrees")
+    for value in position:
+        require(where, name, value, lambda _: True, "x and y in degrees")
+    return position[0], position[1]
 
 
 def gray(screen: Screen, duration: float = 1.0) -> Tensor:
@@ -197,4 +201,4 @@ def gray(screen: Screen, duration: float = 1.0) -> Tensor:
     Raises:
         ConfigError: a duration below one frame.
     """
-    return screen.show(torch.zeros(screen.steps(duration, "gray"), 1, 1, dtype=torch.float64))
+    return screen.frames_of(torch.zeros(screen.steps(duration, "gray"), 1, 1, dtype=torch.float64))

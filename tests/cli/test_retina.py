@@ -110,4 +110,4 @@ def test_a_camera_stands_in_front_of_the_event_retina() -> None:
     assert counts[2, 0, 1, 1, 3] == 2 and counts[4, 1, 0, 2, 0] == 1
     assert counts.sum() == 3
     rig = rig_of("event").rig
-    assert rig.retina.photoreceptor is None and rig.look is not None
+    assert rig.retina.photoreceptor is None and rig.camera is not None

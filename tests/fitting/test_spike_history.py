@@ -14,7 +14,7 @@ from neurobip.fitting.recordings import Recording
 from neurobip.fitting.simulate import escape_recording, mixture
 from neurobip.fitting.spike_history import EscapeCell, SpikePieces, with_spikes
 from neurobip.neurons import ALIF
-from neurobip.retina import MOUSE, MOUSE_ANATOMY, grow
+from neurobip.retina import MOUSE, MOUSE_ANATOMY, build_retina
 from neurobip.stimuli import Screen
 
 SIZE, DT = 7, 0.01
@@ -135,7 +135,7 @@ def test_fisher_information_is_the_curvature_of_the_likelihood():
 
 def test_without_noise_it_is_the_cell_of_the_retina():
     frames, cell = mixture(SCREEN, 1, seconds=0.5), escape(softness=1e-5)
-    retina = grow(MOUSE_ANATOMY, (OFF,), "light", 2.0, DT)
+    retina = build_retina(MOUSE_ANATOMY, (OFF,), "light", 2.0, DT)
     with torch.no_grad():
         wanted = retina(frames)[0][:, 0, 0, 3, 3]
         found, probability = cell.run(cell.current(frames), 2)

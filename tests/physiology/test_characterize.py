@@ -14,7 +14,7 @@ from neurobip.physiology.direction import direction_tuning
 from neurobip.physiology.light import light_levels
 from neurobip.physiology.noise import white_noise
 from neurobip.physiology.receptive import receptive_fields
-from neurobip.physiology.reversing import reversing
+from neurobip.physiology.reversing import reversing_response
 from neurobip.physiology.rig import Rig
 from neurobip.physiology.spatial import spatial_tuning
 from neurobip.retina import (
@@ -23,7 +23,7 @@ from neurobip.retina import (
     PRIMATE_ANATOMY,
     Anatomy,
     CellType,
-    grow,
+    build_retina,
     mouse,
     primate_periphery,
 )
@@ -76,7 +76,7 @@ def test_on_answers_light_on_and_off_light_off(measured: Characterization) -> No
 
 def test_transient_types_are_brief_and_sustained_ones_are_not(measured: Characterization) -> None:
     for cell, m in zip(measured.cell_types, measured.types, strict=True):
-        brief = all("transient" in signal for signal in cell.hears)
+        brief = all("transient" in signal for signal in cell.excited_by)
         assert m.transience > 0.9 if brief else m.transience < 0.6, m
 
 
@@ -122,11 +122,15 @@ def test_white_noise_shows_the_field_of_this_type_and_of_no_other(
     noise, names = mouse_measured.noise, [m.name for m in mouse_measured.types]
     i, j = names.index("orientation horizontal"), names.index("orientation vertical")
 
-    def at_peak(kernel: torch.Tensor) -> torch.Tensor:
+    def strongest_lag(kernel: torch.Tensor) -> torch.Tensor:
         return kernel[kernel.flatten(1).norm(dim=1).argmax()].flatten()
 
-    own = torch.corrcoef(torch.stack([at_peak(noise.sta[i]), at_peak(noise.seen[i])]))[0, 1]
-    other = torch.corrcoef(torch.stack([at_peak(noise.sta[i]), at_peak(noise.seen[j])]))[0, 1]
+    own = torch.corrcoef(
+        torch.stack([strongest_lag(noise.sta[i]), strongest_lag(noise.expected_sta[i])])
+    )[0, 1]
+    other = torch.corrcoef(
+        torch.stack([strongest_lag(noise.sta[i]), strongest_lag(noise.expected_sta[j])])
+    )[0, 1]
     assert own > 0.9 and other < 0.6
 
 
@@ -153,7 +157,7 @@ def test_a_linear_nonlinear_model_explains_new_noise(name: str) -> None:
 
 def without(cells: list[CellType], **changed: float) -> Rig:
     anatomy: Anatomy = dataclasses.replace(PRIMATE_ANATOMY, **changed)  # type: ignore[arg-type]
-    return Rig(grow(anatomy, cells, "light", 0.1, 0.005), SCREEN)
+    return Rig(build_retina(anatomy, cells, "light", 0.1, 0.005), SCREEN)
 
 
 MIDGET, PARASOL = PRIMATE[0], PRIMATE[2]
@@ -179,12 +183,12 @@ def test_with_dark_light_responses_fall_in_the_dark() -> None:
 
 def test_without_subunits_frequency_does_not_double() -> None:
     narrow = dataclasses.replace(PARASOL, field=1.0)
-    assert reversing(without([narrow])).doubling[0] < 1
+    assert reversing_response(without([narrow])).doubling[0] < 1
 
 
 def test_without_inhibition_direction_is_not_told() -> None:
     right = next(cell for cell in MOUSE if cell.name == "direction right")
-    blind = dataclasses.replace(right, inhibited={})
+    blind = dataclasses.replace(right, inhibited_by={})
     rig = Rig(mouse([blind]), Screen(41, 41, degrees_per_pixel=1.0, dt=0.01))
     assert abs(direction_tuning(rig).index[0]) < 0.1
 

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from neurobip.errors import DataError
 from neurobip.physiology.linear_nonlinear import (
-    curve,
-    filtered,
+    apply_filter,
+    binned_rates,
     fit_linear_nonlinear,
     interpolate,
     nll,
@@ -31,7 +31,7 @@ def record(rate_of, steps: int = 12_000, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
     frames = torch.randint(2, (steps, 1, 1, SIZE, SIZE), generator=generator).float()
     rows = (2 * frames - 1).flatten(1) @ kernel_of_a_cell().flatten(1).T
-    rate = rate_of(filtered(rows, torch.eye(LAGS)))
+    rate = rate_of(apply_filter(rows, torch.eye(LAGS)))
     return frames, rate, torch.poisson(rate, generator=generator)
 
 
@@ -45,7 +45,7 @@ def test_filtering_is_the_sum_over_lags():
         sum(time[r, lag] * rows[t - lag, r] for r in range(2) for lag in range(5) if t >= lag)
         for t in range(20)
     ]
-    torch.testing.assert_close(filtered(rows, time), torch.stack(slow))
+    torch.testing.assert_close(apply_filter(rows, time), torch.stack(slow))
 
 
 def test_it_finds_filter_and_softplus():
@@ -94,7 +94,7 @@ def test_a_curve_goes_through_its_points_and_ends_flat():
     expected = torch.tensor([1.0, 1.0, 1.5, 2.0, 1.0, 0.0, 0.0])
     torch.testing.assert_close(interpolate(x, knots, values), expected)
     drive = torch.arange(8.0).flip(0)
-    knots, values = curve(drive, 2 * drive, 4)
+    knots, values = binned_rates(drive, 2 * drive, 4)
     torch.testing.assert_close(knots, torch.tensor([0.5, 2.5, 4.5, 6.5]))
     torch.testing.assert_close(values, 2 * knots)
 

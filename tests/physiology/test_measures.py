@@ -13,8 +13,14 @@ from neurobip.physiology.direction import DirectionTuning
 from neurobip.physiology.dog import DifferenceOfGaussians, fit_dog
 from neurobip.physiology.harmonics import harmonic
 from neurobip.physiology.light import LightLevels
-from neurobip.physiology.noise import average, pearson, smooth, through_noise, variance_explained
-from neurobip.physiology.reversing import Reversing
+from neurobip.physiology.noise import (
+    convolve_with_noise,
+    mean_sta,
+    pearson,
+    smooth,
+    variance_explained,
+)
+from neurobip.physiology.reversing import ReversingResponse
 from neurobip.stimuli import DIRECTIONS
 
 TIME = torch.arange(220, dtype=torch.float64) * 0.005
@@ -46,7 +52,7 @@ def test_harmonic_wants_a_whole_cycle() -> None:
 def test_doubling_leaves_out_gratings_that_are_not_heard() -> None:
     first = torch.tensor([[10.0, 10.0], [4.0, 8.0], [0.001, 0.0]])
     second = torch.tensor([[2.0, 2.0], [6.0, 4.0], [0.1, 0.0]])
-    doubling = Reversing(torch.arange(3), first, second).doubling
+    doubling = ReversingResponse(torch.arange(3), first, second).doubling
     assert doubling.tolist() == pytest.approx([1.5, 0.5])
 
 
@@ -97,7 +103,7 @@ def test_averages_over_cells_are_one_average_over_shifted_frames() -> None:
     torch.manual_seed(0)
     frames = torch.rand(300, 1, 1, 13, 13)
     spikes = (torch.rand(300, 2, 3, 3) < 0.2).float()
-    sta, number = average(frames, spikes, 4, 5)
+    sta, number = mean_sta(frames, spikes, 4, 5)
     total = torch.zeros(4, 5, 5)
     for i in range(3):
         for j in range(3):
@@ -116,9 +122,9 @@ def test_averages_over_cells_are_one_average_over_shifted_frames() -> None:
 def test_noise_of_checks_blurs_a_point_to_a_tent() -> None:
     point = torch.zeros(1, 5, 7, 7)
     point[0, 2, 3, 3] = 1
-    seen = through_noise(point)[0]
-    assert seen[2, 3, 3] == 1 and seen[1, 3, 3] == seen[2, 3, 2] == 0.5
-    assert seen[1, 2, 2] == 0.125 and seen.sum() == 8
+    expected_sta = convolve_with_noise(point)[0]
+    assert expected_sta[2, 3, 3] == 1 and expected_sta[1, 3, 3] == expected_sta[2, 3, 2] == 0.5
+    assert expected_sta[1, 2, 2] == 0.125 and expected_sta.sum() == 8
 
 
 def test_explained_variance() -> None:

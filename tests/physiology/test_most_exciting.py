@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neurobip.errors import ConfigError, DataError
-from neurobip.physiology.drive import Drive, end_weights
+from neurobip.physiology.drive import Drive, drive_weights
 from neurobip.physiology.most_exciting import most_exciting_stimulus
 from neurobip.physiology.space_time import motion, profiles
 from neurobip.retina import MOUSE, event_camera, mouse, primate_periphery
@@ -133,7 +133,7 @@ def test_of_a_direction_selective_cell_it_moves_that_way():
 def test_steps_that_count_and_the_membrane():
     retina = primate_periphery()
     torch.testing.assert_close(
-        end_weights(retina, 0, 5, 2, False), torch.tensor([0, 0, 0, 0.5, 0.5])
+        drive_weights(retina, 0, 5, 2, False), torch.tensor([0, 0, 0, 0.5, 0.5])
     )
     keep = 1 - retina.ganglion.neuron.decay_v[0].item()
     wanted = torch.tensor([0.0, 0, 0, 0, 0])
@@ -144,7 +144,7 @@ def test_steps_that_count_and_the_membrane():
             pulse = keep * pulse + (now == step)
             v[step] = pulse
         wanted[step] = v[step]
-    torch.testing.assert_close(end_weights(retina, 0, 5, 1, True), wanted)
+    torch.testing.assert_close(drive_weights(retina, 0, 5, 1, True), wanted)
     current = most_exciting_stimulus(retina, "midget on", **SMALL)
     slow = most_exciting_stimulus(retina, "midget on", membrane=True, **SMALL)
     assert slow.drive > current.drive, "a membrane adds up"

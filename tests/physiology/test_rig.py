@@ -9,7 +9,7 @@ import torch
 
 from neurobip.errors import DataError
 from neurobip.physiology.receptive import receptive_fields
-from neurobip.physiology.rig import Rig, middle, together
+from neurobip.physiology.rig import Rig, batch_stimuli, crop_center
 from neurobip.retina import event_camera, mouse, primate_periphery
 from neurobip.stimuli import Screen, checkerboard, gray
 
@@ -26,8 +26,8 @@ def test_the_middle_of_the_retina_is_what_is_read(rig: Rig) -> None:
     with torch.no_grad():
         drive, _ = rig.retina.currents(shown)
         z, _ = rig.retina(shown)
-    torch.testing.assert_close(read.drive, middle(drive, 5)[1:], atol=1e-4, rtol=1e-4)
-    assert (read.spikes != middle(z, 5)[1:]).float().mean() < 0.002
+    torch.testing.assert_close(read.drive, crop_center(drive, 5)[1:], atol=1e-4, rtol=1e-4)
+    assert (read.spikes != crop_center(z, 5)[1:]).float().mean() < 0.002
     assert read.spikes.sum() > 100
 
 
@@ -52,7 +52,7 @@ def test_what_lies_in_front_of_the_retina_makes_its_input() -> None:
         return torch.cat([0 * light, 4 * (light > 0.6).float()], 2)
 
     screen = Screen(15, 15, degrees_per_pixel=1.0, dt=0.015)
-    rig = Rig(event_camera(), screen, look=camera, noise=0.0)
+    rig = Rig(event_camera(), screen, camera=camera, noise=0.0)
     frames = torch.full((20, 1, 1, 15, 15), 0.5)
     frames[5, 0, 0, 6:9, 6:9] = 0.9
     spikes = rig.record(frames).spikes[:, 0, :, 0, 0]
@@ -79,7 +79,7 @@ def test_other_refusals(rig: Rig) -> None:
     with pytest.raises(DataError, match="mosaics"):
         Rig(primate_periphery(size=(25, 25)), rig.screen)
     with pytest.raises(DataError, match="one length"):
-        together([torch.zeros(3, 1), torch.zeros(4, 1)])
+        batch_stimuli([torch.zeros(3, 1), torch.zeros(4, 1)])
     even = dataclasses.replace(rig, screen=Screen(24, 24, 1.0, 0.01))
     with pytest.raises(DataError, match="odd"):
         receptive_fields(even)
@@ -90,7 +90,7 @@ def test_receptive_fields_foretell_currents_to_weak_noise(rig: Rig) -> None:
     fields = receptive_fields(rig, size=21)
     frames = checkerboard(rig.screen, duration=1.5, check=1.0, refresh=100.0, contrast=0.05)
     drive = rig.record(frames).drive[:, 0, :, 0, 0]
-    contrast = middle(frames[:, 0, 0] / 0.5 - 1, 21).flatten(1)
+    contrast = crop_center(frames[:, 0, 0] / 0.5 - 1, 21).flatten(1)
     lags = fields.kernel.shape[1]
     for name in ("orientation vertical",):
         k = rig.retina.index(name)

@@ -37,8 +37,8 @@ def test_it_is_the_mean_frame_before_each_spike():
     for cell in range(3):
         for lag in range(5):
             times = [t for t in range(lag, 50) for _ in range(int(spikes[t, cell]))]
-            seen = [frames[t - lag, 0] - mean for t in times]
-            torch.testing.assert_close(found[cell, lag], torch.stack(seen).mean(0))
+            expected_sta = [frames[t - lag, 0] - mean for t in times]
+            torch.testing.assert_close(found[cell, lag], torch.stack(expected_sta).mean(0))
 
 
 def test_one_spike_shows_its_own_past():

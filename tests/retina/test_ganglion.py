@@ -15,9 +15,9 @@ from neurobip.retina import (
     Scale,
     direction_selective,
     event_camera,
-    lay,
     mouse,
     orientation_selective,
+    place_mosaic,
 )
 from neurobip.retina.amacrine import STARBURST
 
@@ -25,14 +25,14 @@ ALL = (*SIGNALS, *STARBURST)
 ONE = Scale(1.0, 1.0, 1.0)
 ROUND = CellType("round", {"sustained on": 2.0, "transient off": 1.0}, field=1.2, tau=2)
 RIGHT = direction_selective(
-    "right", 0, hears={"transient on": 3.0}, field=0.8, tau=2, shift=2.0, veto=1.5
+    "right", 0, excited_by={"transient on": 3.0}, field=0.8, tau=2, shift=2.0, veto=1.5
 )
 UP = direction_selective(
-    "up", 90, hears={"transient on": 3.0}, field=0.8, tau=2, shift=2.0, veto=1.5
+    "up", 90, excited_by={"transient on": 3.0}, field=0.8, tau=2, shift=2.0, veto=1.5
 )
-LONG = orientation_selective("long", 90, hears={"sustained on": 1.0}, field=0.8, tau=2)
-WIDE = orientation_selective("wide", 0, hears={"sustained on": 1.0}, field=0.8, tau=2)
-OBLIQUE = orientation_selective("oblique", 30, hears={"sustained on": 1.0}, field=0.8, tau=2)
+LONG = orientation_selective("long", 90, excited_by={"sustained on": 1.0}, field=0.8, tau=2)
+WIDE = orientation_selective("wide", 0, excited_by={"sustained on": 1.0}, field=0.8, tau=2)
+OBLIQUE = orientation_selective("oblique", 30, excited_by={"sustained on": 1.0}, field=0.8, tau=2)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_inhibition_lies_on_the_preferred_side():
 
 
 def test_cells_are_where_the_mosaic_has_them():
-    mosaic = lay(14, 15, 3.0)
+    mosaic = place_mosaic(14, 15, 3.0)
     part = Dendrites([ROUND], SIGNALS, ONE, [mosaic])
     current = part.current(torch.rand(2, 4, 14, 15))
     assert ((current != 0).any(0)[0].numpy() == mosaic.mask).all()
@@ -126,7 +126,7 @@ def test_each_type_at_its_own_signal_may_lie_obliquely():
 @pytest.mark.parametrize("shift", [0.5, 1.3])
 def test_a_point_between_pixels_has_a_weight(shift):
     between = direction_selective(
-        "between", 0, hears={"transient on": 1.0}, field=0.02, tau=2, shift=shift, veto=1.0
+        "between", 0, excited_by={"transient on": 1.0}, field=0.02, tau=2, shift=shift, veto=1.0
     )
     part = Dendrites([between], ALL, ONE)
     assert torch.isfinite(part.weight).all() and part.weight[0, 4].sum() == pytest.approx(-1.0)
@@ -139,8 +139,8 @@ def test_a_point_between_pixels_has_a_weight(shift):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hears": {}}, "hears nothing"),
-        ({"hears": {"sustained on": -1.0}}, "weight -1.0 of 'sustained on'"),
+        ({"excited_by": {}}, "hears nothing"),
+        ({"excited_by": {"sustained on": -1.0}}, "weight -1.0 of 'sustained on'"),
         ({"field": 0.0}, "field = 0.0"),
         ({"tau": math.nan}, "tau = nan"),
         ({"spacing": -2.0}, "spacing = -2.0"),
@@ -149,7 +149,13 @@ def test_a_point_between_pixels_has_a_weight(shift):
     ],
 )
 def test_a_type_that_makes_no_sense_is_refused_by_name(changes, message):
-    fields = {"name": "odd", "hears": {"sustained on": 1.0}, "field": 1.0, "tau": 1.0, **changes}
+    fields = {
+        "name": "odd",
+        "excited_by": {"sustained on": 1.0},
+        "field": 1.0,
+        "tau": 1.0,
+        **changes,
+    }
     with pytest.raises(ConfigError, match="cell type 'odd'") as error:
         CellType(**fields)
     assert message in str(error.value)

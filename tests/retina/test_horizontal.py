@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from neurobip.constants import free
+from neurobip.constants import make_trainable
 from neurobip.errors import ConfigError
 from neurobip.retina import CenterSurround
 
@@ -47,7 +47,7 @@ def test_blue_is_compared_with_yellow_over_one_center():
 def test_all_sizes_have_a_gradient():
     part = synapse("light").double()
     x = torch.rand(1, 1, 9, 9, dtype=torch.float64)
-    free(part, "*")
+    make_trainable(part, "*")
 
     def total(*raw):
         named = dict(zip(dict(part.named_parameters()), raw, strict=True))

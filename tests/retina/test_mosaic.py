@@ -7,12 +7,12 @@ import pytest
 from scipy.spatial import cKDTree
 
 from neurobip.errors import ConfigError
-from neurobip.retina import lay, primate_periphery
+from neurobip.retina import place_mosaic, primate_periphery
 
 
 @pytest.mark.parametrize("spacing", [2.5, 4.0, 9.0])
 def test_neighbours_stand_a_spacing_apart(spacing):
-    mosaic = lay(200, 220, spacing, jitter=0.05, seed=1)
+    mosaic = place_mosaic(200, 220, spacing, jitter=0.05, seed=1)
     places = np.stack([mosaic.rows, mosaic.columns], 1)
     nearest = cKDTree(places).query(places, 2)[0][:, 1]
     # The nearest of six jittered neighbours, on whole pixels, is somewhat nearer than the mean.
@@ -23,36 +23,36 @@ def test_neighbours_stand_a_spacing_apart(spacing):
 
 
 def test_coverage_is_density_times_area():
-    mosaic = lay(300, 300, 6.0)
+    mosaic = place_mosaic(300, 300, 6.0)
     density = 2 / (math.sqrt(3) * 36)
     assert mosaic.coverage(3.0) == pytest.approx(density * math.pi * 36, rel=0.04)
 
 
 def test_up_to_a_pixel_every_pixel_has_a_cell():
-    mosaic = lay(5, 7, 0.4)
+    mosaic = place_mosaic(5, 7, 0.4)
     assert mosaic.mask.all() and len(mosaic) == 35
 
 
 def test_a_seed_is_a_mosaic():
-    a, b, c = (lay(30, 30, 4.0, seed=seed).mask for seed in (0, 0, 1))
+    a, b, c = (place_mosaic(30, 30, 4.0, seed=seed).mask for seed in (0, 0, 1))
     assert (a == b).all() and (a != c).any()
 
 
 def test_cells_stand_in_the_mask():
-    mosaic = lay(40, 31, 5.0)
+    mosaic = place_mosaic(40, 31, 5.0)
     assert mosaic.mask.sum() == len(mosaic)
     assert mosaic.mask[mosaic.rows, mosaic.columns].all()
 
 
 def test_an_image_without_a_cell_is_refused():
     with pytest.raises(ConfigError, match="leaves no cell"):
-        lay(2, 2, 500.0, jitter=0.4, seed=3)
+        place_mosaic(2, 2, 500.0, jitter=0.4, seed=3)
 
 
 @pytest.mark.parametrize(("spacing", "jitter"), [(math.nan, 0.1), (-1.0, 0.1), (2.0, math.nan)])
 def test_a_lattice_of_no_size_is_refused(spacing, jitter):
     with pytest.raises(ConfigError, match="positive numbers fit"):
-        lay(8, 8, spacing, jitter=jitter)
+        place_mosaic(8, 8, spacing, jitter=jitter)
 
 
 def test_types_of_the_primate_cover_the_retina():

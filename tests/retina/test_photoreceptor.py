@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from neurobip.constants import free
+from neurobip.constants import make_trainable
 from neurobip.errors import ConfigError, DataError
-from neurobip.retina import Photoreceptor, cones
+from neurobip.retina import Photoreceptor, rgb_to_cones
 
 KINDS = ("log", "naka-rushton")
 
@@ -71,15 +71,15 @@ def test_bytes_are_shares_of_255():
 
 
 def test_white_is_white_to_every_cone():
-    white = cones(torch.ones(2, 3, 1, 1))
+    white = rgb_to_cones(torch.ones(2, 3, 1, 1))
     torch.testing.assert_close(white, torch.ones(2, 3, 1, 1))
-    red, blue = cones(torch.eye(3)[:, :, None, None]).flatten(1)[[0, 2]]
+    red, blue = rgb_to_cones(torch.eye(3)[:, :, None, None]).flatten(1)[[0, 2]]
     assert red[0] > red[1] > red[2] and blue[2] > 0.8
 
 
 def test_black_has_a_finite_gradient_at_any_exponent():
     cell = Photoreceptor(decay_m=0.1, decay_p=0.5, exponent=0.7)
-    free(cell, "*")
+    make_trainable(cell, "*")
     frames = torch.zeros(5, 1, 1, 2, 2)
     frames[3:] = 0.5
     cell(frames.requires_grad_())[0].sum().backward()

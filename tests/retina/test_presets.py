@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurobip.constants import fix, free
+from neurobip.constants import freeze_constants, make_trainable
 from neurobip.errors import ConfigError, DataError
 from neurobip.projection import projections
 from neurobip.retina import (
@@ -16,8 +16,8 @@ from neurobip.retina import (
     MOUSE,
     MOUSE_ANATOMY,
     PRIMATE,
+    build_retina,
     event_camera,
-    grow,
     mouse,
     primate_periphery,
 )
@@ -74,7 +74,7 @@ def test_the_state_does_not_grow(preset):
 @pytest.mark.parametrize(("preset", "inputs"), WHOLE)
 def test_every_constant_has_a_gradient(preset, inputs):
     retina = preset(inputs=inputs)
-    names = free(retina, "*")
+    names = make_trainable(retina, "*")
     spikes, _ = retina(scene(inputs, 60))
     spikes.square().sum().backward()
     without = [n for n, p in retina.named_parameters() if p.grad is None]
@@ -82,7 +82,7 @@ def test_every_constant_has_a_gradient(preset, inputs):
     assert all(torch.isfinite(p.grad).all() for p in retina.parameters())
     with torch.no_grad():
         expected, _ = retina(scene(inputs, 60))
-        fix(retina, "*")
+        freeze_constants(retina, "*")
         assert not list(retina.parameters())
         assert torch.equal(retina(scene(inputs, 60))[0], expected)
 
@@ -198,7 +198,7 @@ def test_a_kinetic_synapse_adapts_to_contrast_over_seconds():
     frames = 0.5 + torch.cat([0.05 * (noise[:100] - 0.5), 0.9 * (noise[100:] - 0.5)])
     falls = []
     for kinetics in (LNK, None):
-        retina = grow(replace(anatomy, kinetics=kinetics), MOUSE, "light", 1.0, 0.01)
+        retina = build_retina(replace(anatomy, kinetics=kinetics), MOUSE, "light", 1.0, 0.01)
         with torch.no_grad():
             signals, _ = retina.signals(frames)
         size = signals[:, 0, :4, 2:6, 2:6].mean((1, 2, 3))
@@ -213,6 +213,6 @@ def test_images_have_to_fit_the_mosaics():
 
 def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match="inputs 'rgb'; light, cones, events fit"):
-        grow(MOUSE_ANATOMY, PRIMATE, "rgb", 0.1, 0.005)
+        build_retina(MOUSE_ANATOMY, PRIMATE, "rgb", 0.1, 0.005)
     with pytest.raises(DataError, match="no cell type 'rod'; there are midget on"):
         primate_periphery().index("rod")

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from neurobip.config import make_config
-from neurobip.constants import fix, free
+from neurobip.constants import freeze_constants, make_trainable
 from neurobip.errors import CheckpointError
 from neurobip.models.bitformer import BiTFormer
 from neurobip.runs.checkpoint import (
@@ -69,10 +69,10 @@ def test_a_captured_checkpoint_does_not_follow_the_model() -> None:
 
 def test_constants_that_have_learned_are_not_lost_silently() -> None:
     config, model = small()
-    free(model.retina, "bipolar.neuron.decay_l")
+    make_trainable(model.retina, "bipolar.neuron.decay_l")
     with pytest.raises(CheckpointError, match="retina.bipolar.neuron.decay_l is no longer"):
         capture(config, 1, model)
-    fix(model.retina, "*")
+    freeze_constants(model.retina, "*")
     assert capture(config, 1, model).epoch == 1, "the number is the old one"
     model.retina.bipolar.neuron.decay_l = 0.3
     with pytest.raises(CheckpointError, match="constants.constants"):

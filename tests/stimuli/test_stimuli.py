@@ -63,9 +63,11 @@ def finely(screen, inside, factor=64):
 def test_pixels_lie_around_the_middle_with_y_up():
     assert WIDE.x.tolist() == pytest.approx([-2.375 + 0.25 * i for i in range(20)])
     assert WIDE.y.tolist() == pytest.approx([1.375 - 0.25 * i for i in range(12)])
-    assert torch.equal(WIDE.along(0), WIDE.x.expand(12, 20))
-    assert torch.equal(WIDE.along(90), WIDE.y[:, None].expand(12, 20))
-    assert torch.allclose(WIDE.along(45) + WIDE.along(225), torch.zeros(12, 20).double())
+    assert torch.equal(WIDE.distance_along(0), WIDE.x.expand(12, 20))
+    assert torch.equal(WIDE.distance_along(90), WIDE.y[:, None].expand(12, 20))
+    assert torch.allclose(
+        WIDE.distance_along(45) + WIDE.distance_along(225), torch.zeros(12, 20).double()
+    )
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -73,7 +75,7 @@ def test_reach_is_the_farthest_corner(direction):
     corners = [(x, y) for x in (-2.5, 2.5) for y in (-1.5, 1.5)]
     angle = math.radians(direction)
     farthest = max(x * math.cos(angle) + y * math.sin(angle) for x, y in corners)
-    assert WIDE.reach(direction) == pytest.approx(farthest)
+    assert WIDE.half_extent(direction) == pytest.approx(farthest)
 
 
 def test_a_duration_is_taken_to_the_nearest_frame():
@@ -175,7 +177,7 @@ def test_disc_covers_what_a_count_of_points_says(radius, x, y):
 @FEW
 @given(direction=st.floats(-360, 720), place=st.floats(-3, 3))
 def test_edge_covers_what_a_count_of_points_says(direction, place):
-    exact = half_plane(WIDE, direction, WIDE.along(direction) - place)
+    exact = half_plane(WIDE, direction, WIDE.distance_along(direction) - place)
     angle = math.radians(direction)
     counted = finely(WIDE, lambda u, v: u * math.cos(angle) + v * math.sin(angle) > place)
     assert (exact - counted).abs().max() < 0.02
@@ -198,9 +200,9 @@ def test_bar_moves_along_its_direction_at_its_speed(direction, contrast):
     light = pixels(bar(screen, direction=direction, speed=5, width=0.4, contrast=contrast))
     window = screen.x**2 + screen.y[:, None] ** 2 < 3.1**2
     share = (light / 0.5 - 1) / contrast * window
-    along, across = screen.along(direction), screen.along(direction + 90)
-    centroid = (share * along).sum((1, 2)) / share.sum((1, 2))
-    inside = (screen.times(len(light) * 0.01) * 5 - screen.reach(direction) - 0.2).abs() < 2
+    distance_along, across = screen.distance_along(direction), screen.distance_along(direction + 90)
+    centroid = (share * distance_along).sum((1, 2)) / share.sum((1, 2))
+    inside = (screen.times(len(light) * 0.01) * 5 - screen.half_extent(direction) - 0.2).abs() < 2
     time = torch.arange(len(light)).double()[inside] * 0.01
     speed, _ = np.polyfit(time, centroid[inside], 1)
     assert speed == pytest.approx(5, rel=0.01)
@@ -235,7 +237,7 @@ def test_edge_covers_the_screen_by_the_area_behind_it(direction):
     light = pixels(edge(SCREEN, direction=direction, speed=3))
     area = (light / 0.5 - 1).mean((1, 2))
     # Exact: the area of a square of side 1 behind a line, from its projection.
-    half = SCREEN.reach(direction)
+    half = SCREEN.half_extent(direction)
     p = torch.arange(len(light)).double() * 0.005 * 3 / (2 * half)  # 0 to 1 across the square
     p = p.clamp(max=1)
     exact = p if direction % 90 == 0 else torch.where(p < 0.5, 2 * p**2, 1 - 2 * (1 - p) ** 2)
@@ -351,7 +353,7 @@ def test_reversing_grating_modulates_every_pixel_at_its_frequency(modulation):
 @FEW
 @given(direction=st.floats(0, 360), k=st.floats(0.05, 1.9), place=st.floats(-1, 1))
 def test_square_wave_is_the_mean_over_the_pixel(direction, k, place):
-    exact = square_wave(WIDE, direction, WIDE.along(direction) + place, k)
+    exact = square_wave(WIDE, direction, WIDE.distance_along(direction) + place, k)
     angle = math.radians(direction)
     counted = finely(
         WIDE,

@@ -79,4 +79,3 @@ class TopDownThreshold(Delayed):
         tokens = places.movedim(-3, -1).flatten(-3, -2)
         within = Linear.current(self, state.x).abs() < self.limit
         return super().gradient(tokens * within, state)
-
