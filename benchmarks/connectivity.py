@@ -2,11 +2,11 @@
 
     python benchmarks/connectivity.py
 
-Same or different (two digits side by side), behind the fronts of ``experiments.py``, which it
+Same or different (two digits side by side), on the encoders of ``experiments.py``, which it
 trains where they are missing. Networks and budgets are equal but for the projections onto queries,
-keys and values and behind the attention, which hold the attention's learnable parameters:
+keys and values and after the attention, which hold the attention's learnable parameters:
 
-    full                 every channel hears every other by a weight of its own
+    full                 every channel gets every other by a weight of its own
     cortical, -medium, -small     masks and shared weights at three scales, in three sizes
     dale                 as cortical, each cell either excitatory or inhibitory
     micro, meso, macro   one scale of cortical alone
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from experiments import FRONT, digest, folder_of, settings, train
+from experiments import ENCODER, digest, folder_of, settings, train
 from kept import kept
 from torch import Tensor, nn
 
@@ -47,7 +47,7 @@ TASK = "same_or_different"
 SIZES = ("cortical", "cortical-medium", "cortical-small")
 SCALES = ("micro", "meso", "macro")
 OUT = 0.2
-"""Scale of the weights behind the attention, as a block has them."""
+"""Scale of the weights after the attention, as a block has them."""
 
 
 class LowRank(Synapse):
@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
-    parser.add_argument("--fronts", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--encoders", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--out", type=Path, default=Path("runs/connectivity"))
     parser.add_argument("--csv", type=Path, default=Path("docs/results/connectivity.csv"))
     parser.add_argument(
@@ -157,9 +157,9 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        tree, _ = settings(arguments.fronts, TASK, FRONT, seed)
+        tree, _ = settings(arguments.encoders, TASK, ENCODER, seed)
         config = make_config(tree, (), where=TASK)
-        made_with = digest({"experiment": TASK, "condition": FRONT, "seed": seed})
+        made_with = digest({"experiment": TASK, "condition": ENCODER, "seed": seed})
         opened: list[Data] = []
         for condition in arguments.conditions:
 
@@ -167,7 +167,7 @@ def main() -> None:
                 condition: str = condition, config: RunConfig = config, opened: list[Data] = opened
             ) -> dict[str, Any]:
                 if not opened:
-                    opened.append(data_of(config, arguments.fronts))
+                    opened.append(data_of(config, arguments.encoders))
                 return run(condition, config, opened[0])
 
             todo = None if arguments.table else now
@@ -184,10 +184,10 @@ def main() -> None:
     show(rows)
 
 
-def data_of(config: RunConfig, fronts: Path) -> Data:
-    """The trials as the front of this seed hands them on."""
-    if not (folder_of(fronts, "fronts", FRONT, config.seed) / "best.safetensors").exists():
-        train(fronts, "fronts", config.seed, [FRONT])
+def data_of(config: RunConfig, encoders: Path) -> Data:
+    """The trials as features of the encoder of this seed."""
+    if not (folder_of(encoders, "encoders", ENCODER, config.seed) / "best.safetensors").exists():
+        train(encoders, "encoders", config.seed, [ENCODER])
     model = build(config.model, config.learn, config.seed)
     take_front(model, config)
     output = Output(False, sys.stdout)

@@ -4,7 +4,7 @@
     python benchmarks/experiments.py --only recall      one of them
     python benchmarks/experiments.py --table            the tables alone
 
-Runs stand in ``runs/experiments``; what is done is not done again, a killed run goes on where it
+Runs are in ``runs/experiments``; what is done is not done again, a killed run goes on where it
 stopped. Every run is a row of ``docs/results/experiments.csv``, from which the tables of
 ``docs/experiments.md`` are written.
 """
@@ -32,8 +32,8 @@ RESULTS = HERE.parent / "docs" / "results" / "experiments.csv"
 DOCUMENT = HERE.parent / "docs" / "experiments.md"
 FIELDS = ("experiment", "condition", "seed", "accuracy", "samples", "chance", "parameters",
           "seconds", "settings")  # fmt: skip
-FRONT = "local"
-"""The condition whose runs give their front to the experiments that ask for one."""
+ENCODER = "local"
+"""The condition whose runs give their encoder to the experiments that ask for one."""
 
 Row = dict[str, Any]
 
@@ -49,7 +49,7 @@ def experiments() -> dict[str, Row]:
 
 
 def folder_of(out: Path, name: str, condition: str, seed: int) -> Path:
-    """Where a run stands."""
+    """The folder of a run."""
     return out / name / f"{re.sub('[^a-z0-9]+', '-', condition)}-{seed}"
 
 
@@ -58,23 +58,23 @@ def settings(out: Path, name: str, condition: str, seed: int) -> tuple[Row, list
     plan = experiments()[name]
     tree = {key: dict(plan[key]) for key in ("data", "model", "learn")} | {"seed": seed}
     tree["data"]["fold"] = seed
-    if "front" in plan:
-        tree["learn"]["start"] = str(folder_of(out, plan["front"], FRONT, seed))
+    if "encoder" in plan:
+        tree["learn"]["start"] = str(folder_of(out, plan["encoder"], ENCODER, seed))
     return tree, list(plan["conditions"][condition])
 
 
 def digest(row: Row) -> str:
-    """What a run is made with, in a few letters: rows of other settings are not of this table."""
+    """A hash of the settings of a run: rows of other settings are not of this table."""
     name, condition, seed = row["experiment"], row["condition"], int(row["seed"])
     made = [settings(Path(), name, condition, seed)]
-    if front := experiments()[name].get("front"):
-        made.append(settings(Path(), front, FRONT, seed))
+    if encoder := experiments()[name].get("encoder"):
+        made.append(settings(Path(), encoder, ENCODER, seed))
     text = json.dumps(made, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
-    """Train the conditions of one seed in this process; they share the spikes of their front."""
+    """Train the conditions of one seed in this process, on the features of one encoder."""
     from neurobip.config import make_config
     from neurobip.learning.loop import build
     from neurobip.runs.output import Output
@@ -82,9 +82,9 @@ def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
     from neurobip.runs.training import take_front, train_run
 
     output, data = Output(False, sys.stdout), None
-    front = experiments()[name].get("front")
-    if front and not (folder_of(out, front, FRONT, seed) / "best.safetensors").exists():
-        train(out, front, seed, [FRONT])  # its row may be known, but not its weights
+    encoder = experiments()[name].get("encoder")
+    if encoder and not (folder_of(out, encoder, ENCODER, seed) / "best.safetensors").exists():
+        train(out, encoder, seed, [ENCODER])  # its row may be known, but not its weights
     for condition in conditions:
         tree, changes = settings(out, name, condition, seed)
         config = make_config(tree, changes, where=f"{name}, {condition}")
@@ -95,7 +95,7 @@ def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
                 take_front(model, config)
                 data = behind(model, data, output, name)
         here = folder_of(out, name, condition, seed)
-        kept = here / "config.yaml"  # of the run that stands there, perhaps with other settings
+        kept = here / "config.yaml"  # of the run that is there, perhaps with other settings
         begun = kept.exists() and kept.read_text(encoding="utf-8") == config.to_yaml()
         metrics = train_run(
             config, here, data, output,
@@ -135,12 +135,12 @@ def known(out: Path) -> list[Row]:
 def save(rows: list[Row]) -> None:
     """Write the table of results, whole or not at all."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    beside = RESULTS.with_suffix(".part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    part = RESULTS.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({field: row[field] for field in FIELDS} for row in rows)
-    beside.replace(RESULTS)
+    part.replace(RESULTS)
 
 
 def table(name: str, rows: list[Row]) -> str:
@@ -179,8 +179,8 @@ def written(text: str, rows: list[Row]) -> str:
         begin, end = f"<!-- results: {name} -->\n", "\n<!-- end of results -->"
         if begin in text:
             head, _, rest = text.partition(begin)
-            _, _, tail = rest.partition(end)
-            text = head + begin + table(name, rows) + end + tail
+            _, _, after = rest.partition(end)
+            text = head + begin + table(name, rows) + end + after
     return text
 
 
@@ -219,7 +219,7 @@ def main() -> None:
             subprocess.run(command, check=True)
 
     if not arguments.table:
-        for name in arguments.only:  # fronts come before those who start from them
+        for name in arguments.only:  # encoders come before what starts from them
             with ThreadPoolExecutor(arguments.jobs) as pool:
                 list(pool.map(lambda seed, name=name: job(name, seed), arguments.seeds))
             save(known(arguments.out))

@@ -24,8 +24,8 @@ def test_every_condition_is_a_configuration():
             tree, changes = script.settings(Path("runs"), name, condition, seed)
             config = make_config(tree, changes, where=f"{name}, {condition}")
             assert config.seed == config.data.fold == seed
-            front = script.experiments()[name].get("front")
-            assert (config.learn.start is None) == (front is None)
+            encoder = script.experiments()[name].get("encoder")
+            assert (config.learn.start is None) == (encoder is None)
 
 
 def test_conditions_differ_in_what_they_say():
@@ -34,18 +34,18 @@ def test_conditions_differ_in_what_they_say():
         assert len(set(changes)) == len(changes), name
 
 
-def test_a_front_is_one_that_can_stand_there():
+def test_encoders_fit_the_heads_on_them():
     """What comes before the blocks has to be of one shape; the number of digits may differ."""
     plans = script.experiments()
     same = ("retina", "width", "merge", "merged", "patch", "stride", "padding")
     for name, plan in plans.items():
-        if "front" in plan:
-            ours, theirs = (
+        if "encoder" in plan:
+            this, other = (
                 make_config(*script.settings(Path("runs"), n, "local", 0)).model
-                for n in (name, plan["front"])
+                for n in (name, plan["encoder"])
             )
-            assert [getattr(ours, k) for k in same] == [getattr(theirs, k) for k in same]
-            assert list(plans).index(plan["front"]) < list(plans).index(name)
+            assert [getattr(this, k) for k in same] == [getattr(other, k) for k in same]
+            assert list(plans).index(plan["encoder"]) < list(plans).index(name)
 
 
 def test_results_of_other_settings_are_not_shown(tmp_path, monkeypatch):
@@ -68,12 +68,12 @@ def test_conditions_are_compared_on_equal_seeds():
     assert f"| {other} | 60.00 ± 14.14 | -25.00 ± 7.07 | 2 |" in shown
 
 
-def test_a_row_knows_the_settings_of_its_front_too(monkeypatch):
+def test_a_row_depends_on_the_settings_of_its_encoder_too(monkeypatch):
     plans = script.experiments()
-    name = next(name for name, plan in plans.items() if "front" in plan)
+    name = next(name for name, plan in plans.items() if "encoder" in plan)
     row = {"experiment": name, "condition": "local", "seed": "0"}
     before = script.digest(row)
-    plans[plans[name]["front"]]["learn"]["epochs"] += 1
+    plans[plans[name]["encoder"]]["learn"]["epochs"] += 1
     monkeypatch.setattr(script, "experiments", lambda: plans)
     assert script.digest(row) != before
 
