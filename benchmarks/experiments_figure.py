@@ -11,7 +11,7 @@ from statistics import mean
 
 from experiments import HERE, known
 
-from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, WIDTH, new_figure, style_axes
 
 TASKS = {
     "same_or_different": "same or different\ntwo digits side by side",
@@ -50,7 +50,7 @@ def main() -> None:
         if mine:
             axes.axvline(100 * float(mine[0]["chance"]), color=INK, lw=1, ls="--")
         axes.set_title(title, fontsize=9.5, loc="left", color=INK)
-        tidy(axes, grid="x")
+        style_axes(axes, grid="x")
     panels[0].set_yticks(range(len(CONDITIONS)), [name for name, _ in CONDITIONS.values()])
     panels[0].invert_yaxis()
     panels[0].set_xlim(0, 100)

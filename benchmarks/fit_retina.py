@@ -21,10 +21,10 @@ import torch
 
 from neurobip.fitting.cell_model import CellModel
 from neurobip.fitting.explained import explained_variance, normalized_correlation
-from neurobip.fitting.fit import FREE, CellFit, fit_retina
+from neurobip.fitting.fit import FITTED, CellFit, fit_retina
 from neurobip.fitting.glm import fit_glm
 from neurobip.fitting.recordings import Recording
-from neurobip.fitting.simulate import mixture, poisson_recording, spiking_recording
+from neurobip.fitting.simulate import mixed_stimulus, poisson_recording, spiking_recording
 from neurobip.fitting.spike_history import EscapeCell
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, PRIMATE, PRIMATE_ANATOMY, build_retina
 from neurobip.stimuli import Screen
@@ -53,18 +53,18 @@ def simulated(
     screen, middle = Screen(SIZE, SIZE, degrees, dt), SIZE // 2
     shared = {name: value for name, value in moved.items() if name != "field"}
     truth, true_type = replace(anatomy, **shared), replace(types[index], field=moved["field"])
-    model = CellModel(truth, true_type, degrees, dt, names=FREE, place=(middle, middle))
+    model = CellModel(truth, true_type, degrees, dt, names=FITTED, position=(middle, middle))
     with torch.no_grad():
         model.output.copy_(torch.tensor([100.0, 0.2, 0.1]).log())
         model.output[1] = 0.2
     if spiking:
         retina = build_retina(truth, (true_type,), "light", degrees, dt)
-        places = [(0, middle, middle)]
-        record = partial(spiking_recording, retina, places=places, dt=dt)
+        positions = [(0, middle, middle)]
+        record = partial(spiking_recording, retina, positions=positions, dt=dt)
     else:
         record = partial(poisson_recording, model, name=true_type.name)
-    train = record(frames=mixture(screen, blocks, seed=seed), seed=seed)
-    test = record(frames=mixture(screen, 1, seed=1000 + seed), repeats=30, seed=1000 + seed)
+    train = record(frames=mixed_stimulus(screen, blocks, seed=seed), seed=seed)
+    test = record(frames=mixed_stimulus(screen, 1, seed=1000 + seed), repeats=30, seed=1000 + seed)
     return train, test, model
 
 
@@ -116,7 +116,7 @@ def main() -> None:
                 )
             fires = "integrate-and-fire" if spiking else "Poisson"
             print(f"\n{cell}, {fires}, fitted as {output}, {8 * blocks} s, {len(fits)} seeds")
-            truth = EscapeCell.at(model) if output == "escape" else model
+            truth = EscapeCell.from_model(model) if output == "escape" else model
             # The noise of a spiking cell is in what it sees; it has a threshold of 1 and no slope.
             unknown = ("softness",) if output == "escape" else ("slope", "threshold", "softness")
             report(fits, scores, truth, unknown if spiking else ())

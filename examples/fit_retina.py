@@ -15,7 +15,7 @@ import torch
 
 from neurobip.fitting.cell_model import CellModel
 from neurobip.fitting.fit import Progress, fit_retina
-from neurobip.fitting.simulate import mixture, poisson_recording
+from neurobip.fitting.simulate import mixed_stimulus, poisson_recording
 from neurobip.retina import MOUSE, MOUSE_ANATOMY
 from neurobip.stimuli import Screen
 
@@ -24,7 +24,7 @@ parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--seconds", type=int, default=48, help="of recording to fit on")
 arguments = parser.parse_args()
 torch.set_num_threads(1)
-FREE = ("tau_l", "sigma_center", "strength", "field")
+FITTED = ("tau_l", "sigma_center", "strength", "field")
 
 # The cell: a smaller field and a weaker surround than the preset's, and a faster high-pass.
 screen = Screen(height=9, width=9, degrees_per_pixel=1.5, dt=0.01)
@@ -32,15 +32,15 @@ anatomy = replace(MOUSE_ANATOMY, sigma_center=32.0, strength=0.5, tau_l=0.055)
 alpha = next(cell for cell in MOUSE if cell.name == "transient off alpha")
 cell = CellModel(
     anatomy, replace(alpha, field=55.0), screen.degrees_per_pixel, screen.dt,
-    names=FREE, place=(4, 5),
+    names=FITTED, position=(4, 5),
 )  # fmt: skip
 with torch.no_grad():  # slope 200 Hz per threshold (its logarithm), threshold, softness (likewise)
     cell.output.copy_(torch.tensor([5.3, 0.2, -2.3]))
 
 # What was recorded: one long showing, and a short one many times.
 seed, blocks = arguments.seed, max(1, arguments.seconds // 8)
-train = poisson_recording(cell, mixture(screen, blocks, seed=seed), seed=seed)
-test = poisson_recording(cell, mixture(screen, 1, seed=seed + 100), repeats=30, seed=seed + 100)
+train = poisson_recording(cell, mixed_stimulus(screen, blocks, seed=seed), seed=seed)
+test = poisson_recording(cell, mixed_stimulus(screen, 1, seed=seed + 100), repeats=30, seed=seed + 100)
 print(f"{int(train.counts().sum())} spikes in {train.duration:.0f} s\n")
 
 
@@ -52,7 +52,7 @@ def show(now: Progress) -> None:
 # The fit starts from the preset, without knowing which type it is.
 fit = fit_retina(
     train, test=test, degrees_per_pixel=screen.degrees_per_pixel, anatomy=MOUSE_ANATOMY,
-    cell_types=MOUSE, free=FREE, progress=show,
+    cell_types=MOUSE, constants=FITTED, progress=show,
 )  # fmt: skip
 
 print(f"\n{'constant':14}{'true':>9}{'fitted':>9}{'stated error':>14}")

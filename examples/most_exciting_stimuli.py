@@ -14,7 +14,7 @@ import torch
 
 from neurobip.physiology.most_exciting import most_exciting_stimulus
 from neurobip.retina import mouse, primate_periphery
-from neurobip.viz.figure import save
+from neurobip.viz.figure import save_figure
 from neurobip.viz.most_exciting import most_exciting
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -53,5 +53,5 @@ print(
     f"{len(found)} cell types, norm {arguments.norm:g}, {arguments.steps} frames of "
     f"{1000 * DT:g} ms, {time.perf_counter() - began:.0f} s"
 )
-save(most_exciting(found, step_ms=1000 * DT), arguments.out)
+save_figure(most_exciting(found, step_ms=1000 * DT), arguments.out)
 print(f"wrote {arguments.out}")

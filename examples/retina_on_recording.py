@@ -14,7 +14,7 @@ import torch
 
 from neurobip.datasets import SaccadeDigits, bin_events, read_davis
 from neurobip.retina import event_camera
-from neurobip.viz.figure import save
+from neurobip.viz.figure import save_figure
 from neurobip.viz.retina import retina_pictures
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -54,5 +54,5 @@ for name, cells in zip(retina.names, spikes.unbind(1), strict=True):
         f"{name:14} {int(cells.sum()):6} spikes, {1e3 * cells.mean() / arguments.window_ms:.3f} Hz"
     )
 print(f"{1e3 * seconds / steps:.2f} ms a bin of {arguments.window_ms:g} ms")
-save(retina_pictures(frames[:, 0], spikes, step_ms=arguments.window_ms), arguments.out)
+save_figure(retina_pictures(frames[:, 0], spikes, step_ms=arguments.window_ms), arguments.out)
 print(f"wrote {arguments.out}")

@@ -23,7 +23,7 @@ def test_freeing_twice_and_fixing_twice_are_freeing_and_fixing():
     part = Bipolar()
     make_trainable(part, "*"), make_trainable(part, "decay_*")
     assert len(list(part.parameters())) == 4
-    freeze_constants(part, "*"), freeze_constants(part, "leak")
+    freeze_constants(part, "*"), freeze_constants(part, "sustained_adaptation")
     assert not list(part.parameters()) and isinstance(part.decay_c, float)
 
 

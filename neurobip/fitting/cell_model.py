@@ -21,7 +21,7 @@ from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import PhotoreceptorState, low_pass, luminance
 from neurobip.retina.scale import Scale, time_constant
 
-PARTS = {
+CONSTANTS = {
     "tau_m": ("photoreceptor.decay_m", "ms"),
     "tau_p": ("photoreceptor.decay_p", "ms"),
     "sigma_center": ("bipolar.synapse.sigma_center", "µm"),
@@ -29,7 +29,7 @@ PARTS = {
     "strength": ("bipolar.synapse.strength", ""),
     "tau_h": ("bipolar.neuron.decay_h", "ms"),
     "tau_l": ("bipolar.neuron.decay_l", "ms"),
-    "leak": ("bipolar.neuron.leak", ""),
+    "sustained_adaptation": ("bipolar.neuron.sustained_adaptation", ""),
     "tau_v": ("amacrine.0.leak", "ms"),
     "gain": ("amacrine.0.strength", "1/s"),
     "tau_g": ("amacrine.0.decay_g", "ms"),
@@ -59,7 +59,7 @@ class CellModel(nn.Module):
         anatomy, cell: what to start from.
         degrees_per_pixel, dt: the scale.
         inputs: ``light`` or ``cones``.
-        names: which of :data:`PARTS` are fitted.
+        names: which of :data:`CONSTANTS` are fitted.
         place: row and column of the cell, in pixels; fitted too.
 
     Raises:
@@ -75,7 +75,7 @@ class CellModel(nn.Module):
         *,
         inputs: Any = "light",
         names: Iterable[str] = (),
-        place: tuple[float, float] = (0.0, 0.0),
+        position: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         self.anatomy, self.cell, self.inputs = anatomy, cell, inputs
@@ -84,10 +84,10 @@ class CellModel(nn.Module):
         self.membrane = self.scale.decay(cell.tau, f"membrane of {cell.name!r}")
         self.names = tuple(names)
         for name in self.names:
-            if name not in PARTS:
-                raise ConfigError(f"no constant {name!r} to fit; there are {', '.join(PARTS)}")
-            make_trainable(self.retina, PARTS[name][0])
-        self.place = nn.Parameter(torch.tensor([float(at) for at in place]))
+            if name not in CONSTANTS:
+                raise ConfigError(f"no constant {name!r} to fit; there are {', '.join(CONSTANTS)}")
+            make_trainable(self.retina, CONSTANTS[name][0])
+        self.position = nn.Parameter(torch.tensor([float(at) for at in position]))
         # Logarithms of slope (Hz per threshold) and softness, and the threshold between them.
         self.output = nn.Parameter(torch.tensor([3.0, 0.5, -1.5]))
 
@@ -105,7 +105,8 @@ class CellModel(nn.Module):
         currents, _ = self.retina.currents(frames, state)
         height, width = currents.shape[-2:]
         rows, columns = (
-            near(torch.arange(n) - at) for n, at in zip((height, width), self.place, strict=True)
+            cubic_weights(torch.arange(n) - at)
+            for n, at in zip((height, width), self.position, strict=True)
         )
         return currents[:, :, 0] @ columns @ rows
 
@@ -136,7 +137,7 @@ class CellModel(nn.Module):
         """All that is fitted, as one vector of unbounded numbers."""
         return nn.utils.parameters_to_vector(self.parameters()).detach()
 
-    def load(self, vector: Tensor) -> None:
+    def load_vector(self, vector: Tensor) -> None:
         """Take over a vector of :meth:`vector`."""
         with torch.no_grad():
             nn.utils.vector_to_parameters(vector, self.parameters())
@@ -159,35 +160,35 @@ class CellModel(nn.Module):
         for i, size in enumerate(error.tolist()):
             step = torch.zeros_like(here)
             step[i] = min(size, 0.5)
-            self.load(here + step)
+            self.load_vector(here + step)
             high = self._physical()
-            self.load(here - step)
+            self.load_vector(here - step)
             low = self._physical()
             for name in values:
                 # Each physical number belongs to one of the vector, so that no two errors add.
                 moved = abs(high[name][0] - low[name][0]) / 2 * size / max(min(size, 0.5), 1e-12)
                 spread[name] = max(spread[name], moved)
-        self.load(here)
+        self.load_vector(here)
         return {name: Constant(v, unit, spread[name]) for name, (v, unit) in values.items()}
 
-    def described(self) -> tuple[Anatomy, CellType]:
+    def fitted_types(self) -> tuple[Anatomy, CellType]:
         """Anatomy and cell type with the fitted numbers, in µm and seconds."""
         shared = {field.name for field in fields(Anatomy)}
-        values = {name: number(self, name) for name in self.names}
+        values = {name: value_in_unit(self, name) for name in self.names}
         seconds: dict[str, Any] = {
-            n: v / 1000 if PARTS[n][1] == "ms" else v for n, v in values.items()
+            n: v / 1000 if CONSTANTS[n][1] == "ms" else v for n, v in values.items()
         }
         anatomy = replace(self.anatomy, **{n: v for n, v in seconds.items() if n in shared})
         return anatomy, replace(self.cell, field=seconds.get("field", self.cell.field))
 
-    def fixed(self) -> "CellModel":
+    def frozen(self) -> "CellModel":
         """The same with plain numbers, which is faster and learns no more."""
         freeze_constants(self.retina, "*")
         return self.requires_grad_(False)
 
     def _physical(self) -> Mapping[str, tuple[float, str]]:
-        found = {name: (number(self, name), PARTS[name][1]) for name in self.names}
-        row, column = self.place.tolist()
+        found = {name: (value_in_unit(self, name), CONSTANTS[name][1]) for name in self.names}
+        row, column = self.position.tolist()
         return found | {"row": (row, "pixel"), "column": (column, "pixel")} | self._output()
 
     def _output(self) -> dict[str, tuple[float, str]]:
@@ -200,7 +201,7 @@ class CellModel(nn.Module):
         }
 
 
-def near(distance: Tensor) -> Tensor:
+def cubic_weights(distance: Tensor) -> Tensor:
     """Weights of pixels at some distance from a place between them, smooth in the place.
 
     Source: Keys 1981, "Cubic convolution interpolation for digital image processing".
@@ -210,9 +211,9 @@ def near(distance: Tensor) -> Tensor:
     return torch.where(x < 1, inner, torch.where(x < 2, outer, 0 * x))
 
 
-def number(model: CellModel, name: str) -> float:
+def value_in_unit(model: CellModel, name: str) -> float:
     """A constant of the retina in its unit."""
-    dotted, unit = PARTS[name]
+    dotted, unit = CONSTANTS[name]
     part, _, constant = dotted.rpartition(".")
     held = torch.as_tensor(getattr(model.retina.get_submodule(part), constant))
     value = float(held.detach().max())

@@ -21,18 +21,18 @@ from neurobip.errors import ConfigError, DataError
 from neurobip.fitting.cell_model import CellModel, Constant
 from neurobip.fitting.explained import explained_variance, normalized_correlation
 from neurobip.fitting.likelihood import Segments, maximise
-from neurobip.fitting.placing import Candidate, find_place, rank_types, window_around
+from neurobip.fitting.placing import Candidate, locate_cell, model_window, rank_types
 from neurobip.fitting.recordings import Recording
-from neurobip.fitting.spike_history import EscapeCell, start_cell, with_spikes
+from neurobip.fitting.spike_history import EscapeCell, add_spikes, fit_escape_output
 from neurobip.physiology.linear_nonlinear import LinearNonlinear, fit_linear_nonlinear
 from neurobip.retina import PRIMATE, PRIMATE_ANATOMY, Anatomy
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.photoreceptor import luminance
 
-FREE = (
+FITTED = (
     "tau_p", "sigma_center", "sigma_surround", "strength", "tau_l", "tau_v", "gain", "field",
 )  # fmt: skip
-"""What is fitted where nothing else is said; see :data:`~neurobip.fitting.cell_model.PARTS`."""
+"""What is fitted where nothing else is said; see :data:`~neurobip.fitting.cell_model.CONSTANTS`."""
 
 Output = Literal["poisson", "escape"]
 """Output stages: spikes by chance at a rate, or integrate-and-fire with escape noise."""
@@ -87,7 +87,7 @@ class CellFit:
         Shape:
             frames ``[T, 1, C, H, W]`` of the whole screen, as they were recorded with.
         """
-        return predict(self.model, frames, self.window, self.factor)
+        return predict_rate(self.model, frames, self.window, self.factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def fit_retina(
     test: Recording | None = None,
     anatomy: Anatomy = PRIMATE_ANATOMY,
     cell_types: Sequence[CellType] = PRIMATE,
-    free: Sequence[str] = FREE,
+    constants: Sequence[str] = FITTED,
     validation: float = 0.2,
     held_out: float = 0.2,
     output: Output = "poisson",
@@ -148,7 +148,7 @@ def fit_retina(
         test: other frames, shown several times to the same cells. Without it the last ``held_out``
             share of the recording, which then has to have repeats itself, is set aside.
         anatomy, cell_types: where the fit starts from; give one type where it is known.
-        free: names of the constants to fit, of :data:`~neurobip.fitting.cell_model.PARTS`.
+        constants: names of the constants to fit, of :data:`~neurobip.fitting.cell_model.CONSTANTS`.
         validation: share of the training recording, at its end.
         output: ``poisson`` or ``escape``.
         window: pixels on each side of the cell that are modelled; None reaches 2 standard
@@ -181,33 +181,33 @@ def fit_retina(
             raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")
         stimulus = Recording(stimulus, dt, spike_times)
     train, test, lead = _divided(stimulus, test, held_out)
-    step = step or shortest(anatomy, cell_types)
+    step = step or shortest_time_constant(anatomy, cell_types)
     factor = math.ceil(train.dt / step - 1e-6)
     lags = lags or max(2, round(0.25 / train.dt))
-    told = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     fits = []
     for cell, name in enumerate(train.names):
         counts, trials = train.counts()[cell].mean(0), test.counts()[cell]
         split = train.steps - round(validation * train.steps)
         if not bool(counts[:split].any()):
             raise DataError(f"fit_retina: cell {name!r} never fires in the training part")
-        place = find_place(train.frames[:split], counts[:split], lags)
-        box = window_around(place, train.frames, window, anatomy, cell_types, degrees_per_pixel)
+        position = locate_cell(train.frames[:split], counts[:split], lags)
+        box = model_window(position, train.frames, window, anatomy, cell_types, degrees_per_pixel)
         data = Segments.cut(
             train.frames, counts, box, split, factor, train.dt, segment, history,
             anatomy.tau_m,
         )  # fmt: skip
         candidates = rank_types(data, anatomy, cell_types, degrees_per_pixel)
         if output == "escape":
-            data = with_spikes(data, train.refined(factor).counts()[cell], name)
+            data = add_spikes(data, train.refined(factor).counts()[cell], name)
 
         def fitted(candidate: Candidate, data: Segments = data, name: str = name) -> Any:
-            model = candidate.model(free)
+            model = candidate.model(constants)
             if output == "escape":
-                model = start_cell(EscapeCell.at(model), data)
+                model = fit_escape_output(EscapeCell.from_model(model), data)
             return maximise(
                 model, data, rounds,
-                lambda i, loss, held: told(Progress(name, model.cell.name, i, loss, held)),
+                lambda i, loss, held: report(Progress(name, model.cell.name, i, loss, held)),
             )  # fmt: skip
 
         best = min((fitted(c) for c in candidates[:finalists]), key=lambda found: found.loss)
@@ -215,19 +215,21 @@ def fit_retina(
         baseline = fit_linear_nonlinear(
             train.frames[..., top:bottom, left:right], counts, lags, validation=validation
         )
-        described, cell_type = best.model.described()
-        constants = best.model.constants(best.error)
+        fitted_types, cell_type = best.model.fitted_types()
+        fitted_constants = best.model.constants(best.error)
         for axis, edge in (("row", top), ("column", left)):  # of the screen, not of the window
-            constants[axis] = replace(constants[axis], value=constants[axis].value + edge)
-        model = best.model.fixed()
+            fitted_constants[axis] = replace(
+                fitted_constants[axis], value=fitted_constants[axis].value + edge
+            )
+        model = best.model.frozen()
         before, used = len(lead), slice(round(history / test.dt), None)
         shown = torch.cat([lead, test.frames])
-        ours = (predict(model, shown, box, factor) * test.dt)[before:][used]
+        ours = (predict_rate(model, shown, box, factor) * test.dt)[before:][used]
         theirs = baseline.rate(shown[..., top:bottom, left:right])[before:][used]
         scored = trials[:, used]
         fits.append(
             CellFit(
-                name, cell_type, described, constants,
+                name, cell_type, fitted_types, fitted_constants,
                 explained_variance(scored, ours), normalized_correlation(scored, ours),
                 explained_variance(scored, theirs), normalized_correlation(scored, theirs),
                 best.loss, {c.cell.name: c.loss for c in candidates}, model, baseline, box, factor,
@@ -236,13 +238,13 @@ def fit_retina(
     return RetinaFit(tuple(fits))
 
 
-def shortest(anatomy: Anatomy, cell_types: Sequence[CellType]) -> float:
+def shortest_time_constant(anatomy: Anatomy, cell_types: Sequence[CellType]) -> float:
     """The shortest time constant of a retina, in seconds."""
     shared = [value for name, value in vars(anatomy).items() if name.startswith("tau_")]
     return min(*shared, *(cell.tau for cell in cell_types))
 
 
-def predict(
+def predict_rate(
     model: CellModel, frames: Tensor, window: tuple[int, int, int, int], factor: int
 ) -> Tensor:
     """Expected firing rate in Hz during every frame ``[T, 1, C, H, W]`` of the whole screen."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.errors import DataError
-from neurobip.fitting.spike_history import RUNS, surprise
+from neurobip.fitting.spike_history import SIMULATIONS, negative_log_likelihood
 from neurobip.physiology.linear_nonlinear import LowRankFilter, apply_filter
 from neurobip.physiology.sta import as_rows, check_lags, spike_triggered_average, whiten
 
@@ -53,7 +53,7 @@ class GeneralisedLinear:
         rows = movie @ self.filter.flatten(1).T
         return apply_filter(rows, torch.eye(len(self.filter))) + self.offset
 
-    def rate(self, frames: Tensor, runs: int = RUNS, seed: int = 0) -> Tensor:
+    def rate(self, frames: Tensor, runs: int = SIMULATIONS, seed: int = 0) -> Tensor:
         """Expected spikes of every step ``[T]``, the mean over free runs."""
         generator = torch.Generator().manual_seed(seed)
         drive = self.drive(frames)
@@ -103,7 +103,7 @@ def fit_glm(
         raise DataError(f"fit_glm: {len(movie)} frames hold no spike to fit, or none to validate")
     mean, image = movie[:split].mean(0), frames.shape[2:]
     scale = float((movie[:split] - mean).square().mean().sqrt())
-    x, past = (movie - mean) / scale, traces_of(z)
+    x, past = (movie - mean) / scale, spike_traces(z)
     sta = spike_triggered_average(frames[:split], z[:split, None], lags)
     start = whiten(sta, frames[:split], 1.0)[0]
 
@@ -119,7 +119,7 @@ def fit_glm(
         def closure() -> Tensor:
             optimizer.zero_grad()
             rate = F.softplus(fit.drive(x) + fit.offset + past @ weights)[lags - 1 : stop]
-            loss = surprise(rate, z[lags - 1 : stop]) + penalty * fit.irregularity()
+            loss = negative_log_likelihood(rate, z[lags - 1 : stop]) + penalty * fit.irregularity()
             loss.backward()
             return loss
 
@@ -132,7 +132,7 @@ def fit_glm(
         for penalty in penalties:
             fit, weights = ascended(rank, penalty, split)
             rate = F.softplus(fit.drive(x) + fit.offset + past @ weights)[split:]
-            best = min(best, (float(surprise(rate, z[split:])), rank, penalty))
+            best = min(best, (float(negative_log_likelihood(rate, z[split:])), rank, penalty))
     loss, rank, penalty = best
     fit, weights = ascended(rank, penalty, len(movie))
     kernel = (fit.kernel() / scale).view(lags, *image)
@@ -141,7 +141,7 @@ def fit_glm(
     )
 
 
-def traces_of(spikes: Tensor) -> Tensor:
+def spike_traces(spikes: Tensor) -> Tensor:
     """What earlier spikes ``[T]`` have left at every step, ``[T, len(MEMORY)]``."""
     keep = (-1 / torch.tensor(MEMORY)).exp()
     trace, found = torch.zeros(len(MEMORY)), []

@@ -13,18 +13,18 @@ from neurobip.errors import DataError
 from neurobip.fitting.cell_model import CellModel
 from neurobip.retina.photoreceptor import low_pass, luminance
 
-EPS = 1e-6
+MIN_RATE = 1e-6
 """The least rate whose logarithm is taken, in spikes a frame."""
 
-LARGEST = 3_000_000
+MAX_PIXEL_STEPS = 3_000_000
 """Pixels times steps that are differentiated at a time, which bounds the memory to about 1 GB."""
 
-COARSE = 8
+FIRST_SEGMENTS = 8
 """Segments that the first rounds see, and that the Fisher information is taken from."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class SegmentBatch:
     """Segments of a recording side by side, each after a while of its own past.
 
     Shape:
@@ -46,22 +46,22 @@ class Pieces:
     def __len__(self) -> int:
         return self.counts.shape[1]
 
-    def some(self, most: int) -> "Pieces":
+    def subset(self, most: int) -> "SegmentBatch":
         """At most so many of them, evenly chosen."""
         chosen = torch.linspace(0, len(self) - 1, min(most, len(self))).round().long()
-        return replace(self, **self._chosen(chosen))
+        return replace(self, **self._select(chosen))
 
-    def batches(self) -> list["Pieces"]:
+    def batches(self) -> list["SegmentBatch"]:
         """As many at a time as memory takes."""
         each = self.frames[:, 0, 0].numel() * self.factor
-        size = max(1, LARGEST // each)
-        return [replace(self, **self._chosen(c)) for c in torch.arange(len(self)).split(size)]
+        size = max(1, MAX_PIXEL_STEPS // each)
+        return [replace(self, **self._select(c)) for c in torch.arange(len(self)).split(size)]
 
     def currents(self, model: CellModel) -> Tensor:
         """Currents after the history, ``[T factor, S]``."""
-        return self.driven(model)[-len(self.counts) * self.factor :]
+        return self.currents_with_history(model)[-len(self.counts) * self.factor :]
 
-    def driven(self, model: CellModel) -> Tensor:
+    def currents_with_history(self, model: CellModel) -> Tensor:
         """Currents from the history on, ``[(history + T) factor, S]``."""
         shown = luminance(self.frames).repeat_interleave(self.factor, 0)
         return model.current(shown, model.adapted(self.light))
@@ -73,13 +73,13 @@ class Pieces:
 
     def loss(self, rate: Tensor) -> Tensor:
         """Poisson negative log likelihood a frame, without the term of the counts alone."""
-        return F.poisson_nll_loss(rate, self.counts, log_input=False, eps=EPS)
+        return F.poisson_nll_loss(rate, self.counts, log_input=False, eps=MIN_RATE)
 
     def variance(self, rate: Tensor) -> Tensor:
         """What the square of a change of the rate is divided by in the Fisher information."""
         return rate
 
-    def _chosen(self, which: Tensor) -> dict[str, Any]:
+    def _select(self, which: Tensor) -> dict[str, Any]:
         """What differs between segments, of some of them."""
         return {
             "frames": self.frames[:, which], "counts": self.counts[:, which],
@@ -91,8 +91,8 @@ class Pieces:
 class Segments:
     """The part of a recording that is fitted, and the part that validates."""
 
-    fit: Pieces
-    held: Pieces
+    fit: SegmentBatch
+    validation: SegmentBatch
     factor: int
     dt: float
 
@@ -122,7 +122,7 @@ class Segments:
         first = luminance(frames[:1])[0].mean((-2, -1), keepdim=True).expand_as(seen[0])
         adapted = low_pass(seen, first.contiguous(), -torch.expm1(torch.tensor(-dt / tau_m)).item())
 
-        def pieces(low: int, high: int) -> Pieces:
+        def pieces(low: int, high: int) -> SegmentBatch:
             starts = list(range(high - length, max(low, past) - 1, -length))[::-1]
             if not starts:
                 raise DataError(
@@ -134,7 +134,7 @@ class Segments:
             light = torch.cat([adapted[max(0, start - past - 1)] for start in starts])
             wanted = torch.stack([counts[start : start + length] for start in starts], 1)
             first_frames = torch.tensor(starts) - past
-            return Pieces(shown, wanted.to(shown), light, first_frames, factor)
+            return SegmentBatch(shown, wanted.to(shown), light, first_frames, factor)
 
         return Segments(pieces(0, split), pieces(split, total), factor, dt)
 
@@ -152,7 +152,7 @@ def maximise(
     model: CellModel,
     data: Segments,
     rounds: int,
-    told: Callable[[int, float, float], None] = lambda *_: None,
+    report: Callable[[int, float, float], None] = lambda *_: None,
 ) -> Maximum:
     """L-BFGS on the Poisson likelihood, in coordinates in which all numbers matter alike.
 
@@ -165,12 +165,12 @@ def maximise(
 
     Source: Amari 1998, "Natural gradient works efficiently in learning", for the coordinates.
     """
-    best, least, told_rounds = model.vector(), validated(model, data), 0
-    chance = 0.5 / data.held.counts.numel()
-    few = data.fit.some(COARSE)
+    best, least, round_number = model.vector(), validation_loss(model, data), 0
+    chance = 0.5 / data.validation.counts.numel()
+    few = data.fit.subset(FIRST_SEGMENTS)
     stages = [few] if len(few) == len(data.fit) else [few, data.fit]
     for stage in stages:
-        model.load(best)
+        model.load_vector(best)
         start, turn = model.vector(), coordinates(fisher(model, few))
         u = torch.zeros_like(start).requires_grad_()
         optimizer = torch.optim.LBFGS([u], max_iter=5, max_eval=8, line_search_fn="strong_wolfe")
@@ -180,7 +180,7 @@ def maximise(
         def closure(
             u: Tensor = u, start: Tensor = start, turn: Tensor = turn, parts: list = batches
         ) -> Tensor:
-            model.load(start + turn @ u.detach())
+            model.load_vector(start + turn @ u.detach())
             model.zero_grad()
             total = u.new_zeros(())
             for part in parts:
@@ -192,10 +192,10 @@ def maximise(
 
         for _ in range(rounds):
             loss = float(optimizer.step(closure))  # type: ignore[no-untyped-call, arg-type]
-            model.load(start + turn @ u.detach())
-            held = validated(model, data)
-            told(told_rounds, loss, held)
-            told_rounds += 1
+            model.load_vector(start + turn @ u.detach())
+            held = validation_loss(model, data)
+            report(round_number, loss, held)
+            round_number += 1
             worse = 0 if held < least + chance else worse + 1
             if not worse:
                 best = model.vector()
@@ -203,20 +203,20 @@ def maximise(
             if worse == 2 or (last - loss) * stage.counts.numel() < enough:
                 break
             last = loss
-    model.load(best)
+    model.load_vector(best)
     information = fisher(model, few) * data.fit.samples
-    loss = validated(model, data)
+    loss = validation_loss(model, data)
     return Maximum(model, loss, torch.linalg.pinv(information, hermitian=True).diagonal().sqrt())
 
 
-def validated(model: CellModel, data: Segments) -> float:
+def validation_loss(model: CellModel, data: Segments) -> float:
     """The loss on the validation part."""
     with torch.no_grad():
-        parts = data.held.batches()
-        return sum(float(p.loss(p.rate(model))) * len(p) for p in parts) / len(data.held)
+        parts = data.validation.batches()
+        return sum(float(p.loss(p.rate(model))) * len(p) for p in parts) / len(data.validation)
 
 
-def fisher(model: CellModel, data: Pieces, step: float = 0.02) -> Tensor:
+def fisher(model: CellModel, data: SegmentBatch, step: float = 0.02) -> Tensor:
     """Fisher information a sample about the vector of a model, by finite differences.
 
     ``sum over samples of (d rate / d i) (d rate / d j) / variance``, divided by their number; the
@@ -229,10 +229,10 @@ def fisher(model: CellModel, data: Pieces, step: float = 0.02) -> Tensor:
         for i in range(len(here)):
             moved = here.clone()
             moved[i] += step
-            model.load(moved)
+            model.load_vector(moved)
             slopes.append(((data.rate(model) - rate) / step).flatten())
-        model.load(here)
-        slope = torch.stack(slopes) / (data.variance(rate).flatten() + EPS).sqrt()
+        model.load_vector(here)
+        slope = torch.stack(slopes) / (data.variance(rate).flatten() + MIN_RATE).sqrt()
         return (slope @ slope.T / slope.shape[1]).double().float()
 
 

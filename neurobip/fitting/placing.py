@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neurobip.fitting.cell_model import CellModel
-from neurobip.fitting.likelihood import Pieces, Segments
+from neurobip.fitting.likelihood import SegmentBatch, Segments
 from neurobip.physiology.sta import spike_triggered_average
 from neurobip.retina import Anatomy, build_retina
 from neurobip.retina.cell_types import CellType
@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 """Top, bottom, left and right of a part of an image; bottom and right are outside."""
 
 
-def find_place(frames: Tensor, counts: Tensor, lags: int) -> tuple[int, int]:
+def locate_cell(frames: Tensor, counts: Tensor, lags: int) -> tuple[int, int]:
     """The pixel where the spike-triggered average has most power, a little smoothed.
 
     Shape:
@@ -33,8 +33,8 @@ def find_place(frames: Tensor, counts: Tensor, lags: int) -> tuple[int, int]:
     return row, column
 
 
-def window_around(
-    place: tuple[int, int],
+def model_window(
+    position: tuple[int, int],
     frames: Tensor,
     window: int | None,
     anatomy: Anatomy,
@@ -46,7 +46,7 @@ def window_around(
         scale = Scale(degrees_per_pixel, anatomy.um_per_degree, 1.0)
         field = max(cell.field for cell in cell_types)
         window = math.ceil(2 * scale.pixels(math.hypot(anatomy.sigma_surround, field)))
-    (row, column), (height, width) = place, frames.shape[-2:]
+    (row, column), (height, width) = position, frames.shape[-2:]
     return (
         max(0, row - window), min(height, row + window + 1),
         max(0, column - window), min(width, column + window + 1),
@@ -62,15 +62,15 @@ class Candidate:
     degrees_per_pixel: float
     dt: float
     inputs: str
-    place: tuple[float, float]
+    position: tuple[float, float]
     output: Tensor
     loss: float
 
-    def model(self, free: Sequence[str] = ()) -> CellModel:
+    def model(self, constants: Sequence[str] = ()) -> CellModel:
         """The model to fit further."""
         model = CellModel(
             self.anatomy, self.cell, self.degrees_per_pixel, self.dt,
-            inputs=self.inputs, names=free, place=self.place,
+            inputs=self.inputs, names=constants, position=self.position,
         )  # fmt: skip
         with torch.no_grad():
             model.output.copy_(self.output)
@@ -96,18 +96,18 @@ def rank_types(
             if not found:
                 light = model.adapted(data.fit.light)
                 currents = retina.currents(shown, light)[0][-len(data.fit.counts) * data.factor :]
-            place = most_correlated(currents[:, :, channel], data.fit)
-            model.place.copy_(torch.tensor(place))
+            position = most_correlated(currents[:, :, channel], data.fit)
+            model.position.copy_(torch.tensor(position))
         loss = fit_output(model, data)
         found.append(
             Candidate(
-                anatomy, cell, degrees_per_pixel, dt, inputs, place, model.output.detach(), loss
+                anatomy, cell, degrees_per_pixel, dt, inputs, position, model.output.detach(), loss
             )
         )
     return sorted(found, key=lambda candidate: candidate.loss)
 
 
-def most_correlated(currents: Tensor, data: Pieces) -> tuple[float, float]:
+def most_correlated(currents: Tensor, data: SegmentBatch) -> tuple[float, float]:
     """The pixel whose current correlates most with the spikes; currents ``[T factor, S, h, w]``."""
     x = currents.unflatten(0, (-1, data.factor)).mean(1).flatten(0, 1)
     y = data.counts.flatten()
@@ -120,7 +120,7 @@ def most_correlated(currents: Tensor, data: Pieces) -> tuple[float, float]:
 def fit_output(model: CellModel, data: Segments, steps: int = 40) -> float:
     """Fit slope, threshold and softness alone; returns the validation loss."""
     with torch.no_grad():
-        current, held = data.fit.currents(model), data.held.currents(model)
+        current, held = data.fit.currents(model), data.validation.currents(model)
         spread, rate = current.std().clamp(min=1e-6), data.fit.counts.mean() / data.dt
         model.output[1] = current.mean()
         model.output[2] = spread.log() - 0.7
@@ -135,4 +135,4 @@ def fit_output(model: CellModel, data: Segments, steps: int = 40) -> float:
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        return float(data.held.loss(data.held.rate(model, held)))
+        return float(data.validation.loss(data.validation.rate(model, held)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neurobip.fitting.cell_model import CellModel
-from neurobip.fitting.fit import predict
+from neurobip.fitting.fit import predict_rate
 from neurobip.fitting.recordings import Recording
 from neurobip.fitting.spike_history import EscapeCell
 from neurobip.retina.photoreceptor import luminance
@@ -15,7 +15,7 @@ from neurobip.retina.retina import Retina
 from neurobip.stimuli import Screen, checkerboard, natural_saccades
 
 
-def mixture(screen: Screen, blocks: int, *, seed: int = 0, seconds: float = 2.0) -> Tensor:
+def mixed_stimulus(screen: Screen, blocks: int, *, seed: int = 0, seconds: float = 2.0) -> Tensor:
     """A stimulus that tells many constants apart: four parts a block, all new in every block.
 
     White noise of small checks at full contrast and at 0.3, which shows the gain control; of
@@ -52,8 +52,8 @@ def poisson_recording(
     """
     height, width = frames.shape[-2:]
     dt, rng = model.scale.dt, np.random.default_rng(seed)
-    rate = predict(model, frames, (0, height, 0, width), 1).double().numpy() * dt
-    trials = [times_of(rng.poisson(rate), dt, rng) for _ in range(repeats)]
+    rate = predict_rate(model, frames, (0, height, 0, width), 1).double().numpy() * dt
+    trials = [random_spike_times(rng.poisson(rate), dt, rng) for _ in range(repeats)]
     return Recording(frames, dt, [trials], [name])
 
 
@@ -69,15 +69,15 @@ def escape_recording(
     light = luminance(frames[:1])[0].mean((-2, -1), keepdim=True).expand_as(frames[0])
     with torch.no_grad():
         current = cell.current(luminance(frames), cell.adapted(light))
-    counts = cell.run(current, repeats, seed)[0][:, 0].T.numpy().astype(int)
+    counts = cell.simulate(current, repeats, seed)[0][:, 0].T.numpy().astype(int)
     dt = cell.scale.dt
-    return Recording(frames, dt, [[times_of(one, dt, rng) for one in counts]], [name])
+    return Recording(frames, dt, [[random_spike_times(one, dt, rng) for one in counts]], [name])
 
 
 def spiking_recording(
     retina: Retina,
     frames: Tensor,
-    places: Sequence[tuple[int, int, int]],
+    positions: Sequence[tuple[int, int, int]],
     dt: float,
     *,
     noise: float = 0.05,
@@ -101,19 +101,19 @@ def spiking_recording(
         noise in luminance; dt in seconds.
     """
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    trials: list[list[np.ndarray]] = [[] for _ in places]
+    trials: list[list[np.ndarray]] = [[] for _ in positions]
     for first in range(0, repeats, batch):
         shown = frames.expand(-1, min(batch, repeats - first), -1, -1, -1)
         shown = (shown + noise * torch.randn(shown.shape, generator=generator)).clamp(0, 1)
         with torch.no_grad():
             spikes, _ = retina(shown)
-        for cell, (channel, row, column) in enumerate(places):
+        for cell, (channel, row, column) in enumerate(positions):
             counts = spikes[:, :, channel, row, column].T.numpy().astype(int)
-            trials[cell] += [times_of(one, dt, rng) for one in counts]
-    return Recording(frames, dt, trials, [retina.names[channel] for channel, _, _ in places])
+            trials[cell] += [random_spike_times(one, dt, rng) for one in counts]
+    return Recording(frames, dt, trials, [retina.names[channel] for channel, _, _ in positions])
 
 
-def times_of(counts: np.ndarray, dt: float, rng: np.random.Generator) -> np.ndarray:
+def random_spike_times(counts: np.ndarray, dt: float, rng: np.random.Generator) -> np.ndarray:
     """Spike times in seconds of counts ``[T]``, anywhere in their steps, in order."""
     steps = np.repeat(np.arange(len(counts)), counts)
     return np.sort((steps + rng.uniform(0, 0.999, len(steps))) * dt)

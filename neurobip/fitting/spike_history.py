@@ -29,18 +29,18 @@ from torch.nn import functional as F
 from neurobip import kernels
 from neurobip.errors import DataError
 from neurobip.fitting.cell_model import CellModel
-from neurobip.fitting.likelihood import Pieces, Segments
+from neurobip.fitting.likelihood import SegmentBatch, Segments
 from neurobip.retina import Anatomy
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.scale import time_constant
 
-RUNS = 400
+SIMULATIONS = 400
 """Free runs that a predicted rate is the mean of."""
 
-TINY = 1e-20
+MIN_PROBABILITY = 1e-20
 """The least probability of a spike whose logarithm is taken."""
 
-MERGED = 0.05
+MAX_LOST = 0.05
 """The share of spikes that may be lost because their step holds another."""
 
 
@@ -62,10 +62,10 @@ class EscapeCell(CellModel):
         *,
         inputs: Any = "light",
         names: Iterable[str] = (),
-        place: tuple[float, float] = (0.0, 0.0),
+        position: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         super().__init__(
-            anatomy, cell, degrees_per_pixel, dt, inputs=inputs, names=names, place=place
+            anatomy, cell, degrees_per_pixel, dt, inputs=inputs, names=names, position=position
         )
         decays = torch.tensor(
             [self.scale.decay(anatomy.tau_a, "adaptation of the ganglion cells"), self.membrane]
@@ -74,11 +74,11 @@ class EscapeCell(CellModel):
         self.output = nn.Parameter(torch.cat([sizes.log(), decays.logit()]))
 
     @staticmethod
-    def at(model: CellModel) -> "EscapeCell":
+    def from_model(model: CellModel) -> "EscapeCell":
         """The cell of another model, as its anatomy and type describe it, at the same place."""
         return EscapeCell(
             model.anatomy, model.cell, model.scale.degrees_per_pixel, model.scale.dt,
-            inputs=model.inputs, names=model.names, place=tuple(model.place.tolist()),
+            inputs=model.inputs, names=model.names, position=tuple(model.position.tolist()),
         )  # fmt: skip
 
     def current(self, frames: Tensor, state: Any = None) -> Tensor:
@@ -110,7 +110,9 @@ class EscapeCell(CellModel):
         before = torch.cat([torch.zeros_like(a[:1]), a[:-1]])
         return (v - threshold - before) / softness
 
-    def run(self, current: Tensor, runs: int = RUNS, seed: int = 0) -> tuple[Tensor, Tensor]:
+    def simulate(
+        self, current: Tensor, runs: int = SIMULATIONS, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Let the cell fire freely: spikes, and the probability that each step had.
 
         Shape:
@@ -136,11 +138,11 @@ class EscapeCell(CellModel):
 
         The mean probability over free runs, which varies less than that of their spikes.
         """
-        return self.run(self.current(frames, state))[1].mean(-1)
+        return self.simulate(self.current(frames, state))[1].mean(-1)
 
-    def described(self) -> tuple[Anatomy, CellType]:
+    def fitted_types(self) -> tuple[Anatomy, CellType]:
         """Anatomy and cell type with the fitted numbers, in µm, seconds and thresholds."""
-        anatomy, cell = super().described()
+        anatomy, cell = super().fitted_types()
         threshold, _, jump = self.output[:3].exp().tolist()
         decay_a, decay_v = self.output[3:].sigmoid().tolist()
         dt = self.scale.dt
@@ -165,7 +167,7 @@ class EscapeCell(CellModel):
 
 
 @dataclass(frozen=True, eq=False)
-class SpikePieces(Pieces):
+class SpikeSegmentBatch(SegmentBatch):
     """Segments of a recording with the spikes of every repeat, also of their past.
 
     Shape:
@@ -175,12 +177,12 @@ class SpikePieces(Pieces):
     spikes: Tensor
 
     @staticmethod
-    def of(pieces: Pieces, spikes: Tensor) -> "SpikePieces":
+    def of(pieces: SegmentBatch, spikes: Tensor) -> "SpikeSegmentBatch":
         """Segments with the spikes ``[R, steps]`` of the whole recording."""
         steps = len(pieces.frames) * pieces.factor
         starts = (pieces.starts * pieces.factor).tolist()
         cut = torch.stack([spikes[:, at : at + steps].T for at in starts], 1)
-        return SpikePieces(**vars(pieces), spikes=cut)
+        return SpikeSegmentBatch(**vars(pieces), spikes=cut)
 
     @property
     def samples(self) -> int:
@@ -193,29 +195,29 @@ class SpikePieces(Pieces):
         ``current`` includes that of the history.
         """
         if not isinstance(model, EscapeCell):
-            raise TypeError(f"SpikePieces: a {type(model).__name__}; an EscapeCell fits")
-        current = self.driven(model) if current is None else current
+            raise TypeError(f"SpikeSegmentBatch: a {type(model).__name__}; an EscapeCell fits")
+        current = self.currents_with_history(model) if current is None else current
         return F.softplus(model.excess(current, self.spikes)[-len(self.counts) * self.factor :])
 
     def loss(self, rate: Tensor) -> Tensor:
         """Negative log likelihood a frame of one repeat."""
-        return surprise(rate, self.spikes[-len(rate) :]) * self.factor
+        return negative_log_likelihood(rate, self.spikes[-len(rate) :]) * self.factor
 
     def variance(self, rate: Tensor) -> Tensor:
         """What the square of a change of the intensity is divided by in the information."""
         return torch.expm1(rate)
 
-    def _chosen(self, which: Tensor) -> dict[str, Any]:
-        return super()._chosen(which) | {"spikes": self.spikes[:, which]}
+    def _select(self, which: Tensor) -> dict[str, Any]:
+        return super()._select(which) | {"spikes": self.spikes[:, which]}
 
 
-def surprise(intensity: Tensor, spikes: Tensor) -> Tensor:
+def negative_log_likelihood(intensity: Tensor, spikes: Tensor) -> Tensor:
     """Negative log likelihood a step of spikes, 0 or 1, of probability ``1 - exp(-intensity)``."""
-    fired = (-torch.expm1(-intensity) + TINY).log()
+    fired = (-torch.expm1(-intensity) + MIN_PROBABILITY).log()
     return ((1 - spikes) * intensity - spikes * fired).mean()
 
 
-def with_spikes(data: Segments, spikes: Tensor, name: str) -> Segments:
+def add_spikes(data: Segments, spikes: Tensor, name: str) -> Segments:
     """Segments of a recording with the spikes of all its repeats.
 
     Shape:
@@ -226,19 +228,23 @@ def with_spikes(data: Segments, spikes: Tensor, name: str) -> Segments:
     """
     seen = spikes.clamp(max=1)
     lost = 1 - float(seen.sum() / spikes.sum().clamp(min=1))
-    if lost > MERGED:
+    if lost > MAX_LOST:
         raise DataError(
             f"cell {name!r}: {lost:.0%} of its spikes share a step with another, and this output "
-            f"takes one a step; at most {MERGED:.0%} fit. Use a shorter 'step' than "
+            f"takes one a step; at most {MAX_LOST:.0%} fit. Use a shorter 'step' than "
             f"{1000 * data.dt / data.factor:g} ms, or output='poisson'"
         )
-    return replace(data, fit=SpikePieces.of(data.fit, seen), held=SpikePieces.of(data.held, seen))
+    return replace(
+        data,
+        fit=SpikeSegmentBatch.of(data.fit, seen),
+        validation=SpikeSegmentBatch.of(data.validation, seen),
+    )
 
 
-def start_cell(cell: EscapeCell, data: Segments, steps: int = 40) -> EscapeCell:
+def fit_escape_output(cell: EscapeCell, data: Segments, steps: int = 40) -> EscapeCell:
     """Fit the output stage alone, before the constants of the retina are."""
     with torch.no_grad():
-        current = data.fit.driven(cell)
+        current = data.fit.currents_with_history(cell)
     optimizer = torch.optim.LBFGS([cell.output], max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

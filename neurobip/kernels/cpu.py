@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from neurobip.kernels import filters, loops
-from neurobip.kernels.reference import down_and_along
-from neurobip.kernels.threads import over
+from neurobip.kernels.reference import column_and_row_profiles
+from neurobip.kernels.threads import run_ranges
 
 
-def takes(*tensors: Tensor) -> bool:
+def supports(*tensors: Tensor) -> bool:
     """Whether these tensors can go through the compiled loops: one precision, on a CPU."""
     kind = tensors[0].dtype
     return kind in (torch.float32, torch.float64) and all(
@@ -34,12 +34,12 @@ def _flat(x: Tensor) -> np.ndarray:
     return x.detach().reshape(-1).numpy()
 
 
-def _new(like: Tensor) -> Tensor:
+def _empty(like: Tensor) -> Tensor:
     """Room for a result, contiguous whatever the strides of the input."""
     return torch.empty(like.shape, dtype=like.dtype)
 
 
-def _own(x: Tensor) -> Tensor:
+def _copy(x: Tensor) -> Tensor:
     """A copy of a state that may be changed in place."""
     return x.detach().clone(memory_format=torch.contiguous_format)
 
@@ -54,9 +54,9 @@ def lif_run(
     x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes of every step; current and membrane of the last one alone."""
-    z, v, u = _new(x), _own(v), _own(u) if keep_u else u
+    z, v, u = _empty(x), _copy(v), _copy(u) if keep_u else u
     a = _rows(x), _flat(u), _flat(v), _flat(bias), *_numbers(x, threshold, keep_u, keep_v), _rows(z)
-    over(v.numel(), x.numel(), lambda *part: loops.lif_run(*a, *part))
+    run_ranges(v.numel(), x.numel(), lambda *part: loops.lif_run(*a, *part))
     return z, u if keep_u else x[-1].clone(), v
 
 
@@ -64,10 +64,10 @@ def lif_scan(
     x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Currents, membranes before their reset, and spikes, of every step."""
-    u_seq, v_seq, z = _new(x) if keep_u else x, _new(x), _new(x)
+    u_seq, v_seq, z = _empty(x) if keep_u else x, _empty(x), _empty(x)
     a = _rows(x), _flat(u), _flat(v), _flat(bias), *_numbers(x, threshold, keep_u, keep_v)
     out = _rows(u_seq), _rows(v_seq), _rows(z)
-    over(v.numel(), x.numel(), lambda *part: loops.lif_scan(*a, *out, *part))
+    run_ranges(v.numel(), x.numel(), lambda *part: loops.lif_scan(*a, *out, *part))
     return u_seq, v_seq, z
 
 
@@ -81,11 +81,11 @@ def lif_back(
         g and the input x ``[T, ..., N]``; u, v of the step before, g_u, g_v ``[..., N]``; bias and
         its error ``[N]``. The error of the first membrane comes as if it had not spiked.
     """
-    g_x, g_u, g_v, total = _new(g), _own(g_u), _own(g_v), _new(g_v)
+    g_x, g_u, g_v, total = _empty(g), _copy(g_u), _copy(g_v), _empty(g_v)
     seen = _rows(g), _rows(x), _flat(u), _flat(v), _flat(bias), _flat(g_u), _flat(g_v)
     numbers = _numbers(g, threshold, 1 / width, keep_u, keep_v)
     out = _rows(g_x), _flat(total)
-    over(g_v.numel(), g.numel(), lambda *part: loops.lif_back(*seen, *numbers, *out, *part))
+    run_ranges(g_v.numel(), g.numel(), lambda *part: loops.lif_back(*seen, *numbers, *out, *part))
     return g_x, g_u, g_v, total.reshape(-1, len(bias)).sum(0)
 
 
@@ -93,12 +93,12 @@ def alif_scan(
     x: Tensor, v: Tensor, a: Tensor, threshold: float, keep_v: Tensor, keep_a: float, jump: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Membranes before their reset, adaptations, and spikes, of every step."""
-    v_seq, a_seq, z, v, a = _new(x), _new(x), _new(x), _own(v), _own(a)
+    v_seq, a_seq, z, v, a = _empty(x), _empty(x), _empty(x), _copy(v), _copy(a)
     keep = _flat(keep_v.expand(x.shape[2:]))
     threshold, keep_a, jump = _numbers(x, threshold, keep_a, jump)
     before = _rows(x), _flat(v), _flat(a), threshold, keep, keep_a, jump
     out = _rows(v_seq), _rows(a_seq), _rows(z)
-    over(v.numel(), x.numel(), lambda *part: loops.alif_scan(*before, *out, *part))
+    run_ranges(v.numel(), x.numel(), lambda *part: loops.alif_scan(*before, *out, *part))
     return v_seq, a_seq, z
 
 
@@ -111,43 +111,45 @@ def alif_back(
     Shape:
         g, v, a ``[T, B, C, H, W]``; a_0, g_v, g_a ``[B, C, H, W]``.
     """
-    g_x, g_v, g_a = _new(g), _own(g_v), _own(g_a)
+    g_x, g_v, g_a = _empty(g), _copy(g_v), _copy(g_a)
     seen = _rows(g), _rows(v), _rows(a), _flat(a_0), _flat(g_v), _flat(g_a)
     threshold, slope, keep_a, jump = _numbers(g, threshold, 1 / width, keep_a, jump)
     numbers = threshold, slope, _flat(keep_v.expand(g.shape[2:])), keep_a, jump
-    over(g_v.numel(), g.numel(), lambda *part: loops.alif_back(*seen, *numbers, _rows(g_x), *part))
+    run_ranges(
+        g_v.numel(), g.numel(), lambda *part: loops.alif_back(*seen, *numbers, _rows(g_x), *part)
+    )
     return g_x, g_v, g_a
 
 
 def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of every step."""
-    out = _new(x)
+    out = _empty(x)
     a = _rows(x), _flat(trace), *_numbers(x, keep), _rows(out)
-    over(trace.numel(), x.numel(), lambda *part: loops.trace_scan(*a, *part))
+    run_ranges(trace.numel(), x.numel(), lambda *part: loops.trace_scan(*a, *part))
     return out
 
 
 def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of the last step alone."""
-    trace = _own(trace)
+    trace = _copy(trace)
     a = _rows(x), _flat(trace), *_numbers(x, keep)
-    over(trace.numel(), x.numel(), lambda *part: loops.trace_last(*a, *part))
+    run_ranges(trace.numel(), x.numel(), lambda *part: loops.trace_last(*a, *part))
     return trace
 
 
 def trace_back(g: Tensor, keep: float) -> Tensor:
     """Errors of the sums to those of what was summed: the same sum, from the end."""
-    g_x = _new(g)
+    g_x = _empty(g)
     a = _rows(g), np.zeros_like(_rows(g)[0]), *_numbers(g, keep), _rows(g_x)
-    over(a[1].size, g.numel(), lambda *part: loops.trace_back(*a, *part))
+    run_ranges(a[1].size, g.numel(), lambda *part: loops.trace_back(*a, *part))
     return g_x
 
 
 def surrogate_gradient(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
-    out = _new(error)
+    out = _empty(error)
     a = _flat(error), _flat(v), *_numbers(error, threshold, 1 / width), _flat(out)
-    over(out.numel(), out.numel(), lambda *part: loops.surrogate_gradient(*a, *part))
+    run_ranges(out.numel(), out.numel(), lambda *part: loops.surrogate_gradient(*a, *part))
     return out
 
 
@@ -155,17 +157,19 @@ def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, T
     """Output of every step, and the last state."""
     steps, batch, _, height, width = x.shape
     out = torch.empty(steps, batch, 4, height, width, dtype=x.dtype)
-    state = _own(state)
+    state = _copy(state)
     arrays = x.detach().contiguous().flatten(3).numpy(), state.flatten(2).numpy()
     numbers, room = _numbers(x, *constants), out.flatten(3).numpy()
-    over(batch, out.numel(), lambda *p: filters.bipolar(*arrays, *numbers, room, *p), align=1)
+    run_ranges(batch, out.numel(), lambda *p: filters.bipolar(*arrays, *numbers, room, *p), align=1)
     return out, state
 
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
     """Images ``[F, I, H, W]`` through separable kernels, to ``[F, O, H, W]``."""
     out = torch.empty(len(x), len(mix), *x.shape[2:], dtype=x.dtype)
-    parts = (x, *down_and_along(profile), mix)
+    parts = (x, *column_and_row_profiles(profile), mix)
     a = *(t.detach().contiguous().numpy() for t in parts), depthwise, out.numpy()
-    over(len(x), out.numel() * profile.shape[-1], lambda *p: filters.separable(*a, *p), align=1)
+    run_ranges(
+        len(x), out.numel() * profile.shape[-1], lambda *p: filters.separable(*a, *p), align=1
+    )
     return out

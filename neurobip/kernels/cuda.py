@@ -9,7 +9,7 @@ come in the precision of the input, in which 0 and 1 are exact, errors in that i
 What is carried from step to step (currents, membranes, traces, memories) is float32: a membrane of
 eight bits would stop below its threshold, where its last bit is more than what is added to it.
 
-Where there is no Triton :func:`takes` says so, and the reference answers.
+Where there is no Triton :func:`supports` says so, and the reference answers.
 """
 
 from importlib.util import find_spec
@@ -41,14 +41,14 @@ __all__ = [
     "memory_credit",
     "memory_scan",
     "separable",
-    "takes",
+    "supports",
     "trace_back",
     "trace_last",
     "trace_scan",
 ]
 
 
-def takes(*tensors: Tensor) -> bool:
+def supports(*tensors: Tensor) -> bool:
     """Whether these tensors can go through the kernels: at most single precision, on a GPU."""
     kinds = (torch.float32, torch.bfloat16, torch.float16)
     return FOUND and all(t.is_cuda and t.dtype in kinds for t in tensors)

@@ -17,31 +17,31 @@ from neurobip.kernels import cpu, reference
 from neurobip.state import last
 
 
-def plain(*constants: Any) -> bool:
+def all_numbers(*constants: Any) -> bool:
     """Whether constants are numbers; one that learns is a tensor, which the reference takes."""
     return not any(isinstance(constant, Tensor) for constant in constants)
 
 
-def compiled_for(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
+def compiled_kernels(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
     """The compiled kernels that take these tensors, if their shapes fit and any do."""
     if not fit or torch.compiler.is_compiling():
         return None
-    if cpu.takes(*tensors):
+    if cpu.supports(*tensors):
         return cpu
     if tensors[0].is_cuda:
         from neurobip.kernels import cuda
 
-        if cuda.takes(*tensors):
+        if cuda.supports(*tensors):
             return cuda
     return None
 
 
-def differentiates(*tensors: Tensor) -> bool:
+def needs_gradient(*tensors: Tensor) -> bool:
     """Whether autograd wants to know of what is done with these tensors."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def _refuse_second() -> None:
+def _check_first_order() -> None:
     """Called on the way back: what is computed here would be missing in second derivatives.
 
     Raises:
@@ -54,7 +54,7 @@ def _refuse_second() -> None:
         )
 
 
-class _LIFAgain(torch.autograd.Function):
+class _LIFRecomputed(torch.autograd.Function):
     """The neuron on a CPU, where it is cheaper to compute membranes again than to keep them."""
 
     @staticmethod
@@ -65,7 +65,7 @@ class _LIFAgain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
-        _refuse_second()
+        _check_first_order()
         x, u, v, bias = ctx.saved_tensors
         g_x, g_u, g_v, g_bias = cpu.lif_back(g_z, x, u, v, bias, g_u, g_v, *ctx.constants)
         return None, g_x, g_u, g_v * (v <= ctx.constants[0]), g_bias, None, None, None
@@ -84,7 +84,7 @@ class _LIF(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_u: Tensor, g_v: Tensor) -> Any:  # type: ignore[override]
-        _refuse_second()
+        _check_first_order()
         v_seq, v = ctx.saved_tensors
         threshold, keep_u, keep_v = ctx.constants
         g_x, g_u_first, g_v_first = ctx.kernels.lif_back(
@@ -107,14 +107,14 @@ def lif(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of every step ``[T, ..., N]``, and u and v of the last one; differentiable."""
     fit = x.shape[1:] == u.shape == v.shape and bias.shape == v.shape[-1:]
-    kernels = compiled_for(x, u, v, bias, fit=fit)
+    kernels = compiled_kernels(x, u, v, bias, fit=fit)
     if kernels is None:
         u_seq, v_seq, z = reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
         return z, last(u_seq), last(v_seq)
-    if differentiates(x, u, v, bias):
+    if needs_gradient(x, u, v, bias):
         arguments = x, u, v, bias, threshold, keep_u, keep_v
         if kernels is cpu:
-            z, last_u, last_v = _LIFAgain.apply(width, *arguments)
+            z, last_u, last_v = _LIFRecomputed.apply(width, *arguments)
         else:
             z, last_u, last_v = _LIF.apply(kernels, width, *arguments)
         return z, last_u if keep_u else last(x), last_v
@@ -127,8 +127,8 @@ def lif_scan(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Currents, membranes before their reset, and spikes, of every step."""
     fit = x.shape[1:] == u.shape == v.shape and bias.shape == v.shape[-1:]
-    kernels = compiled_for(x, u, v, bias, fit=fit)
-    if kernels is None or differentiates(x, u, v, bias):
+    kernels = compiled_kernels(x, u, v, bias, fit=fit)
+    if kernels is None or needs_gradient(x, u, v, bias):
         return reference.lif_scan(x, u, v, bias, threshold, keep_u, keep_v, width)
     return kernels.lif_scan(x, u, v, bias, threshold, keep_u, keep_v)
 
@@ -145,7 +145,7 @@ class _ALIF(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g_z: Tensor, g_v: Tensor, g_a: Tensor) -> Any:  # type: ignore[override]
-        _refuse_second()
+        _check_first_order()
         v_seq, a_seq, a, keep_v = ctx.saved_tensors
         threshold, keep_a, jump = ctx.constants
         g_x, g_v, g_a = ctx.kernels.alif_back(
@@ -159,10 +159,10 @@ def alif(
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Spikes of every step ``[T, B, C, H, W]``, and v and a of the last one; differentiable."""
-    fit = x.shape[1:] == v.shape == a.shape and plain(threshold, keep_a, jump)
-    kernels = compiled_for(x, v, a, keep_v, fit=fit)
+    fit = x.shape[1:] == v.shape == a.shape and all_numbers(threshold, keep_a, jump)
+    kernels = compiled_kernels(x, v, a, keep_v, fit=fit)
     if kernels is not None and not keep_v.requires_grad:
-        if differentiates(x, v, a):
+        if needs_gradient(x, v, a):
             return _ALIF.apply(kernels, width, x, v, a, threshold, keep_v, keep_a, jump)
         v_seq, a_seq, z = kernels.alif_scan(x, v, a, threshold, keep_v, keep_a, jump)
     else:
@@ -178,33 +178,33 @@ class _Trace(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        _refuse_second()
+        _check_first_order()
         g_x = ctx.kernels.trace_back(g, ctx.keep)
         return None, g_x, ctx.keep * g_x[0], None
 
 
 def trace_scan(x: Tensor, trace: Tensor, keep: Any) -> Tensor:
     """The decaying sum ``keep trace[t-1] + x[t]`` of every step; differentiable."""
-    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape and plain(keep))
+    kernels = compiled_kernels(x, trace, fit=x.shape[1:] == trace.shape and all_numbers(keep))
     if kernels is None:
         return reference.trace_scan(x, trace, keep)
-    if differentiates(x, trace):
+    if needs_gradient(x, trace):
         return _Trace.apply(kernels, x, trace, keep)
     return kernels.trace_scan(x, trace, keep)
 
 
 def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of the last step alone."""
-    kernels = compiled_for(x, trace, fit=x.shape[1:] == trace.shape)
-    if kernels is None or differentiates(x, trace):
+    kernels = compiled_kernels(x, trace, fit=x.shape[1:] == trace.shape)
+    if kernels is None or needs_gradient(x, trace):
         return reference.trace_scan(x, trace, keep)[-1]
     return kernels.trace_last(x, trace, keep)
 
 
 def surrogate_gradient(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
-    kernels = compiled_for(error, v, fit=error.shape == v.shape)
-    if kernels is None or isinstance(threshold, Tensor) or differentiates(error, v):
+    kernels = compiled_kernels(error, v, fit=error.shape == v.shape)
+    if kernels is None or isinstance(threshold, Tensor) or needs_gradient(error, v):
         return reference.surrogate_gradient(error, v, threshold, width)
     return kernels.surrogate_gradient(error, v, threshold, width)
 
@@ -212,9 +212,9 @@ def surrogate_gradient(error: Tensor, v: Tensor, threshold: Tensor | float, widt
 def bipolar_scan(x: Tensor, state: Tensor, *constants: float) -> tuple[Tensor, Tensor]:
     """The bipolar stage: output of every step ``[T, B, 4, H, W]``, last state ``[4, B, H, W]``."""
     _, batch, signals, *image = x.shape
-    fit = signals == 2 and state.shape == (4, batch, *image) and plain(*constants)
-    kernels = compiled_for(x, state, fit=fit)
-    if kernels is None or differentiates(x, state):
+    fit = signals == 2 and state.shape == (4, batch, *image) and all_numbers(*constants)
+    kernels = compiled_kernels(x, state, fit=fit)
+    if kernels is None or needs_gradient(x, state):
         return reference.bipolar_scan(x, state, *constants)
     return kernels.bipolar_scan(x, state, *constants)
 
@@ -224,8 +224,8 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     fit = mix.shape == (profile.shape[-2], 1 if depthwise else x.shape[1])
     if depthwise:
         fit = fit and x.shape[1] == len(mix)
-    kernels = compiled_for(x, profile, mix, fit=fit)
-    if kernels is None or differentiates(x, profile, mix):
+    kernels = compiled_kernels(x, profile, mix, fit=fit)
+    if kernels is None or needs_gradient(x, profile, mix):
         return reference.separable(x, profile, mix, depthwise)
     return kernels.separable(x, profile, mix, depthwise)
 
@@ -233,8 +233,8 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
     """The memory of every step, and what the queries read from it; differentiable."""
     _, batch, *_, heads, size = qkv.shape
-    kernels = compiled_for(qkv, memory, fit=memory.shape == (batch, heads, size, size))
-    if kernels is None or kernels is cpu or differentiates(qkv, memory):
+    kernels = compiled_kernels(qkv, memory, fit=memory.shape == (batch, heads, size, size))
+    if kernels is None or kernels is cpu or needs_gradient(qkv, memory):
         # On a CPU products of matrices beat loops that look for spikes, even at a few in a hundred.
         q, k, v = reference.by_head(qkv)
         memories = trace_scan(k.transpose(-2, -1) @ v, memory, keep)
@@ -244,7 +244,7 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
 
 def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
     """Errors of queries, keys and values from that of what was read."""
-    kernels = compiled_for(qkv, trace, memories, delta)
-    if kernels is None or kernels is cpu or differentiates(qkv, trace, memories, delta):
+    kernels = compiled_kernels(qkv, trace, memories, delta)
+    if kernels is None or kernels is cpu or needs_gradient(qkv, trace, memories, delta):
         return reference.memory_credit(qkv, trace, memories, delta)
     return kernels.memory_credit(qkv, trace, memories, delta)

@@ -16,13 +16,15 @@ from neurobip.kernels import cpu
 compiled = njit(nogil=True, error_model="numpy")
 
 
-def add(cells: Tensor, by: Tensor, into: Tensor, inputs: Tensor, size: float) -> None:
+def add_outer_products(
+    cells: Tensor, by: Tensor, into: Tensor, inputs: Tensor, size: float
+) -> None:
     """``cells[b,h,i,j] += size * sum_n by[b,n,h,i] into[b,n,h,j] inputs[b,n]``, in place.
 
     Shape:
         by, into ``[B, N, heads, d]``, inputs ``[B, N, P]``.
     """
-    if cpu.takes(cells, by, into, inputs) and cells.is_contiguous():
+    if cpu.supports(cells, by, into, inputs) and cells.is_contiguous():
         arrays = (t.detach().contiguous().numpy() for t in (by, into, inputs))
         _add(cells.numpy(), *arrays, np.asarray(size, cells.numpy().dtype)[()])
         return
@@ -31,13 +33,13 @@ def add(cells: Tensor, by: Tensor, into: Tensor, inputs: Tensor, size: float) ->
     flat.baddbmm_(products.mT, inputs, alpha=size)
 
 
-def weigh(cells: Tensor, weights: Tensor, size: float) -> tuple[Tensor, Tensor]:
+def weighted_sums(cells: Tensor, weights: Tensor, size: float) -> tuple[Tensor, Tensor]:
     """Sums of rows over the batch, ``sum_bj w cells`` and ``sum_bi w cells``, times ``size``.
 
     Shape:
         weights ``[B, heads, d, d]``; both results ``[heads, d, P]``.
     """
-    if cpu.takes(cells, weights) and cells.is_contiguous():
+    if cpu.supports(cells, weights) and cells.is_contiguous():
         _, heads, edge, _, inputs = cells.shape
         by, into = cells.new_zeros(heads, edge, inputs), cells.new_zeros(heads, edge, inputs)
         _weigh(cells.numpy(), weights.detach().contiguous().numpy(), by.numpy(), into.numpy())

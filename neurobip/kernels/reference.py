@@ -133,7 +133,7 @@ def _bands(edge: int, size: int, dtype: torch.dtype, device: torch.device) -> Te
         return (place[None, None, :] - place[None, :, None] == taps[:, None, None]).to(dtype)
 
 
-def down_and_along(profile: Tensor) -> tuple[Tensor, Tensor]:
+def column_and_row_profiles(profile: Tensor) -> tuple[Tensor, Tensor]:
     """Profiles ``[2, O, k]`` or ``[O, k]`` as the two that they stand for."""
     return (profile[0], profile[1]) if profile.ndim == 3 else (profile, profile)
 
@@ -149,7 +149,7 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
         channel its own kernel. Returns ``[F, O, H, W]``.
     """
     height, width = x.shape[-2:]
-    down, along = down_and_along(profile)
+    down, along = column_and_row_profiles(profile)
     size, like = profile.shape[-1], (profile.dtype, profile.device)
     rows = torch.tensordot(down, _bands(height, size, *like), 1)
     columns = torch.tensordot(along, _bands(width, size, *like), 1)

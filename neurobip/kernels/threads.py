@@ -22,7 +22,9 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="neurobip")
 
 
-def over(columns: int, elements: int, run: Callable[[int, int], None], align: int = 64) -> None:
+def run_ranges(
+    columns: int, elements: int, run: Callable[[int, int], None], align: int = 64
+) -> None:
     """Call ``run(low, high)`` for ranges that make up ``0 .. columns``.
 
     ``run`` has to release the interpreter's lock, as loops compiled with ``nogil`` do.

@@ -16,7 +16,7 @@ BLOCK = 256
 """Columns of one program."""
 
 
-def over(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: Any) -> None:
+def launch(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: Any) -> None:
     """Run a kernel over all columns, on the device that holds ``like``.
 
     A product and a sum stay two roundings, as in the reference: fused into one they would turn some
@@ -29,30 +29,30 @@ def over(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: 
             )
 
 
-def unrounded(like: Tensor) -> AbstractContextManager[Any]:
+def without_tf32(like: Tensor) -> AbstractContextManager[Any]:
     """Torch's products as they are, also where those around them are of half precision."""
     place = like.device.type
     on = torch.is_autocast_enabled(place)
     return torch.autocast(place, enabled=False) if on else nullcontext()
 
 
-def precise(like: Tensor) -> Tensor:
+def empty_float32(like: Tensor) -> Tensor:
     """Room for what has to stay in float32, whatever the precision of the input."""
     return torch.empty(like.shape, dtype=torch.float32, device=like.device)
 
 
-def same(like: Tensor) -> Tensor:
+def empty_same(like: Tensor) -> Tensor:
     """Room for spikes or errors, in the precision of the input and contiguous."""
     return torch.empty(like.shape, dtype=like.dtype, device=like.device)
 
 
-def own(x: Tensor) -> Tensor:
+def writable_copy(x: Tensor) -> Tensor:
     """A copy of a state that may be changed in place."""
     return x.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
 
 @triton.jit
-def block(columns, BLOCK: tl.constexpr):
+def column_block(columns, BLOCK: tl.constexpr):
     """The columns of this program, and which of them there are."""
     # Sequences have more elements than 32 bits can count.
     column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from neurobip.kernels import reference
-from neurobip.kernels.triton_launch import precise, read, unrounded, write
+from neurobip.kernels.triton_launch import empty_float32, read, without_tf32, write
 
 TOKENS = 16
 """Tokens of one product: with more of them the memory would be pushed out of the registers."""
@@ -113,10 +113,10 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
     """The memory of every step, and what the queries read from it."""
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
-        with unrounded(qkv):
+        with without_tf32(qkv):
             return reference.memory_scan(qkv.float(), memory.float(), keep)
-    memories = precise(memory.expand(steps, *memory.shape))
-    answers = precise(qkv[:, :, :, 0])
+    memories = empty_float32(memory.expand(steps, *memory.shape))
+    answers = empty_float32(qkv[:, :, :, 0])
     _by_head(
         _memory_scan, batch * heads, width, qkv.contiguous(), memory.contiguous(), keep, memories,
         answers, steps, batch, tokens, heads,
@@ -129,7 +129,7 @@ def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
         parts = (part.float() for part in (qkv, trace, memories, delta))
-        with unrounded(qkv):
+        with without_tf32(qkv):
             return reference.memory_credit(*parts).to(delta.dtype)
     errors = torch.empty(qkv.shape, dtype=delta.dtype, device=delta.device)
     whole = (part.contiguous() for part in (qkv, trace, memories, delta))

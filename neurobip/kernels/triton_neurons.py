@@ -9,7 +9,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from neurobip.kernels.triton_launch import block, over, own, precise, read, same, write
+from neurobip.kernels.triton_launch import (
+    column_block,
+    empty_float32,
+    empty_same,
+    launch,
+    read,
+    writable_copy,
+    write,
+)
 
 
 @triton.jit
@@ -18,7 +26,7 @@ def _lif(
     CURRENT: tl.constexpr, WHOLE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Without ``WHOLE`` u and v are moved on in place, with it all of them are written."""
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     x_at, u_at, v_at, z_at = x + column, u_seq + column, v_seq + column, z + column
     b = read(bias + column % neurons, there)
     membrane, current = read(v + column, there), read(u + column, there)
@@ -47,7 +55,7 @@ def _lif_back(
     CURRENT: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The errors g_u and g_v of the last state are carried back in time in place."""
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     g_at, v_at, x_at = g + column + last, v + column + last, g_x + column + last
     du, dv = read(g_u + column, there), read(g_v + column, there)
     for back in range(steps):
@@ -71,7 +79,7 @@ def _alif(
     x, v, a, threshold, keep_v, keep_a, jump, v_seq, a_seq, z, steps, cells, columns,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     x_at, v_at, a_at, z_at = x + column, v_seq + column, a_seq + column, z + column
     keep = read(keep_v + column % cells, there)
     held, raised = read(v + column, there), read(a + column, there)
@@ -91,7 +99,7 @@ def _alif_back(
     g, v, a, a_0, g_v, g_a, threshold, slope, keep_v, keep_a, jump, g_x, steps, last, cells,
     columns, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     g_at, v_at, a_at, x_at = g + column + last, v + column + last, a + column + last, g_x + column
     x_at += last
     keep = read(keep_v + column % cells, there)
@@ -117,7 +125,7 @@ def lif_run(
     x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes of every step; current and membrane of the last one alone."""
-    z, u, v = same(x), own(u) if keep_u else u, own(v)
+    z, u, v = empty_same(x), writable_copy(u) if keep_u else u, writable_copy(v)
     _run_lif(x, u, v, bias, threshold, keep_u, keep_v, u, v, z, WHOLE=False)
     return z, u if keep_u else x[-1], v
 
@@ -126,13 +134,13 @@ def lif_scan(
     x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Currents, membranes before their reset, and spikes, of every step."""
-    u_seq, v_seq, z = precise(x) if keep_u else x, precise(x), same(x)
+    u_seq, v_seq, z = empty_float32(x) if keep_u else x, empty_float32(x), empty_same(x)
     _run_lif(x, u, v, bias, threshold, keep_u, keep_v, u_seq, v_seq, z, WHOLE=True)
     return u_seq, v_seq, z
 
 
 def _run_lif(x, u, v, bias, threshold, keep_u, keep_v, u_seq, v_seq, z, WHOLE):
-    over(
+    launch(
         _lif, v.numel(), x, x.contiguous(), u.contiguous(), v.contiguous(), bias.contiguous(),
         threshold, keep_u, keep_v, u_seq, v_seq, z, len(x), bias.numel(), CURRENT=keep_u != 0,
         WHOLE=WHOLE,
@@ -149,8 +157,8 @@ def lif_back(
         g and the membranes v ``[T, ..., N]``; g_u, g_v ``[..., N]``. The error of the first
         membrane comes as if it had not spiked.
     """
-    g_x, g_u, g_v = same(g), own(g_u), own(g_v)
-    over(
+    g_x, g_u, g_v = empty_same(g), writable_copy(g_u), writable_copy(g_v)
+    launch(
         _lif_back, g_v.numel(), g, g.contiguous(), v.contiguous(), g_u, g_v, threshold, 1 / width,
         keep_u, keep_v, g_x, len(g), g.numel() - g_v.numel(), CURRENT=keep_u != 0,
     )  # fmt: skip
@@ -161,9 +169,9 @@ def alif_scan(
     x: Tensor, v: Tensor, a: Tensor, threshold: float, keep_v: Tensor, keep_a: float, jump: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Membranes before their reset, adaptations, and spikes, of every step."""
-    v_seq, a_seq, z = precise(x), precise(x), same(x)
+    v_seq, a_seq, z = empty_float32(x), empty_float32(x), empty_same(x)
     keep = keep_v.expand(x.shape[2:]).contiguous()
-    over(
+    launch(
         _alif, v.numel(), x, x.contiguous(), v.contiguous(), a.contiguous(), threshold, keep,
         keep_a, jump, v_seq, a_seq, z, len(x), keep.numel(),
     )  # fmt: skip
@@ -179,9 +187,9 @@ def alif_back(
     Shape:
         g, v, a ``[T, B, C, H, W]``; a_0, g_v, g_a ``[B, C, H, W]``.
     """
-    g_x, g_v, g_a = same(g), own(g_v), own(g_a)
+    g_x, g_v, g_a = empty_same(g), writable_copy(g_v), writable_copy(g_a)
     keep = keep_v.expand(g.shape[2:]).contiguous()
-    over(
+    launch(
         _alif_back, g_v.numel(), g, g.contiguous(), v.contiguous(), a.contiguous(),
         a_0.contiguous(), g_v, g_a, threshold, 1 / width, keep, keep_a, jump, g_x, len(g),
         g.numel() - g_v.numel(), keep.numel(),

@@ -6,8 +6,15 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from neurobip.kernels.reference import down_and_along
-from neurobip.kernels.triton_launch import block, over, own, read, unrounded, write
+from neurobip.kernels.reference import column_and_row_profiles
+from neurobip.kernels.triton_launch import (
+    column_block,
+    launch,
+    read,
+    without_tf32,
+    writable_copy,
+    write,
+)
 
 
 @triton.jit
@@ -15,7 +22,7 @@ def _bipolar(
     x, state, keep_c, decay_h, decay_l, leak, out, steps, pixels, columns, BLOCK: tl.constexpr
 ):
     """A column is a pixel of a sample. ``state [4, columns]`` is moved on in place."""
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     sample, pixel = column // pixels, column % pixels
     x_at, out_at = x + sample * 2 * pixels + pixel, out + sample * 4 * pixels + pixel
     c_at, s_at = state + column, state + column + columns
@@ -45,8 +52,8 @@ def bipolar_scan(
     """Output of every step, and the last state."""
     steps, batch, _, height, width = x.shape
     out = torch.empty(steps, batch, 4, height, width, dtype=x.dtype, device=x.device)
-    state, pixels = own(state), height * width
-    over(
+    state, pixels = writable_copy(state), height * width
+    launch(
         _bipolar, batch * pixels, x, x.contiguous(), state, 1 - decay_c, decay_h, decay_l, leak,
         out, steps, pixels,
     )  # fmt: skip
@@ -60,9 +67,9 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
     the taps rather than the image, and they do not round to TF32 as those across channels may.
     """
     channels, taps = profile.shape[-2:]
-    down, along = down_and_along(profile)
+    down, along = column_and_row_profiles(profile)
     down, along = down[:, None, :, None], along[:, None, None, :]
-    with unrounded(x):
+    with without_tf32(x):
         mixed = x * mix[:, :, None] if depthwise else torch.einsum("oi,bihw->bohw", mix, x)
         columns = F.conv2d(mixed, down, padding=(taps // 2, 0), groups=channels)
         return F.conv2d(columns, along, padding=(0, taps // 2), groups=channels)

@@ -9,7 +9,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from neurobip.kernels.triton_launch import block, over, own, precise, read, same, write
+from neurobip.kernels.triton_launch import (
+    column_block,
+    empty_float32,
+    empty_same,
+    launch,
+    read,
+    writable_copy,
+    write,
+)
 
 
 @triton.jit
@@ -17,7 +25,7 @@ def _trace(
     x, first, keep, out, steps, start, stride, columns, WHOLE: tl.constexpr, BLOCK: tl.constexpr
 ):
     """From the step at offset ``start`` on, forward or, with a negative stride, back in time."""
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     x_at, out_at = x + column + start, out + column + start
     trace = read(first + column, there)
     for _ in range(steps):
@@ -31,7 +39,7 @@ def _trace(
 
 @triton.jit
 def _surrogate_gradient(error, v, threshold, slope, out, columns, BLOCK: tl.constexpr):
-    column, there = block(columns, BLOCK)
+    column, there = column_block(columns, BLOCK)
     distance = tl.abs(read(v + column, there) - threshold)
     sensitivity = tl.maximum(1.0 - distance * slope, 0.0)
     write(out + column, read(error + column, there) * sensitivity, there)
@@ -39,8 +47,8 @@ def _surrogate_gradient(error, v, threshold, slope, out, columns, BLOCK: tl.cons
 
 def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of every step."""
-    out, columns = precise(x), trace.numel()
-    over(
+    out, columns = empty_float32(x), trace.numel()
+    launch(
         _trace, columns, x, x.contiguous(), trace.contiguous(), keep, out, len(x), 0, columns,
         WHOLE=True,
     )  # fmt: skip
@@ -49,16 +57,16 @@ def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
 
 def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
     """The decaying sum of the last step alone."""
-    trace, columns = own(trace), trace.numel()
-    over(_trace, columns, x, x.contiguous(), trace, keep, trace, len(x), 0, columns, WHOLE=False)
+    trace, columns = writable_copy(trace), trace.numel()
+    launch(_trace, columns, x, x.contiguous(), trace, keep, trace, len(x), 0, columns, WHOLE=False)
     return trace
 
 
 def trace_back(g: Tensor, keep: float) -> Tensor:
     """Errors of the sums to those of what was summed: the same sum, from the end."""
-    out, columns = same(g), g[0].numel()
+    out, columns = empty_same(g), g[0].numel()
     nothing = torch.zeros(columns, device=g.device)
-    over(
+    launch(
         _trace, columns, g, g.contiguous(), nothing, keep, out, len(g), g.numel() - columns,
         -columns, WHOLE=True,
     )  # fmt: skip
@@ -67,6 +75,15 @@ def trace_back(g: Tensor, keep: float) -> Tensor:
 
 def surrogate_gradient(error: Tensor, v: Tensor, threshold: float, width: float) -> Tensor:
     """Error at the spikes times the sensitivity of the membrane."""
-    out = same(error)
-    over(_surrogate_gradient, out.numel(), out, error.contiguous(), v.contiguous(), threshold, 1 / width, out)
+    out = empty_same(error)
+    launch(
+        _surrogate_gradient,
+        out.numel(),
+        out,
+        error.contiguous(),
+        v.contiguous(),
+        threshold,
+        1 / width,
+        out,
+    )
     return out

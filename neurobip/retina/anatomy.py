@@ -61,7 +61,7 @@ class Anatomy:
     tau_p: float
     tau_h: float
     tau_l: float
-    leak: float
+    sustained_adaptation: float
     tau_v: float
     gain: float
     tau_g: float
@@ -88,7 +88,7 @@ PRIMATE_ANATOMY = Anatomy(
     tau_p=0.01,  # Wohrer & Kornprobst 2009
     tau_h=0.01,
     tau_l=0.05,
-    leak=0.3,
+    sustained_adaptation=0.3,
     tau_v=0.02,
     gain=3000.0,
     tau_g=0.01,
@@ -110,7 +110,7 @@ MOUSE_ANATOMY = Anatomy(
     tau_p=0.015,
     tau_h=0.02,
     tau_l=0.08,
-    leak=0.3,
+    sustained_adaptation=0.3,
     tau_v=0.03,
     gain=2000.0,
     tau_g=0.02,
@@ -166,7 +166,7 @@ def build_retina(
         decay_c=scale.decay(a.tau_c, "leak of the events") if inputs == "events" else 1.0,
         decay_h=scale.decay(a.tau_h, "horizontal cells"),
         decay_l=scale.decay(a.tau_l, "high-pass of the bipolar cells"),
-        leak=a.leak,
+        sustained_adaptation=a.sustained_adaptation,
     )
     signals: tuple[str, ...] = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
     scale.decay(a.tau_v, "membrane of the inner retina")  # refuses a step that is too long

@@ -40,7 +40,7 @@ class Bipolar(Fused, Neuron):
         c <- (1 - decay_c) c + x_center           s <- (1 - decay_c) s + x_surround
         h <- (1 - decay_h) h + decay_h s          o  = c - h
         l <- (1 - decay_l) l + decay_l o
-        sustained = o - leak l                    transient = o - l
+        sustained = o - adaptation l              transient = o - l
         output = [sustained]+, [-sustained]+, [transient]+, [-transient]+
 
     Events are changes, which ``decay_c < 1`` adds up to the contrast that they came from; what
@@ -58,7 +58,9 @@ class Bipolar(Fused, Neuron):
     of a camera pixel replace the photoreceptor, being a high-passed log intensity already.
     """
 
-    constants: ClassVar[Constants] = dict.fromkeys(("decay_c", "decay_h", "decay_l", "leak"), Share)
+    constants: ClassVar[Constants] = dict.fromkeys(
+        ("decay_c", "decay_h", "decay_l", "sustained_adaptation"), Share
+    )
 
     def __init__(
         self,
@@ -66,11 +68,15 @@ class Bipolar(Fused, Neuron):
         decay_c: float = 0.125,
         decay_h: float = 0.5,
         decay_l: float = 0.25,
-        leak: float = 0.25,
+        sustained_adaptation: float = 0.25,
     ) -> None:
         super().__init__()
-        unit_interval("Bipolar", decay_c=decay_c, decay_h=decay_h, decay_l=decay_l, leak=leak)
-        self.decay_c, self.decay_h, self.decay_l, self.leak = decay_c, decay_h, decay_l, leak
+        unit_interval(
+            "Bipolar", decay_c=decay_c, decay_h=decay_h, decay_l=decay_l,
+            sustained_adaptation=sustained_adaptation,
+        )  # fmt: skip
+        self.decay_c, self.decay_h, self.decay_l = decay_c, decay_h, decay_l
+        self.sustained_adaptation = sustained_adaptation
 
     def forward(
         self, x_seq: Tensor, state: BipolarState | None = None
@@ -83,7 +89,8 @@ class Bipolar(Fused, Neuron):
         one = pairs[0, :, 0]
         held = one.new_zeros(4, *one.shape) if state is None else torch.stack(state[:4])
         z, held = kernels.bipolar_scan(
-            pairs, held, self.decay_c, self.decay_h, self.decay_l, self.leak
+            pairs, held, self.decay_c, self.decay_h, self.decay_l,
+            self.sustained_adaptation,
         )
         c, s, h, low = held
         z = z.view(steps, batch, 2 * channels, *image)

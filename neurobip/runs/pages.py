@@ -19,7 +19,7 @@ from neurobip.viz import (
     raster,
     retina_pictures,
 )
-from neurobip.viz.page import Picture, Section, Table, Tile, page
+from neurobip.viz.page import Picture, Section, Table, Tile, render_page
 
 
 def demo_page(run: Run, metrics: dict[str, Any]) -> str:
@@ -49,7 +49,7 @@ def demo_page(run: Run, metrics: dict[str, Any]) -> str:
     foot = (
         f"neurobip {metrics['versions']['neurobip']}; every number here was measured by this run."
     )
-    return page("neurobip demo", subtitle, tiles, sections, foot)
+    return render_page("neurobip demo", subtitle, tiles, sections, foot)
 
 
 def activity_sections(run: Run) -> list[Section]:

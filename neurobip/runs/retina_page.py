@@ -11,7 +11,7 @@ from neurobip.physiology.receptive import strongest_lag
 from neurobip.runs.retinas import SIDE, Chosen
 from neurobip.viz.chirp import chirp_figure
 from neurobip.viz.fields import mosaic_pictures, receptive_field_pictures
-from neurobip.viz.page import Picture, Section, Table, Tile, page
+from neurobip.viz.page import Picture, Section, Table, Tile, render_page
 from neurobip.viz.physiology import (
     contrast_curves,
     direction_polar,
@@ -67,7 +67,7 @@ def retina_page(
     ]  # fmt: skip
     subtitle = f"{len(names)} cell types, shown the classical stimuli of retina physiology."
     foot = f"neurobip retina characterize --preset {chosen.preset}; measured in {seconds:.0f} s."
-    return page(f"The {chosen.title} retina", subtitle, tiles, sections, foot)
+    return render_page(f"The {chosen.title} retina", subtitle, tiles, sections, foot)
 
 
 def fields_section(c: Characterization, names: Sequence[str]) -> Section:
@@ -77,7 +77,7 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
         else f"r = {m.sta_correlation:.2f}"
         for m, linear in zip(c.types, c.fields.linear, strict=True)
     ]  # fmt: skip
-    put_in = strongest_lag(c.noise.expected_sta) * c.fields.linear[:, None, None]
+    true_fields = strongest_lag(c.noise.expected_sta) * c.fields.linear[:, None, None]
     return Section(
         "Receptive fields",
         [
@@ -87,7 +87,7 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
         ],
         [
             Picture(
-                receptive_field_pictures(names, put_in, strongest_lag(c.noise.sta), captions),
+                receptive_field_pictures(names, true_fields, strongest_lag(c.noise.sta), captions),
                 "Blue: light excites. Red: dark excites. Each picture has a scale of its own, "
                 "but that pale ones are much weaker than the others.",
             )
@@ -155,7 +155,7 @@ def space_section(c: Characterization, names: Sequence[str]) -> Section:
             Picture(
                 spatial_curves(
                     names, c.reversing.frequencies, c.reversing.first, [None] * len(names),
-                    doubled=c.reversing.second,
+                    second_harmonic=c.reversing.second,
                 ),
                 "Reversing gratings: blue at the grating's frequency, orange at twice it. Fine "
                 "gratings reach the subunits of a cell, not its sum, and double its frequency.",

@@ -4,7 +4,7 @@ from neurobip.viz.chirp import chirp_figure
 from neurobip.viz.curves import accuracy_bars, learning_curve
 from neurobip.viz.energy import energy_bars
 from neurobip.viz.fields import mosaic_pictures, receptive_field_pictures
-from neurobip.viz.figure import data_uri, png_bytes, save
+from neurobip.viz.figure import data_uri, png_bytes, save_figure
 from neurobip.viz.physiology import (
     contrast_curves,
     direction_polar,
@@ -29,6 +29,6 @@ __all__ = [
     "raster",
     "receptive_field_pictures",
     "retina_pictures",
-    "save",
+    "save_figure",
     "spatial_curves",
 ]

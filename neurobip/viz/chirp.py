@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, WIDTH, new_figure, style_axes
 
 
 def chirp_figure(
@@ -37,9 +37,7 @@ def chirp_figure(
     centers = (np.arange(len(bins)) + 0.5) * each * dt
     figure = new_figure(WIDTH, 0.8 + 0.72 * len(names))
     ratios = [0.6] + [1.0] * len(names)
-    grid = figure.subplots(
-        len(names) + 1, 1, sharex=True, gridspec_kw={"height_ratios": ratios}
-    )
+    grid = figure.subplots(len(names) + 1, 1, sharex=True, gridspec_kw={"height_ratios": ratios})
     grid[0].plot(times, light.numpy(), color=INK, lw=0.8)
     grid[0].set_ylim(-0.05, 1.05)
     grid[0].set_title("light", loc="left", fontsize=8.5, color=INK, pad=2)
@@ -57,7 +55,7 @@ def chirp_figure(
     for axes in grid:
         axes.set_yticks([])
         axes.set_xlim(0, steps * dt)
-        tidy(axes)
+        style_axes(axes)
         axes.spines["left"].set_visible(False)
         axes.tick_params(bottom=axes is grid[-1], labelsize=8)
     grid[-1].set_xlabel("time (s)")

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, WIDTH, new_figure, style_axes
 
 
 def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
@@ -46,7 +46,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = No
     axes.set_ylabel("accuracy (%)")
     axes.set_xticks(epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])
     axes.margins(x=0.04, y=0.16)
-    tidy(axes, grid="y")
+    style_axes(axes, grid="y")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return figure
 
@@ -79,7 +79,7 @@ def accuracy_bars(accuracies: Mapping[str, float], *, first: int = 1) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("test accuracy (%)")
-    tidy(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.tick_params(axis="y", length=0, labelsize=10, colors=INK)
     axes.tick_params(axis="x", colors=MUTED)
     axes.spines["left"].set_visible(False)

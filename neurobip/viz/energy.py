@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, style_axes
 
 
 def energy_bars(energies: Mapping[str, float]) -> Figure:
@@ -40,7 +40,7 @@ def energy_bars(energies: Mapping[str, float]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.28 * max(values) or 1.0)
     axes.set_xlabel("nanojoules a sample")
-    tidy(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.tick_params(axis="y", length=0, colors=INK)
     axes.tick_params(axis="x", colors=MUTED)
     axes.spines["left"].set_visible(False)

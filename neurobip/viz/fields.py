@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure
-from neurobip.viz.physiology import panels
+from neurobip.viz.physiology import panel_grid
 from neurobip.viz.retina import POLARITY
 
 PAIRS = 4
@@ -22,7 +22,7 @@ PALEST = 0.3
 
 
 def receptive_field_pictures(
-    names: Sequence[str], put_in: Tensor, found: Tensor, captions: Sequence[str]
+    names: Sequence[str], true_fields: Tensor, found: Tensor, captions: Sequence[str]
 ) -> Figure:
     """Of every type the receptive field that was put in, and below it the one that spikes show.
 
@@ -35,9 +35,9 @@ def receptive_field_pictures(
     Raises:
         ValueError: shapes that do not fit.
     """
-    if put_in.shape != found.shape or len(put_in) != len(names) or put_in.ndim != 3:
+    if true_fields.shape != found.shape or len(true_fields) != len(names) or true_fields.ndim != 3:
         raise ValueError(
-            f"receptive_field_pictures: {tuple(put_in.shape)} put in and {tuple(found.shape)} "
+            f"receptive_field_pictures: {tuple(true_fields.shape)} put in and {tuple(found.shape)} "
             f"found for {len(names)} types; expected [{len(names)}, h, w] twice"
         )
     columns = min(PAIRS, len(names))
@@ -46,10 +46,10 @@ def receptive_field_pictures(
     grid = figure.subplots(2 * rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    floors = [max(1e-12, PALEST * float(kind.abs().max())) for kind in (put_in, found)]
+    floors = [max(1e-12, PALEST * float(kind.abs().max())) for kind in (true_fields, found)]
     for k, name in enumerate(names):
         row, column = 2 * (k // columns), k % columns
-        for offset, picture in ((0, put_in[k]), (1, found[k])):
+        for offset, picture in ((0, true_fields[k]), (1, found[k])):
             axes = grid[row + offset, column]
             axes.set_axis_on()
             strongest = max(floors[offset], float(picture.abs().max()))
@@ -85,7 +85,7 @@ def mosaic_pictures(
     Units:
         pixels; the axes are in degrees.
     """
-    figure, grid = panels(len(names), 1.75)
+    figure, grid = panel_grid(len(names), 1.75)
     for k, (axes, name) in enumerate(zip(grid, names, strict=True)):
         x = (columns[k] - (width - 1) / 2) * degrees_per_pixel
         y = -(rows[k] - (height - 1) / 2) * degrees_per_pixel

@@ -34,7 +34,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def tidy(axes: Axes, *, grid: Literal["x", "y"] | None = None) -> None:
+def style_axes(axes: Axes, *, grid: Literal["x", "y"] | None = None) -> None:
     """Quiet axes: no box, muted ticks, and at wish a grid along one axis (``"x"`` or ``"y"``)."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -74,6 +74,6 @@ def data_uri(figure: Figure, kind: str = "png", dpi: int = 150) -> str:
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
-def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     """Write the figure to a file; the ending chooses the format."""
     figure.savefig(path, dpi=dpi)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from neurobip.physiology.most_exciting import MostExciting
-from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, new_figure, style_axes
 from neurobip.viz.retina import POLARITY
 
 COLUMNS = ("stimulus", "in space-time", "receptive field", "in space-time")
@@ -49,7 +49,7 @@ def most_exciting(found: Sequence[MostExciting], *, step_ms: float | None = None
         course = one.profiles.temporal.numpy()
         curve.plot(times, course / np.abs(course).max(), color=BLUE, label="stimulus")
         curve.set_yticks([])
-        tidy(curve)
+        style_axes(curve)
         curve.spines["left"].set_visible(False)
         curve.tick_params(labelbottom=one is found[-1], labelsize=8)
     for axes, title in zip(grid[0], (*COLUMNS, "time course"), strict=True):

@@ -50,7 +50,7 @@ class Section:
     folded: Sequence[tuple[str, str]] = field(default=())
 
 
-def page(
+def render_page(
     title: str, subtitle: str, tiles: Sequence[Tile], sections: Sequence[Section], foot: str = ""
 ) -> str:
     """The page as HTML; all text is escaped."""

@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, PALE, RED, WIDTH, new_figure, tidy
+from neurobip.viz.figure import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    RED,
+    WIDTH,
+    new_figure,
+    style_axes,
+)
 
 COLUMNS = 3
 """Panels in a row."""
@@ -19,7 +30,7 @@ COLUMNS = 3
 Curve = Callable[[Tensor], Tensor]
 
 
-def panels(count: int, height: float, **kinds: object) -> tuple[Figure, list[Axes]]:
+def panel_grid(count: int, height: float, **kinds: object) -> tuple[Figure, list[Axes]]:
     """A figure with a grid of panels, the last row's unused ones removed.
 
     Units: height of a panel in inches.
@@ -35,13 +46,13 @@ def panels(count: int, height: float, **kinds: object) -> tuple[Figure, list[Axe
     return figure, flat[:count]
 
 
-def named(axes: Axes, name: str) -> None:
+def title_panel(axes: Axes, name: str) -> None:
     """The name of a type above its panel."""
     axes.set_title(name, fontsize=8.5, color=INK, pad=4)
     axes.tick_params(labelsize=7.5)
 
 
-def line(k: int) -> dict[str, Any]:
+def line_style(k: int) -> dict[str, Any]:
     """How the k-th type is drawn where all share a panel."""
     colors, styles = (BLUE, RED, GREEN, ORANGE, MUTED), ("-", "--", ":")
     return {"color": colors[k % 5], "ls": styles[k // 5 % 3], "marker": "o", "ms": 3, "lw": 1.4}
@@ -53,7 +64,7 @@ def spatial_curves(
     responses: Tensor,
     fits: Sequence[Curve | None],
     *,
-    doubled: Tensor | None = None,
+    second_harmonic: Tensor | None = None,
 ) -> Figure:
     """Response by spatial frequency (dots) and the difference of Gaussians fitted to it (line).
 
@@ -68,7 +79,7 @@ def spatial_curves(
         ValueError: shapes that do not fit.
     """
     _check("spatial_curves", names, responses, frequencies)
-    figure, grid = panels(len(names), 1.25)
+    figure, grid = panel_grid(len(names), 1.25)
     fine = frequencies.new_tensor(
         np.geomspace(float(frequencies[frequencies > 0].min()), float(frequencies.max()), 100)
     )
@@ -77,12 +88,12 @@ def spatial_curves(
         if fit is not None:
             axes.plot(fine, fit(fine), color=BLUE, lw=1.4)
         axes.plot(frequencies, responses[:, k], "o" if fit else "o-", color=BLUE, ms=3, lw=1)
-        if doubled is not None:
-            axes.plot(frequencies, doubled[:, k], "s-", color=ORANGE, ms=2.5, lw=1)
+        if second_harmonic is not None:
+            axes.plot(frequencies, second_harmonic[:, k], "s-", color=ORANGE, ms=2.5, lw=1)
         _logarithmic(axes)
         axes.set_ylim(bottom=0)
-        tidy(axes, grid="y")
-        named(axes, name)
+        style_axes(axes, grid="y")
+        title_panel(axes, name)
     figure.supxlabel("spatial frequency (cycles per degree)", fontsize=9, color=INK)
     figure.supylabel("spikes per second", fontsize=9, color=INK)
     return figure
@@ -107,8 +118,8 @@ def contrast_curves(
     left, right = figure.subplots(1, 2)
     for k, name in enumerate(names):
         share = gain[:, k] / gain[0, k].clamp(min=1e-9)
-        left.plot(contrasts, share, label=name, **line(k))
-        right.plot(contrasts, 1000 * latency[:, k], **line(k))
+        left.plot(contrasts, share, label=name, **line_style(k))
+        right.plot(contrasts, 1000 * latency[:, k], **line_style(k))
     for axes, label in ((left, "gain, relative"), (right, "time to peak (ms)")):
         axes.set_xscale("log")
         axes.set_xticks(contrasts.tolist(), [f"{c:g}" for c in contrasts.tolist()])
@@ -116,7 +127,7 @@ def contrast_curves(
         axes.set_ylim(bottom=0)
         axes.set_xlabel("contrast")
         axes.set_ylabel(label)
-        tidy(axes, grid="y")
+        style_axes(axes, grid="y")
         axes.tick_params(labelsize=8)
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2,
                   handlelength=2.6)  # fmt: skip
@@ -137,14 +148,14 @@ def light_curves(names: Sequence[str], levels: Tensor, drive: Tensor) -> Figure:
     axes = figure.subplots()
     share = drive / drive.amax(0).clamp(min=1e-9)
     for k, name in enumerate(names):
-        axes.plot(levels, share[:, k], label=name, **line(k))
+        axes.plot(levels, share[:, k], label=name, **line_style(k))
     axes.set_xscale("log")
     axes.set_xticks(levels.tolist(), [f"{level:g}" for level in levels.tolist()])
     axes.minorticks_off()
     axes.set_ylim(0, 1.05)
     axes.set_xlabel("mean light (1 is the brightest)")
     axes.set_ylabel("response, relative")
-    tidy(axes, grid="y")
+    style_axes(axes, grid="y")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2,
                   handlelength=2.6)  # fmt: skip
     return figure
@@ -160,7 +171,7 @@ def direction_polar(names: Sequence[str], directions: Tensor, spikes: Tensor) ->
         ValueError: shapes that do not fit.
     """
     _check("direction_polar", names, spikes, directions)
-    figure, grid = panels(len(names), 1.55, projection="polar")
+    figure, grid = panel_grid(len(names), 1.55, projection="polar")
     angles = np.deg2rad(np.append(directions.numpy(), directions[0].item()))
     for k, (axes, name) in enumerate(zip(grid, names, strict=True)):
         values = np.append(spikes[:, k].numpy(), spikes[0, k].item())
@@ -174,7 +185,7 @@ def direction_polar(names: Sequence[str], directions: Tensor, spikes: Tensor) ->
         axes.set_xticks(np.deg2rad([0, 90, 180, 270]), ["", "", "", ""])
         axes.spines["polar"].set_color("#d5dce4")
         axes.grid(color="#e3e8ee", lw=0.8)
-        named(axes, name)
+        title_panel(axes, name)
         axes.tick_params(axis="y", labelsize=7, colors=MUTED)
     return figure
 

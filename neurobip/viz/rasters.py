@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, style_axes
 
 #: About the size of a panel, in points.
 WIDTH_POINTS, HEIGHT_POINTS = 335.0, 46.0
@@ -58,7 +58,7 @@ def raster(
         axes.set_xlim(-0.5, steps - 0.5)
         axes.set_ylim(-1, cells.shape[1])
         axes.set_yticks([])
-        tidy(axes)
+        style_axes(axes)
         axes.spines["left"].set_visible(False)
         axes.tick_params(bottom=axes is panels[-1])
         axes.set_title(name, loc="left", fontsize=10, color=INK, pad=3)

@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, RED, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, GREEN, INK, MUTED, ORANGE, RED, WIDTH, new_figure, style_axes
 
 #: Off in red, on in blue, nothing in white.
 POLARITY = LinearSegmentedColormap.from_list("polarity", [RED, "#ffffff", BLUE])
@@ -81,7 +81,7 @@ def cell_rates(spikes: Tensor, *, step_ms: float | None = None) -> Figure:
     axes.set_xlabel("time step" if step_ms is None else "time (ms)")
     axes.set_ylabel("spikes a step")
     axes.set_ylim(bottom=0)
-    tidy(axes, grid="y")
+    style_axes(axes, grid="y")
     axes.legend(
         frameon=False,
         fontsize=8.5,

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, tidy
+from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, style_axes
 
 COLUMNS = 3
 
@@ -47,7 +47,7 @@ def robustness_panels(
             0.03, 0.05, f"{span} {found['unit']}", transform=axes.transAxes, fontsize=7.5,
             color=MUTED,
         )  # fmt: skip
-        tidy(axes, grid="y")
+        style_axes(axes, grid="y")
         axes.set_xticks(list(severities))
         axes.set_ylim(0, 100)
         axes.set_yticks([0, 50, 100])

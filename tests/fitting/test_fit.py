@@ -9,16 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError, DataError
-from neurobip.fitting.cell_model import PARTS, CellModel, near
+from neurobip.fitting.cell_model import CONSTANTS, CellModel, cubic_weights
 from neurobip.fitting.explained import (
     explained_variance,
     normalized_correlation,
     signal_power,
 )
-from neurobip.fitting.fit import fit_retina, predict
+from neurobip.fitting.fit import fit_retina, predict_rate
 from neurobip.fitting.likelihood import Segments, coordinates, fisher
 from neurobip.fitting.recordings import Recording
-from neurobip.fitting.simulate import mixture, poisson_recording, spiking_recording
+from neurobip.fitting.simulate import mixed_stimulus, poisson_recording, spiking_recording
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, mouse
 from neurobip.stimuli import Screen
 
@@ -28,12 +28,12 @@ BOX = (0, SIZE, 0, SIZE)
 OFF = MOUSE[2]
 
 
-def model(names=(), place=(3.0, 3.0), slope=100.0, **moved) -> CellModel:
+def model(names=(), position=(3.0, 3.0), slope=100.0, **moved) -> CellModel:
     """A transient off alpha cell with some constants of its own."""
     field = moved.pop("field", OFF.field)
     found = CellModel(
         replace(MOUSE_ANATOMY, **moved), replace(OFF, field=field), 2.0, DT,
-        names=names, place=place,
+        names=names, position=position,
     )  # fmt: skip
     with torch.no_grad():
         found.output.copy_(torch.tensor([math.log(slope), 0.2, math.log(0.1)]))
@@ -85,54 +85,54 @@ def test_repeats_that_share_nothing_have_no_explained_variance():
 def test_constants_have_the_units_of_the_anatomy():
     moved = {"tau_p": 0.02, "sigma_surround": 90.0, "gain": 3500.0, "tau_v": 0.04, "field": 55.0}
     anatomy, cell = replace(MOUSE_ANATOMY), OFF
-    found = model(names=tuple(PARTS), **moved)
+    found = model(names=tuple(CONSTANTS), **moved)
     told = found.constants(torch.full_like(found.vector(), 0.01))
     for name, wanted in moved.items():
-        in_ms = 1000 if PARTS[name][1] == "ms" else 1
+        in_ms = 1000 if CONSTANTS[name][1] == "ms" else 1
         assert told[name].value == pytest.approx(in_ms * wanted, rel=1e-3)
-        assert told[name].unit == PARTS[name][1]
+        assert told[name].unit == CONSTANTS[name][1]
     # What is learned of sizes are logarithms: 0.01 there is one in a hundred.
     assert told["field"].error == pytest.approx(0.55, rel=1e-2)
-    described, cell = found.described()
+    fitted_types, cell = found.fitted_types()
     assert cell.field == pytest.approx(55.0, rel=1e-3)
-    for name in set(PARTS) - {"field"}:
+    for name in set(CONSTANTS) - {"field"}:
         wanted = moved.get(name, getattr(anatomy, name))
-        assert getattr(described, name) == pytest.approx(wanted, rel=2e-3), name
+        assert getattr(fitted_types, name) == pytest.approx(wanted, rel=2e-3), name
 
 
 def test_between_pixels_the_current_is_between():
-    weights = near(torch.arange(7.0) - 3.25)
+    weights = cubic_weights(torch.arange(7.0) - 3.25)
     assert float(weights.sum()) == pytest.approx(1) and weights.argmax() == 3
     assert float(weights @ torch.arange(7.0)) == pytest.approx(3.25)
-    torch.testing.assert_close(near(torch.arange(7.0) - 3), torch.eye(7)[3])
+    torch.testing.assert_close(cubic_weights(torch.arange(7.0) - 3), torch.eye(7)[3])
 
 
 def test_segments_run_as_the_whole_recording_does():
-    frames = mixture(SCREEN, 1)
+    frames = mixed_stimulus(SCREEN, 1)
     counts = torch.arange(len(frames)).float()
     cell = model()
-    whole = predict(cell, frames, BOX, 1) * DT
+    whole = predict_rate(cell, frames, BOX, 1) * DT
     data = Segments.cut(frames, counts, BOX, 640, 1, DT, 1.0, 0.5, MOUSE_ANATOMY.tau_m)
-    assert len(data.fit) == 5 and len(data.held) == 1
-    for pieces in (data.fit, data.held):
+    assert len(data.fit) == 5 and len(data.validation) == 1
+    for pieces in (data.fit, data.validation):
         with torch.no_grad():
             rate = pieces.rate(cell)
         where = pieces.counts.long()
         # Half a second is many time constants; a little of the beginning is left.
         assert (rate - whole[where]).abs().max() < 0.02 * whole.max()
-    assert data.fit.counts.max() < 640 <= data.held.counts.min()
+    assert data.fit.counts.max() < 640 <= data.validation.counts.min()
 
 
 def test_longer_frames_are_shown_for_several_steps():
-    frames = mixture(SCREEN, 1, seconds=0.4)
+    frames = mixed_stimulus(SCREEN, 1, seconds=0.4)
     held = frames.repeat_interleave(2, 0)
     cell = model()
-    fine = predict(cell, held, BOX, 1).view(-1, 2).mean(1)
-    torch.testing.assert_close(predict(cell, frames, BOX, 2), fine)
+    fine = predict_rate(cell, held, BOX, 1).view(-1, 2).mean(1)
+    torch.testing.assert_close(predict_rate(cell, frames, BOX, 2), fine)
 
 
 def test_likelihood_and_its_gradient():
-    recording = poisson_recording(model(), mixture(SCREEN, 1, seconds=0.5))
+    recording = poisson_recording(model(), mixed_stimulus(SCREEN, 1, seconds=0.5))
     data = Segments.cut(
         recording.frames, recording.counts()[0, 0], BOX, 150, 1, DT, 0.4, 0.3, MOUSE_ANATOMY.tau_m
     ).fit
@@ -148,14 +148,14 @@ def test_likelihood_and_its_gradient():
         for step in (1e-2, -1e-2):
             moved = here.clone()
             moved[i] += step
-            cell.load(moved)
+            cell.load_vector(moved)
             with torch.no_grad():
                 ends.append(float(data.loss(data.rate(cell))))
         assert (ends[0] - ends[1]) / 2e-2 == pytest.approx(float(gradient[i]), abs=2e-3)
 
 
 def test_fisher_information_of_the_slope_is_the_mean_rate():
-    recording = poisson_recording(model(), mixture(SCREEN, 1, seconds=0.5))
+    recording = poisson_recording(model(), mixed_stimulus(SCREEN, 1, seconds=0.5))
     data = Segments.cut(
         recording.frames, recording.counts()[0, 0], BOX, 150, 1, DT, 0.4, 0.3, MOUSE_ANATOMY.tau_m
     ).fit
@@ -183,9 +183,11 @@ QUICK = {
 @pytest.fixture(scope="module")
 def recorded():
     """A cell with a smaller field and a faster high-pass, one showing and a repeated test."""
-    cell = model(slope=200.0, field=50.0, tau_l=0.05, place=(3.0, 4.0))
-    train = poisson_recording(cell, mixture(SCREEN, 6), seed=1)
-    test = poisson_recording(cell, mixture(SCREEN, 1, seed=9, seconds=1.5), repeats=20, seed=2)
+    cell = model(slope=200.0, field=50.0, tau_l=0.05, position=(3.0, 4.0))
+    train = poisson_recording(cell, mixed_stimulus(SCREEN, 6), seed=1)
+    test = poisson_recording(
+        cell, mixed_stimulus(SCREEN, 1, seed=9, seconds=1.5), repeats=20, seed=2
+    )
     return train, test
 
 
@@ -194,7 +196,7 @@ def fitted(recorded):
     train, test = recorded
     told = []
     found = fit_retina(
-        train, test=test, cell_types=MOUSE[:3], free=("tau_l", "field"), progress=told.append,
+        train, test=test, cell_types=MOUSE[:3], constants=("tau_l", "field"), progress=told.append,
         **QUICK,
     )  # fmt: skip
     return found, told
@@ -233,7 +235,7 @@ def test_progress_is_told(fitted):
     assert told[-1].loss < told[0].loss or told[-1].validation < told[0].validation
 
 
-SHORT = QUICK | {"cell_types": MOUSE[2:3], "free": ("field",), "rounds": 1}
+SHORT = QUICK | {"cell_types": MOUSE[2:3], "constants": ("field",), "rounds": 1}
 
 
 def test_nothing_held_out_is_looked_at(recorded):
@@ -273,7 +275,7 @@ def test_the_end_of_a_repeated_recording_is_set_aside(recorded):
 
 def test_spikes_of_the_spiking_retina(recorded):
     retina = mouse(MOUSE[:3], degrees_per_pixel=2.0)
-    frames = mixture(SCREEN, 1, seconds=0.5)
+    frames = mixed_stimulus(SCREEN, 1, seconds=0.5)
     recording = spiking_recording(retina, frames, [(2, 3, 3), (0, 3, 3)], DT, repeats=3)
     assert recording.names == ("transient off alpha", "sustained on alpha")
     assert recording.repeats == 3 and recording.counts().sum() > 10
@@ -290,7 +292,7 @@ def test_spikes_of_the_spiking_retina(recorded):
         ({"test": "one repeat"}, DataError, "at least two"),
         ({"test": "other cells"}, DataError, "to test"),
         ({"test": "other dt"}, DataError, "have to agree"),
-        ({"free": ("sigma_center", "colour")}, ConfigError, "colour"),
+        ({"constants": ("sigma_center", "colour")}, ConfigError, "colour"),
         ({"history": 60.0}, DataError, "use a longer"),
         ({"cell_types": ()}, ConfigError, "one CellType or more fit"),
         ({"cell_types": ("alpha",)}, ConfigError, "one CellType or more fit"),

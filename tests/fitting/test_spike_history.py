@@ -7,12 +7,12 @@ import torch
 from torch.nn import functional as F
 
 from neurobip.errors import ConfigError, DataError
-from neurobip.fitting.fit import fit_retina, predict
-from neurobip.fitting.glm import MEMORY, GeneralisedLinear, fit_glm, traces_of
+from neurobip.fitting.fit import fit_retina, predict_rate
+from neurobip.fitting.glm import MEMORY, GeneralisedLinear, fit_glm, spike_traces
 from neurobip.fitting.likelihood import Segments, fisher
 from neurobip.fitting.recordings import Recording
-from neurobip.fitting.simulate import escape_recording, mixture
-from neurobip.fitting.spike_history import EscapeCell, SpikePieces, with_spikes
+from neurobip.fitting.simulate import escape_recording, mixed_stimulus
+from neurobip.fitting.spike_history import EscapeCell, SpikeSegmentBatch, add_spikes
 from neurobip.neurons import ALIF
 from neurobip.retina import MOUSE, MOUSE_ANATOMY, build_retina
 from neurobip.stimuli import Screen
@@ -25,7 +25,7 @@ OFF = MOUSE[2]
 
 def escape(softness=0.3, **given) -> EscapeCell:
     """A transient off alpha cell."""
-    cell = EscapeCell(MOUSE_ANATOMY, OFF, 2.0, DT, place=(3.0, 3.0), **given)
+    cell = EscapeCell(MOUSE_ANATOMY, OFF, 2.0, DT, position=(3.0, 3.0), **given)
     with torch.no_grad():
         cell.output[1] = math.log(softness)
     return cell
@@ -48,12 +48,12 @@ def slow(cell: EscapeCell, current, spikes) -> list[float]:
 @pytest.fixture(scope="module")
 def pieces():
     """Segments of a recording with two repeats, and its spikes."""
-    recording = escape_recording(escape(), mixture(SCREEN, 1, seconds=0.5), repeats=2)
+    recording = escape_recording(escape(), mixed_stimulus(SCREEN, 1, seconds=0.5), repeats=2)
     spikes = recording.counts()[0]
     data = Segments.cut(
         recording.frames, spikes.mean(0), BOX, 150, 1, DT, 0.4, 0.3, MOUSE_ANATOMY.tau_m
     )
-    return with_spikes(data, spikes, "0"), spikes
+    return add_spikes(data, spikes, "0"), spikes
 
 
 def test_the_membrane_between_observed_spikes_is_that_of_a_loop():
@@ -73,7 +73,7 @@ def test_likelihood_is_that_of_a_loop_over_steps_and_repeats(pieces):
     data = pieces[0].fit
     cell = escape(softness=0.5)
     with torch.no_grad():
-        current, loss = data.driven(cell), float(data.loss(data.rate(cell)))
+        current, loss = data.currents_with_history(cell), float(data.loss(data.rate(cell)))
     total, length = 0.0, len(data.counts)
     for s in range(len(data)):
         for r in range(2):
@@ -94,7 +94,7 @@ def test_gradient_of_the_likelihood(pieces):
         for step in (1e-2, -1e-2):
             moved = here.clone()
             moved[i] += step
-            cell.load(moved)
+            cell.load_vector(moved)
             with torch.no_grad():
                 ends.append(float(data.loss(data.rate(cell))))
         assert (ends[0] - ends[1]) / 2e-2 == pytest.approx(float(gradient[i]), abs=2e-3)
@@ -102,31 +102,31 @@ def test_gradient_of_the_likelihood(pieces):
 
 def test_segments_carry_the_spikes_of_their_own_steps(pieces):
     data, spikes = pieces
-    for part in (data.fit, data.held):
-        assert isinstance(part, SpikePieces) and part.samples == 2 * part.counts.numel()
+    for part in (data.fit, data.validation):
+        assert isinstance(part, SpikeSegmentBatch) and part.samples == 2 * part.counts.numel()
         torch.testing.assert_close(part.spikes.mean(2)[-len(part.counts) :], part.counts)
         start = int(part.starts[0])
         torch.testing.assert_close(part.spikes[:, 0], spikes[:, start : start + 70].T)
     assert [len(part) for part in data.fit.batches()] == [len(data.fit)]
-    one = data.fit.some(1)
+    one = data.fit.subset(1)
     assert torch.equal(one.spikes[:, 0], data.fit.spikes[:, 0])
 
 
 def test_fisher_information_is_the_curvature_of_the_likelihood():
     cell = escape(softness=0.5)
-    recording = escape_recording(cell, mixture(SCREEN, 1, seconds=1.0), repeats=40)
+    recording = escape_recording(cell, mixed_stimulus(SCREEN, 1, seconds=1.0), repeats=40)
     spikes = recording.counts()[0]
     data = Segments.cut(
         recording.frames, spikes.mean(0), BOX, 300, 1, DT, 1.0, 0.3, MOUSE_ANATOMY.tau_m
     )
-    part = with_spikes(data, spikes, "0").fit
+    part = add_spikes(data, spikes, "0").fit
     information = fisher(cell, part, 1e-2)
     here, index = cell.vector(), 2  # logarithm of the threshold
     losses = []
     for step in (-0.05, 0.0, 0.05):
         moved = here.clone()
         moved[index] += step
-        cell.load(moved)
+        cell.load_vector(moved)
         with torch.no_grad():
             losses.append(float(part.loss(part.rate(cell)).double()))
     curvature = (losses[0] - 2 * losses[1] + losses[2]) / 0.05**2
@@ -134,11 +134,11 @@ def test_fisher_information_is_the_curvature_of_the_likelihood():
 
 
 def test_without_noise_it_is_the_cell_of_the_retina():
-    frames, cell = mixture(SCREEN, 1, seconds=0.5), escape(softness=1e-5)
+    frames, cell = mixed_stimulus(SCREEN, 1, seconds=0.5), escape(softness=1e-5)
     retina = build_retina(MOUSE_ANATOMY, (OFF,), "light", 2.0, DT)
     with torch.no_grad():
         wanted = retina(frames)[0][:, 0, 0, 3, 3]
-        found, probability = cell.run(cell.current(frames), 2)
+        found, probability = cell.simulate(cell.current(frames), 2)
     assert wanted.sum() > 10
     torch.testing.assert_close(found[:, 0], wanted[:, None].expand(-1, 2))
     torch.testing.assert_close(cell(frames)[:, 0], wanted)
@@ -148,7 +148,7 @@ def test_without_noise_it_is_the_cell_of_the_retina():
 def test_free_runs_fire_as_a_neuron_with_a_noisy_threshold_does():
     cell, runs, steps = escape(softness=0.4), 4000, 60
     current = (1.0 + torch.sin(torch.arange(steps) / 5.0)).view(-1, 1)
-    found = cell.run(current, runs, seed=1)[0][:, 0]
+    found = cell.simulate(current, runs, seed=1)[0][:, 0]
     # The neuron itself, its threshold moved at every step by logistic noise.
     decay_a, decay_v = cell.output[3:].sigmoid().tolist()
     neuron = ALIF((decay_v,), decay_a=decay_a, jump=MOUSE_ANATOMY.jump)
@@ -166,18 +166,18 @@ def test_free_runs_fire_as_a_neuron_with_a_noisy_threshold_does():
 
 
 def test_what_is_predicted_is_the_mean_of_many_repeats():
-    cell, frames = escape(), mixture(SCREEN, 1, seconds=0.5)
+    cell, frames = escape(), mixed_stimulus(SCREEN, 1, seconds=0.5)
     psth = escape_recording(cell, frames, repeats=2000, seed=3).psth()[0]
-    predicted = predict(cell, frames, BOX, 1)
+    predicted = predict_rate(cell, frames, BOX, 1)
     assert (psth - predicted).abs().max() * DT < 5 * (0.25 / 2000 + 0.25 / 400) ** 0.5
-    assert torch.equal(predicted, predict(cell, frames, BOX, 1)), "the same runs every time"
+    assert torch.equal(predicted, predict_rate(cell, frames, BOX, 1)), "the same runs every time"
 
 
 # The fit
 
 QUICK = {
     "degrees_per_pixel": 2.0, "anatomy": MOUSE_ANATOMY, "lags": 15, "window": SIZE,
-    "history": 0.4, "segment": 1.0, "cell_types": MOUSE[2:3], "free": ("tau_l",),
+    "history": 0.4, "segment": 1.0, "cell_types": MOUSE[2:3], "constants": ("tau_l",),
     "output": "escape",
 }  # fmt: skip
 
@@ -189,8 +189,10 @@ def recorded():
     with torch.no_grad():
         sizes, decays = torch.tensor([0.9, 0.35, 1.0]), torch.tensor([-1.5, 0.3])
         cell.output.copy_(torch.cat([sizes.log(), decays]))
-    train = escape_recording(cell, mixture(SCREEN, 5), seed=1)
-    test = escape_recording(cell, mixture(SCREEN, 1, seed=9, seconds=1.5), repeats=20, seed=2)
+    train = escape_recording(cell, mixed_stimulus(SCREEN, 5), seed=1)
+    test = escape_recording(
+        cell, mixed_stimulus(SCREEN, 1, seed=9, seconds=1.5), repeats=20, seed=2
+    )
     return cell, train, test
 
 
@@ -224,9 +226,9 @@ def test_it_describes_a_retina_that_fires_alike(recorded, fitted):
     assert 1000 * cell.tau == pytest.approx(told["tau"], rel=1e-3)
     # Weights in thresholds: a quiet cell of the described retina fires as the fitted one.
     frames = recorded[2].frames
-    quiet = EscapeCell.at(fitted.model)
+    quiet = EscapeCell.from_model(fitted.model)
     quiet.anatomy, quiet.cell = anatomy, cell
-    quiet = EscapeCell.at(quiet)
+    quiet = EscapeCell.from_model(quiet)
     with torch.no_grad():
         fitted_output = fitted.model.output.clone()
         quiet.output[1] = fitted_output[1] - fitted_output[0]
@@ -276,7 +278,7 @@ def test_what_does_not_fit_is_refused(recorded):
         fit_retina(twice, test=test, **SHORT)
     with pytest.raises(TypeError, match="EscapeCell"):
         data = Segments.cut(train.frames, train.counts()[0, 0], BOX, 600, 1, DT, 1.0, 0.4, 1.0)
-        pieces = with_spikes(data, train.counts()[0], "0").fit
+        pieces = add_spikes(data, train.counts()[0], "0").fit
         pieces.rate(torch.nn.Linear(1, 1))
 
 
@@ -285,7 +287,7 @@ def test_what_does_not_fit_is_refused(recorded):
 
 def test_traces_and_free_runs_of_the_linear_model_are_those_of_a_loop():
     spikes = (torch.rand(40, generator=torch.Generator().manual_seed(0)) < 0.3).float()
-    traces = traces_of(spikes)
+    traces = spike_traces(spikes)
     for k, memory in enumerate(MEMORY):
         for t in (0, 1, 17, 39):
             wanted = sum(float(spikes[s]) * math.exp(-(t - s) / memory) for s in range(t))

@@ -195,7 +195,7 @@ def test_an_error_in_a_thread_comes_out():
     try:
         torch.set_num_threads(2)
         with pytest.raises(ZeroDivisionError):
-            threads.over(1 << 12, threads.WORTHWHILE, fail)
+            threads.run_ranges(1 << 12, threads.WORTHWHILE, fail)
     finally:
         torch.set_num_threads(before)
 
@@ -209,7 +209,7 @@ def test_a_fork_does_not_wait_for_threads_that_its_parent_had():
             done.value += high - low
 
     def work() -> None:
-        threads.over(1 << 12, threads.WORTHWHILE, count)
+        threads.run_ranges(1 << 12, threads.WORTHWHILE, count)
 
     try:
         torch.set_num_threads(2)
@@ -226,8 +226,8 @@ def test_a_fork_does_not_wait_for_threads_that_its_parent_had():
 def test_what_is_not_compiled_goes_through_the_reference():
     x, bias = torch.randn(3, 2, 4), torch.zeros(4)
     half = [t.to(torch.bfloat16) for t in (x, x[0], x[0], bias)]
-    assert dispatch.compiled_for(x) is cpu and dispatch.compiled_for(*half) is None
-    assert dispatch.compiled_for(x, bias.double()) is None
+    assert dispatch.compiled_kernels(x) is cpu and dispatch.compiled_kernels(*half) is None
+    assert dispatch.compiled_kernels(x, bias.double()) is None
     z, _, v = dispatch.lif(*half, 1.0, 0.0, 0.75, 1.0)
     assert z.dtype is v.dtype is torch.bfloat16
 

@@ -42,7 +42,7 @@ def close(ours, theirs):
 def through(kernels, monkeypatch):
     """Let the package's calls be answered by these kernels, wherever the tensors are."""
     answer = lambda *tensors, fit=True: kernels if fit else None  # noqa: E731
-    monkeypatch.setattr(dispatch, "compiled_for", answer)
+    monkeypatch.setattr(dispatch, "compiled_kernels", answer)
 
 
 @quick
@@ -200,9 +200,9 @@ def test_half_precision_of_products_does_not_reach_the_kernels(width, tokens):
 
 def test_takes_what_is_on_a_gpu_in_at_most_single_precision():
     there = torch.zeros(2, device=DEVICE)
-    assert cuda.takes(there, there.bfloat16()) == (DEVICE == "cuda")
-    assert not cuda.takes(there.double())
-    assert not cuda.takes(there, torch.zeros(2))
+    assert cuda.supports(there, there.bfloat16()) == (DEVICE == "cuda")
+    assert not cuda.supports(there.double())
+    assert not cuda.supports(there, torch.zeros(2))
 
 
 @on_gpu

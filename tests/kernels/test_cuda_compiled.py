@@ -31,7 +31,7 @@ def test_without_triton_nothing_is_taken_and_nothing_fails(found):
         from neurobip.kernels import cuda
         class OnGPU:
             is_cuda, dtype = True, torch.float32
-        print(cuda.takes(OnGPU()))
+        print(cuda.supports(OnGPU()))
         """
     assert in_a_process("-c", script).strip() == str(found)
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from neurobip.viz import accuracy_bars
-from neurobip.viz.page import Picture, Section, Table, Tile, page, write_page
+from neurobip.viz.page import Picture, Section, Table, Tile, render_page, write_page
 
 
 def test_page_holds_all_and_escapes_all(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_page_holds_all_and_escapes_all(tmp_path: Path) -> None:
         [Table((nasty, "n"), [(nasty, 3)])],
         [(nasty, nasty)],
     )
-    text = page(nasty, nasty, [Tile(nasty, nasty, nasty)], [section], nasty)
+    text = render_page(nasty, nasty, [Tile(nasty, nasty, nasty)], [section], nasty)
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;") == 15
     (address,) = re.findall(r'src="data:image/png;base64,([^"]+)"', text)

@@ -23,7 +23,7 @@ def test_spatial_curves_show_dots_and_fits() -> None:
     k = torch.tensor([0.1, 0.3, 1.0, 3.0])
     responses = torch.rand(4, 5) * 20
     fits = [lambda f: 2 * f, None, None, None, None]
-    axes = spatial_curves(NAMES, k, responses, fits, doubled=responses / 2).axes
+    axes = spatial_curves(NAMES, k, responses, fits, second_harmonic=responses / 2).axes
     assert [panel.get_title() for panel in axes] == list(NAMES)
     fit, dots, second = axes[0].lines
     np.testing.assert_allclose(fit.get_ydata(), 2 * fit.get_xdata(), rtol=1e-6)
@@ -62,9 +62,9 @@ def test_direction_polar_closes_its_curves() -> None:
 
 
 def test_receptive_fields_stand_in_pairs_and_weak_ones_are_pale() -> None:
-    put_in, found = torch.rand(5, 7, 7) + 0.5, torch.rand(5, 7, 7) + 0.5
+    true_fields, found = torch.rand(5, 7, 7) + 0.5, torch.rand(5, 7, 7) + 0.5
     found[2] *= 0.01
-    figure = receptive_field_pictures(NAMES, put_in, found, ["r = 1"] * 5)
+    figure = receptive_field_pictures(NAMES, true_fields, found, ["r = 1"] * 5)
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == 10
     pictures = {
@@ -72,11 +72,11 @@ def test_receptive_fields_stand_in_pairs_and_weak_ones_are_pale() -> None:
         for axes in shown
     }
     np.testing.assert_allclose(pictures[1, 1].get_array(), found[1])
-    np.testing.assert_allclose(pictures[2, 0].get_array(), put_in[4])
+    np.testing.assert_allclose(pictures[2, 0].get_array(), true_fields[4])
     limits = pictures[1, 2].get_clim()
     assert limits[0] == -limits[1] and limits[1] > 10 * float(found[2].max())
     with pytest.raises(ValueError, match="receptive_field_pictures"):
-        receptive_field_pictures(NAMES, put_in, found[:2], [""] * 5)
+        receptive_field_pictures(NAMES, true_fields, found[:2], [""] * 5)
 
 
 def test_chirp_figure_shows_every_spike_and_says_who_is_silent() -> None:
@@ -93,9 +93,7 @@ def test_chirp_figure_shows_every_spike_and_says_who_is_silent() -> None:
 
 def test_mosaics_show_every_cell() -> None:
     rows, columns = np.array([0, 4, 9]), np.array([1, 5, 9])
-    figure = mosaic_pictures(
-        ["x"], [rows], [columns], [1.5], 10, 10, degrees_per_pixel=2.0
-    )
+    figure = mosaic_pictures(["x"], [rows], [columns], [1.5], 10, 10, degrees_per_pixel=2.0)
     (axes,) = figure.axes
     assert "3 cells" in axes.get_title()
     offsets = axes.collections[0].get_offsets()
