@@ -1,61 +1,91 @@
-"""The one contract: a component runs one step at a time, and gives credit for what it ran."""
+"""The component contract: one time step, a sequence, and the vector-Jacobian product of a step."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from neurobip.state import last, stack
 
+if TYPE_CHECKING:
+    from neurobip.projection import PopulationError
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The errors within a component at one time step, from the error at its output.
+
+    Attributes:
+        populations: the error of every population inside, by the name of its projection relative
+            to the component; that of a projection itself is empty.
+        send: computes the error at the input. It is only called where something before the
+            component learns from it.
+        dw: gradients of parameters that belong to no projection, by name.
+    """
+
+    populations: dict[str, PopulationError]
+    send: Callable[[], Tensor]
+    dw: dict[str, Tensor] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Credit:
-    """What every component's ``credit`` returns.
+    """Gradients of one time step by presynaptic traces, as :meth:`Component.credit` returns them.
 
     Attributes:
-        delta: the error at the current into the (last) population; a shortcut into it carries
-            ``shortcut * delta`` further.
         dw: the gradient of the loss, by parameter name relative to the component; over several
-            steps it is their sum.
-        send: computes the error at the input. It is asked for only where something below learns
-            from it, so the lowest projection of a block costs nothing more.
+            steps their sum.
+        send: computes the error at the input.
     """
 
-    delta: Tensor
     dw: dict[str, Tensor]
     send: Callable[[], Tensor]
 
 
 class Component(nn.Module):
-    """A part of a network that is run one time step at a time.
+    """A part of a network that runs one time step at a time.
 
-    Subclasses define :meth:`step`, and :meth:`credit` if they take part in local learning. Two more
-    verbs run a sequence: :meth:`forward` gives the state of its last step, :meth:`scan` those of
-    all. Here both go step by step; what is hot does better.
+    Subclasses define :meth:`step`, and :meth:`adjoint` to take part in learning. Two more methods
+    run a sequence: :meth:`forward` returns the state of its last step, :meth:`scan` the states of
+    all steps. Here both loop over time; subclasses fuse the loop where speed matters.
 
-    State is a value that the caller holds: ``None`` is a fresh start, and handing back the state
-    of step ``t`` gives step ``t + 1``. Nothing is kept in the module, so two sequences never
-    meet, and splitting a sequence anywhere changes nothing.
+    State is a value that the caller holds: ``None`` is a fresh start, and the state of step ``t``
+    goes into step ``t + 1``. Nothing is kept in the module, so that sequences do not interfere and
+    splitting a sequence changes nothing.
     """
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Advance by one time step: ``(x[t], state) -> (z[t], state)``."""
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step` at this one time step; of several steps each by itself.
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one time step: the error of every population, and the error at the input.
 
         Shape:
             error: as the output of step, the derivative of the loss with respect to it; ``state``
             is the state that step returned. Or both with time in front, as :meth:`scan` returns
-            them.
+            them: then each step by itself.
         """
-        raise NotImplementedError(f"{type(self).__name__} gives no credit")
+        raise NotImplementedError(f"{type(self).__name__} has no adjoint")
+
+    def credit(self, error: Tensor, state: Any) -> Credit:
+        """Three-factor gradients: the errors of :meth:`adjoint` times presynaptic traces.
+
+        Shape:
+            error, state: as in :meth:`adjoint`; gradients of several steps are summed.
+        """
+        found = self.adjoint(error, state)
+        dw = dict(found.dw)
+        for name, population in found.populations.items():
+            dw |= prefixed(name, population.gradients())
+        return Credit(dw, found.send)
 
     def scan(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Run a sequence and keep the state of every step, as credit for it needs them.
+        """Run a sequence and return the states of all steps.
 
         Shape:
             x_seq: ``[T, B, ...]``, time first. Returns ``(z_seq [T, B, ...], states)``, whose
@@ -73,7 +103,7 @@ class Component(nn.Module):
         return torch.stack(outputs), stack(states)
 
     def forward(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Run a sequence.
+        """Run a sequence and return the state of its last step.
 
         Shape:
             x_seq: ``[T, B, ...]``, time first. Returns ``(z_seq [T, B, ...], state)``.
@@ -97,7 +127,7 @@ class Component(nn.Module):
 
 
 class Fused(Component):
-    """A component that runs a sequence at once: a step is a sequence of one."""
+    """A component whose sequence is fused over time: a step is a sequence of length one."""
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Advance by one time step."""
@@ -107,47 +137,57 @@ class Fused(Component):
 
 @dataclass(frozen=True)
 class Mode:
-    """One of the verbs ``step``, ``scan`` and ``forward``, for all parts of a circuit alike."""
+    """How a circuit runs its parts: one of the methods ``step``, ``scan`` and ``forward``."""
 
-    verb: str
+    method: str
 
     def __call__(
-        self, part: Component, x: Tensor, state: Any, **beside: Tensor | None
+        self, part: Component, x: Tensor, state: Any, **inputs: Tensor | None
     ) -> tuple[Tensor, Any]:
-        """Run a part; what stands beside the input is left out where it is None."""
-        given = {name: signal for name, signal in beside.items() if signal is not None}
-        return getattr(part, self.verb)(x, state, **given)
+        """Run a part; further inputs are left out where they are None.
+
+        A ``forward`` goes through the module's own call, so that forward hooks fire.
+        """
+        given = {name: signal for name, signal in inputs.items() if signal is not None}
+        run = part if self.method == "forward" else getattr(part, self.method)
+        return run(x, state, **given)
 
     def kept(self, signal: Tensor) -> Tensor:
-        """What of a signal belongs into the state: of a sequence the last step, if no more is."""
-        return last(signal) if self.verb == "forward" else signal
+        """The part of a signal that the state holds: the last step, unless all are asked for."""
+        return last(signal) if self.method == "forward" else signal
 
 
 class Circuit(Component):
-    """A component made of components: it says once how they are connected.
+    """A component made of components: :meth:`wire` says once how they are connected.
 
-    Subclasses define :meth:`wire`. Its tensors have the form ``[B, ...]`` where a step runs and
-    ``[T, B, ...]`` where a sequence does; so a part runs over a whole sequence before the next part
-    begins, and what it does not have to do in order it does at once.
+    Its tensors have the form ``[B, ...]`` where a step runs and ``[T, B, ...]`` where a sequence
+    does: each part then runs over the whole sequence before the next part begins.
     """
 
-    def wire(self, run: Mode, x: Tensor, state: Any, *_: Any, **beside: Any) -> tuple[Tensor, Any]:
-        """From input to output by way of the parts, each of which ``run`` runs.
+    def wire(self, run: Mode, x: Tensor, state: Any, *_: Any, **inputs: Any) -> tuple[Tensor, Any]:
+        """From input to output through the parts, each of which ``run`` runs.
 
-        Subclasses name what they hear beside ``x``, such as the ``skip`` of a projection.
+        Subclasses name their further inputs, such as the ``skip`` of a projection.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how its parts are connected")
+        raise NotImplementedError(f"{type(self).__name__} does not define wire")
 
-    def step(self, x: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
+    def step(self, x: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
         """Advance by one time step, part by part."""
-        return self.wire(Mode("step"), x, state, **beside)
+        return self.wire(Mode("step"), x, state, **inputs)
 
-    def scan(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
-        """Run a sequence part by part and keep the state of every step."""
+    def scan(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
+        """Run a sequence part by part and return the states of all steps."""
         self._check_length(x_seq)
-        return self.wire(Mode("scan"), x_seq, state, **beside)
+        return self.wire(Mode("scan"), x_seq, state, **inputs)
 
-    def forward(self, x_seq: Tensor, state: Any = None, **beside: Tensor) -> tuple[Tensor, Any]:
-        """Run a sequence part by part."""
+    def forward(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
+        """Run a sequence part by part and return the state of its last step."""
         self._check_length(x_seq)
-        return self.wire(Mode("forward"), x_seq, state, **beside)
+        return self.wire(Mode("forward"), x_seq, state, **inputs)
+
+
+def prefixed(prefix: str, entries: dict[str, Any]) -> dict[str, Any]:
+    """Entries by the names that the parent has for them; an empty name becomes the prefix."""
+    if not prefix:
+        return dict(entries)
+    return {f"{prefix}.{name}" if name else prefix: entry for name, entry in entries.items()}

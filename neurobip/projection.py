@@ -5,21 +5,28 @@ quantization scales a projection, and a neuromorphic chip receives a projection 
 neurons. All of them find the projections of any model with :func:`projections`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from neurobip.component import Circuit, Credit, Mode
+from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
 from neurobip.neurons.neuron import Neuron
+from neurobip.state import at
 from neurobip.synapses.synapse import Synapse
+
+__all__ = ["PopulationError", "Projection", "ProjectionState", "prefixed", "projections", "state_at"]
 
 
 class ProjectionState(NamedTuple):
-    """What a projection carries from one step to the next, by its two parts.
+    """State of a projection, by its parts.
 
-    ``skip`` is what came in through the shortcut at this step, kept to be counted; ``top_down`` and
-    ``threshold_shift`` the states of the synapses from above, where there are any.
+    ``skip`` is the input of the shortcut at this step, kept to be counted; ``top_down``,
+    ``threshold_shift`` and ``recurrent`` are the states of those synapses, where there are any.
     """
 
     synapse: Any
@@ -27,19 +34,26 @@ class ProjectionState(NamedTuple):
     skip: Tensor | None = None
     top_down: Any = None
     threshold_shift: Any = None
+    recurrent: Any = None
 
 
 class Projection(Circuit):
-    """A synapse, the population that it drives, and at wish a shortcut and feedback into it.
+    """A synapse and the population that it drives, with optional shortcut and feedback.
 
-    ``shortcut`` is the weight of a one-to-one synapse through which the spikes ``skip`` of an
-    earlier population enter this one. At a weight just above the threshold the population repeats
-    those spikes unless the synapse has something to say: a residual path with binary traffic.
-
-    ``top_down`` is a second synapse, through which the spikes ``above`` of a later population come
-    back. They were sent at an earlier step, so that the loop is causal. It learns as the first one
-    does, from the error of the population that it drives, and sends no error up. ``threshold_shift`` is such a
-    synapse too, but lowers the threshold of the population instead of bringing a current.
+    Args:
+        synapse: turns the input into a current. If it has no trace of its own
+            (``decay_trace=None``), its presynaptic trace decays as the membrane of ``neuron``.
+        neuron: the population.
+        shortcut: weight of a one-to-one synapse for the spikes ``skip`` of an earlier population.
+            At a weight just above the threshold the population repeats those spikes unless the
+            synapse adds a current: a residual path with binary traffic.
+        top_down: a synapse for the spikes ``above`` of a later population. They were sent at an
+            earlier step, so that the loop is causal. It learns from the error of the population
+            that it drives, and sends no error to its source.
+        threshold_shift: a synapse like ``top_down`` that lowers the threshold of the population
+            instead of adding a current.
+        recurrent: a synapse from the population to itself, whose input is the spikes of the step
+            before. It learns from its own presynaptic trace; no error goes back through time.
     """
 
     def __init__(
@@ -49,13 +63,19 @@ class Projection(Circuit):
         shortcut: float = 0.0,
         top_down: Synapse | None = None,
         threshold_shift: Synapse | None = None,
+        recurrent: Synapse | None = None,
     ) -> None:
         super().__init__()
+        for connected in (synapse, top_down, threshold_shift, recurrent):
+            if connected is not None:
+                connected.take_leak(neuron.leak)
+        neuron.take_size(synapse.size)
         self.synapse = synapse
         self.neuron = neuron
         self.shortcut = shortcut
         self.top_down = top_down
         self.threshold_shift = threshold_shift
+        self.recurrent = recurrent
 
     def wire(
         self,
@@ -68,42 +88,103 @@ class Projection(Circuit):
         """Incoming spikes ``x`` to the population's spikes.
 
         Shape:
-            x: as the synapse takes it. skip: as the population, or None. above: as the synapses
-            from above take it, or None.
+            x: as the synapse takes it. skip: as the population, or None. above: as the feedback
+            synapses take it, or None.
         """
         before = ProjectionState(None, None) if state is None else state
         current, synapse_state = run(self.synapse, x, before.synapse)
         if skip is not None:
             current = current.add(skip, alpha=self.shortcut)
-        top_down_state = shift_state = shift = None
+        top_down_state = shift_state = recurrent_state = shift = None
         if self.top_down is not None and above is not None:
             feedback, top_down_state = run(self.top_down, above, before.top_down)
             current = current + feedback
         if self.threshold_shift is not None and above is not None:
             shift, shift_state = run(self.threshold_shift, above, before.threshold_shift)
+        if self.recurrent is not None:
+            past = torch.zeros_like(current) if before.neuron is None else before.neuron.z
+            past = past.unsqueeze(0) if current.ndim > past.ndim else past
+            lateral, recurrent_state = run(self.recurrent, past, before.recurrent)
+            current = current + lateral
         z, neuron_state = run(self.neuron, current, before.neuron, threshold_shift=shift)
         kept = None if skip is None else run.kept(skip)
-        return z, ProjectionState(synapse_state, neuron_state, kept, top_down_state, shift_state)
+        return z, ProjectionState(
+            synapse_state, neuron_state, kept, top_down_state, shift_state, recurrent_state
+        )
 
-    def credit(self, error: Tensor, state: ProjectionState) -> Credit:
-        """The adjoint of :meth:`step`, at each time step by itself.
+    def scan(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
+        """A sequence with the states of all steps; step by step where the population recurs."""
+        if self.recurrent is not None and not inputs:
+            return Component.scan(self, x_seq, state)
+        return super().scan(x_seq, state, **inputs)
 
-        ``delta = error * sensitivity``, and every plastic parameter gets ``delta`` times its
-        presynaptic trace: third factor x sensitivity x trace. Nothing of another time step and
-        nothing of another component enters.
+    def forward(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
+        """A sequence; step by step where the population recurs."""
+        if self.recurrent is None or len(x_seq) == 1:
+            return super().forward(x_seq, state, **inputs)
+        outputs = []
+        for t in range(len(x_seq)):
+            given = {name: signal[t : t + 1] for name, signal in inputs.items()}
+            z, state = super().forward(x_seq[t : t + 1], state, **given)
+            outputs.append(z)
+        self._check_length(x_seq)
+        return torch.cat(outputs), state
+
+    def adjoint(self, error: Tensor, state: ProjectionState) -> Adjoint:
+        """VJP of one time step.
 
         Shape:
             error: as the population's spikes; the derivative of the loss with respect to them.
         """
-        delta = self.neuron.surrogate_gradient(error, state.neuron)
+        population = PopulationError(self, error, state)
+        return Adjoint(
+            {"": population}, lambda: self.synapse.send(population.delta, state.synapse)
+        )
+
+    def gradients(self, delta: Tensor, state: ProjectionState) -> dict[str, Tensor]:
+        """Three-factor gradients: the error at the current times the presynaptic traces.
+
+        ``delta = error * sensitivity``, and every plastic parameter gets ``delta`` times its
+        presynaptic trace: third factor x sensitivity x trace. No other time step and no other
+        component enters.
+
+        Shape:
+            delta: as the population's current, of one step or with time in front.
+        """
         dw = prefixed("synapse", self.synapse.gradient(delta, state.synapse))
         dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
-        if self.top_down is not None and state.top_down is not None:
-            dw |= prefixed("top_down", self.top_down.gradient(delta, state.top_down))
-        if self.threshold_shift is not None and state.threshold_shift is not None:
-            # A threshold moves a cell's distance to it as a current does.
-            dw |= prefixed("threshold_shift", self.threshold_shift.gradient(delta, state.threshold_shift))
-        return Credit(delta, dw, lambda: self.synapse.send(delta, state.synapse))
+        # A threshold moves a cell's distance to it as a current does.
+        for name in ("top_down", "threshold_shift", "recurrent"):
+            synapse, held = getattr(self, name), getattr(state, name)
+            if synapse is not None and held is not None:
+                dw |= prefixed(name, synapse.gradient(delta, held))
+        return dw
+
+
+class PopulationError:
+    """The error of one population at one time step, or at several with time in front.
+
+    Attributes:
+        projection: the population and its synapse.
+        error: derivative of the loss with respect to the population's output.
+        state: of the projection at the same steps.
+    """
+
+    def __init__(self, projection: Projection, error: Tensor, state: ProjectionState) -> None:
+        self.projection, self.error, self.state = projection, error, state
+
+    @cached_property
+    def delta(self) -> Tensor:
+        """The error at the population's current: ``error`` times the surrogate gradient."""
+        return self.projection.neuron.surrogate_gradient(self.error, self.state.neuron)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Gradients of the projection by presynaptic traces, see :meth:`Projection.gradients`."""
+        return self.projection.gradients(self.delta, self.state)
+
+    def at(self, step: int) -> PopulationError:
+        """One of several time steps."""
+        return PopulationError(self.projection, self.error[step], at(self.state, step))
 
 
 def projections(module: nn.Module) -> Iterator[tuple[str, Projection]]:
@@ -128,8 +209,3 @@ def state_at(state: Any, name: str) -> ProjectionState:
             raise KeyError(f"no state for {name!r}: {key!r} not among {there}")
         state = state[key]
     return state
-
-
-def prefixed(prefix: str, dw: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Gradients of a part, renamed to the names that its parent knows them by."""
-    return {f"{prefix}.{name}": gradient for name, gradient in dw.items()}

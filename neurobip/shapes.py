@@ -1,4 +1,4 @@
-"""Parts of a chain that change a shape and keep nothing: flattening and pooling."""
+"""Components without parameters that change a shape: flattening and pooling."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad
 
-from neurobip.component import Circuit, Credit, Mode
-from neurobip.synapses.synapse import as_images
+from neurobip.component import Adjoint, Circuit, Mode
 
 Pair = int | tuple[int, int]
 
 
+def as_images(x: Tensor) -> Tensor:
+    """``[T, B, C, H, W]`` or ``[B, C, H, W]`` as one batch of images."""
+    return x.reshape(-1, *x.shape[-3:])
+
+
 class ShapeState(NamedTuple):
-    """What came in at this step; its shape is what credit needs."""
+    """The input of this step; its adjoint needs the shape."""
 
     x: Tensor
 
@@ -27,12 +31,12 @@ class Flatten(Circuit):
     """
 
     def wire(self, run: Mode, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
-        """Everything behind time and batch in one axis."""
+        """All axes after time and batch in one."""
         return x.flatten(1 if run.verb == "step" else 2), ShapeState(run.kept(x))
 
-    def credit(self, error: Tensor, state: ShapeState) -> Credit:
-        """The error in the shape of the input."""
-        return Credit(error, {}, lambda: error.reshape(state.x.shape))
+    def adjoint(self, error: Tensor, state: ShapeState) -> Adjoint:
+        """VJP of one step: the error in the shape of the input."""
+        return Adjoint({}, lambda: error.reshape(state.x.shape))
 
 
 class Pool2d(Circuit):
@@ -81,9 +85,9 @@ class Pool2d(Circuit):
         """Pooling, at every step by itself."""
         return self.pooled(x), ShapeState(run.kept(x))
 
-    def credit(self, error: Tensor, state: ShapeState) -> Credit:
-        """The error, spread over the windows."""
-        return Credit(error, {}, lambda: self.spread(error, state.x.shape))
+    def adjoint(self, error: Tensor, state: ShapeState) -> Adjoint:
+        """VJP of one step: the error, spread over the windows."""
+        return Adjoint({}, lambda: self.spread(error, state.x.shape))
 
 
 def pair(value: Pair) -> tuple[int, int]:

@@ -4,9 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.attention.eligibility import MemoryEligibility
-from neurobip.component import Circuit, Component, Credit, Mode
-from neurobip.projection import Projection, prefixed
+from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
+from neurobip.projection import Projection
 
 
 class Block(Circuit):
@@ -18,11 +17,9 @@ class Block(Circuit):
         o   = LIF(W_out a + shortcut x)
         h   = LIF(W_up o)                z = LIF(W_down h + shortcut o)
 
-    Credit is the components' credit in reverse order, within the one time step.
-
     Args:
-        heard: which of queries, keys and values the attention takes and ``qkv`` makes, in this
-            order: ``"qkv"``, ``"qk"`` or ``"v"``.
+        takes: which of queries, keys and values the attention takes from ``qkv``, in this order:
+            ``"qkv"``, ``"qk"`` or ``"v"``.
 
     Shape:
         x and output: ``[B, N, D]`` spikes.
@@ -35,10 +32,10 @@ class Block(Circuit):
         out: Projection,
         up: Projection,
         down: Projection,
-        heard: str = "qkv",
+        takes: str = "qkv",
     ) -> None:
         super().__init__()
-        self.heard = heard
+        self.takes = takes
         self.qkv, self.attention, self.out, self.up, self.down = qkv, attention, out, up, down
 
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -52,27 +49,20 @@ class Block(Circuit):
         z, now["down"] = run(self.down, h, before["down"], skip=o)
         return z, now
 
-    def credit(
-        self, error: Tensor, state: Any, eligibility: MemoryEligibility | None = None
-    ) -> Credit:
-        """The adjoint of :meth:`step`, at each step by itself: the parts' credit in reverse.
-
-        Args:
-            eligibility: with it keys and values get credit for all that the memory holds of them,
-                instead of for this step alone.
-        """
-        down = self.down.credit(error, state["down"])
-        up = self.up.credit(down.send(), state["up"])
-        o_error = up.send().add_(down.delta, alpha=self.down.shortcut)
-        out = self.out.credit(o_error, state["out"])
-        attention = self.attention.credit(out.send(), state["attention"])
-        qkv = self.qkv.credit(attention.send(), state["qkv"])
-        if eligibility is not None:
-            memory = state["attention"].synapse
-            for name, rows in eligibility.credit(attention.delta, state["qkv"], memory).items():
-                qkv.dw[name][-len(rows) :] = rows
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one step: that of the five components in reverse, and of the shortcuts."""
+        down = self.down.adjoint(error, state["down"])
+        up = self.up.adjoint(down.send(), state["up"])
+        skipped = down.populations[""].delta
+        out = self.out.adjoint(up.send().add_(skipped, alpha=self.down.shortcut), state["out"])
+        attention = self.attention.adjoint(out.send(), state["attention"])
+        qkv = self.qkv.adjoint(attention.send(), state["qkv"])
         parts = {"qkv": qkv, "attention": attention, "out": out, "up": up, "down": down}
-        dw: dict[str, Tensor] = {}
-        for name, credit in parts.items():
-            dw |= prefixed(name, credit.dw)
-        return Credit(down.delta, dw, lambda: qkv.send().add_(out.delta, alpha=self.out.shortcut))
+        populations: dict[str, Any] = {}
+        for name, part in parts.items():
+            populations |= prefixed(name, part.populations)
+
+        def send() -> Tensor:
+            return qkv.send().add_(out.populations[""].delta, alpha=self.out.shortcut)
+
+        return Adjoint(populations, send, prefixed("attention", attention.dw))

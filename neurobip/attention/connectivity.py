@@ -144,7 +144,7 @@ def cortical(
     scale: float = 1.0,
     parts: int = 1,
     kept: tuple[int, ...] | None = None,
-    decay_trace: float = 1.0,
+    decay_trace: float | None = None,
 ) -> Indexed:
     """A synapse that is connected as a piece of cortex.
 

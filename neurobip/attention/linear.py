@@ -41,6 +41,8 @@ class LinearMemory(Synapse):
     Transformer V2", SDSA-3.
     """
 
+    takes = "qkv"
+
     def __init__(
         self, width: int, heads: int, *, decay_shift: int, gain_shift: int, decay_trace: float = 1.0
     ) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurobip.component import Circuit, Credit, Mode
-from neurobip.projection import Projection, prefixed
+from neurobip.component import Adjoint, Circuit, Mode, prefixed
+from neurobip.projection import Projection
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 
@@ -58,6 +58,8 @@ class MaskedAttention(Circuit):
     Source: Yao et al. 2023, "Spike-driven Transformer", SDSA-1.
     """
 
+    takes = "qkv"
+
     def __init__(self, gate: Projection) -> None:
         super().__init__()
         self.gate = gate
@@ -67,13 +69,13 @@ class MaskedAttention(Circuit):
         g, gate_state = run(self.gate, x, None if state is None else state["gate"])
         return x.chunk(3, -1)[0] * g, {"gate": gate_state, "g": run.kept(g)}
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """Errors of queries (where the gate is open), and of keys and values through the gate."""
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one step: of queries where the gate is open, of keys and values through it."""
         q = state["gate"].synapse.x.chunk(3, -1)[0]
-        gate = self.gate.credit((error * q).sum(-2, keepdim=True), state["gate"])
+        gate = self.gate.adjoint((error * q).sum(-2, keepdim=True), state["gate"])
 
         def send() -> Tensor:
             error_q = error * state["g"]
             return gate.send() + nn.functional.pad(error_q, (0, 2 * error_q.shape[-1]))
 
-        return Credit(gate.delta, prefixed("gate", gate.dw), send)
+        return Adjoint(prefixed("gate", gate.populations), send)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from neurobip.component import Circuit, Credit, Mode
+from neurobip.component import Adjoint, Circuit, Mode
 
 
 class NoAttention(Circuit):
@@ -14,10 +14,12 @@ class NoAttention(Circuit):
         x and output: ``[B, N, D]``.
     """
 
+    takes = "v"
+
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The values as they are."""
         return x, {}
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """The error of the output is that of the values."""
-        return Credit(error, {}, lambda: error)
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one step: the error of the output is that of the values."""
+        return Adjoint({}, lambda: error)

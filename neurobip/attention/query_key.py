@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Credit, Mode
-from neurobip.projection import Projection, prefixed
+from neurobip.component import Adjoint, Circuit, Mode, prefixed
+from neurobip.projection import Projection
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
 
 
@@ -71,6 +71,8 @@ class QueryKeyAttention(Circuit):
     the token form.
     """
 
+    takes = "qk"
+
     def __init__(self, gate: Projection) -> None:
         super().__init__()
         self.gate = gate
@@ -81,14 +83,14 @@ class QueryKeyAttention(Circuit):
         k = by_head(x.chunk(2, -1)[1], g.shape[-1])
         return (k * g.unsqueeze(-1)).flatten(-2), {"gate": gate_state, "g": run.kept(g)}
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """Errors of keys (where their gate is open), and of queries through the gate."""
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one step: of keys where their gate is open, of queries through the gate."""
         g = state["g"]
         k = state["gate"].synapse.x.chunk(2, -1)[1]
-        gate = self.gate.credit(by_head(error * k, g.shape[-1]).sum(-1), state["gate"])
+        gate = self.gate.adjoint(by_head(error * k, g.shape[-1]).sum(-1), state["gate"])
 
         def send() -> Tensor:
             error_k = (by_head(error, g.shape[-1]) * g.unsqueeze(-1)).flatten(-2)
             return gate.send() + torch.cat([torch.zeros_like(error_k), error_k], -1)
 
-        return Credit(gate.delta, prefixed("gate", gate.dw), send)
+        return Adjoint(prefixed("gate", gate.populations), send)

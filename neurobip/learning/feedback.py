@@ -1,76 +1,65 @@
-"""The answer's error, sent straight to every section through matrices of its own."""
+"""Feedback: by which weights the error of a population reaches the populations before it.
 
-from typing import Any
+| feedback         | error of               | sent through                                        |
+|------------------|------------------------|-----------------------------------------------------|
+| `local_backprop` | the stage's readout    | the present weights of the stage                    |
+| `kolen_pollack`  | the stage's readout    | matrices that learn by the same product as weights  |
+| `sign`           | the stage's readout    | the signs of the weights                            |
+| `random`         | the stage's readout    | fixed random matrices (FA)                          |
+| `direct`         | the network's answer   | a fixed random matrix to each population (DFA)      |
+| `reward`         | one scalar             | the present weights of the stage                    |
+"""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
+from typing import Literal, get_args
+
+from torch import nn
+
+from neurobip.attention import LinearMemory
 from neurobip.errors import ConfigError
-from neurobip.learning.adjoint import down
-from neurobip.learning.teaching import SILENCE, Signal, Teaching, answer_error
-from neurobip.models.sequential import Seen, Sequential
+from neurobip.synapses import Indexed, Linear
+
+Feedback = Literal["local_backprop", "kolen_pollack", "sign", "random", "direct", "reward"]
+MemoryTrace = Literal["step", "slow", "exact"]
 
 
-class Feedback(Teaching):
-    """Every section hears the error of the answer, through a fixed random matrix.
+def set_feedback(network: nn.Module, feedback: Feedback) -> None:
+    """Give the synapses of a network the weights through which they send errors.
 
-    ::
-
-        error_k = B_k (p - y)
-
-    A section is a part with parameters and those without behind it; inside it errors go by the
-    exact adjoint of the step.
-
-    Args:
-        widths: features a sample at the end of every section, as
-            :meth:`~neurobip.models.sequential.Sequential.widths` finds them; the last one is the number of
-            classes.
-        symmetric: the section right below the last one hears the error through the present weights
-            of the last one instead of a matrix, which is exact; those further down have no weights
-            to share and keep theirs.
-        scale: of the matrices.
-
-    Memory: none but the matrices, ``O(classes width)`` a section. Cost: ``O(B classes width)`` a
-    section and step.
+    The matrices of ``kolen_pollack`` and ``random`` are drawn now and become parameters of the
+    network; a synapse that has one keeps it.
 
     Raises:
-        ConfigError: fewer than two sections, so that nobody needs feedback.
-
-    Source: Bellec et al. 2020, "A solution to the learning dilemma for recurrent networks of
-    spiking neurons": random and symmetric e-prop; Nokland 2016, "Direct feedback alignment provides
-    learning in deep neural networks", for sections in a row.
+        ConfigError: no such feedback.
     """
+    if feedback not in get_args(Feedback):
+        raise ConfigError(f"feedback {feedback!r}; expected {', '.join(get_args(Feedback))}")
+    for name, part in network.named_modules():
+        # What queries, keys and values would send goes to another stage and is not used.
+        unused = name.endswith(("qkv.synapse", "top_down", "threshold_shift", "recurrent"))
+        if unused or not isinstance(part, Linear | Indexed):
+            continue
+        if feedback == "kolen_pollack" and part.feedback is None:
+            part.align()
+        elif feedback == "random" and part.feedback is None:
+            part.randomize()
+        elif feedback == "sign":
+            part.sign()
 
-    def __init__(self, widths: list[int], *, symmetric: bool = False, scale: float = 1.0) -> None:
-        super().__init__()
-        if len(widths) < 2:
-            raise ConfigError(
-                f"Feedback: {len(widths)} section; expected one or more below the readout of the "
-                "chain"
-            )
-        *hidden, classes = widths
-        self.symmetric = symmetric
-        for i, width in enumerate(hidden):
-            matrix = torch.randn(width, classes) * (scale / classes**0.5)
-            self.register_buffer(f"matrix_{i}", matrix)
 
-    def step(
-        self, chain: Sequential, seen: Seen, labels: Tensor | None, state: Any = None
-    ) -> tuple[Signal, Any]:
-        """The errors of one time step; there is no state."""
-        if labels is None:
-            return SILENCE, None
-        *sections, last = chain.sections
-        answered = answer_error(chain, seen, labels)
-        top = down(last, answered, seen.state)
-        signal = Signal(dict(top.errors), dict(top.dw), {})
-        for i, section in enumerate(sections):
-            z = seen.outputs[section[-1][0]]
-            if self.symmetric and i == len(sections) - 1:
-                error = top.send()
-            else:
-                error = (answered @ self.get_buffer(f"matrix_{i}").T).view(z.shape)
-            found = down(section, error, seen.state)
-            signal.errors.update(found.errors)
-            signal.dw.update(found.dw)
-        return signal, None
+def set_memory_traces(network: nn.Module, memory_trace: MemoryTrace) -> None:
+    """Set how far back the credit of keys and values goes.
+
+    ``step``: to those of the same step. ``slow``: to their traces, which decay as the memory.
+    ``exact``: through the memory, by :class:`~neurobip.learning.eligibility.ExactMemory`.
+
+    Raises:
+        ConfigError: no such trace.
+    """
+    if memory_trace not in get_args(MemoryTrace):
+        expected = ", ".join(get_args(MemoryTrace))
+        raise ConfigError(f"memory_trace {memory_trace!r}; expected {expected}")
+    for part in network.modules():
+        if isinstance(part, LinearMemory):
+            part.decay_trace = 1 - part.keep if memory_trace == "slow" else 1.0

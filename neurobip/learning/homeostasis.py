@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from neurobip.models import Network
+from neurobip.component import Component
 from neurobip.neurons import LIF
 from neurobip.projection import projections, state_at
 
 
 @torch.no_grad()
-def firing_rates(model: Network, frames: Tensor) -> dict[str, Tensor]:
+def firing_rates(model: Component, frames: Tensor) -> dict[str, Tensor]:
     """Mean spikes per step of every cell along the last axis, by projection.
 
     Shape:
@@ -29,7 +29,7 @@ def firing_rates(model: Network, frames: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def calibrate(
-    model: Network, frames: Tensor, *, target: float = 0.15, passes: int = 12, step: float = 1.5
+    model: Component, frames: Tensor, *, target: float = 0.15, passes: int = 12, step: float = 1.5
 ) -> dict[str, Tensor]:
     """Move biases until the cells fire at the target rate; uses no labels.
 

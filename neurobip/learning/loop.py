@@ -1,20 +1,21 @@
 """Training over epochs, the same for every rule."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.device import beside
 from neurobip.evaluation.accuracy import accuracy
-from neurobip.learning.bptt import BackpropThroughTime
 from neurobip.learning.homeostasis import calibrate
-from neurobip.learning.local import LocalRule
-from neurobip.learning.locality import route, slow_traces
-from neurobip.learning.rule import BatchResult, Rule, WeightRounding
+from neurobip.learning.loss import named_loss
+from neurobip.learning.optimizer import WeightRounding
+from neurobip.learning.rule import BatchResult, Rule
 from neurobip.models import BiTFormer, Network
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -31,30 +32,46 @@ class EpochRecord(NamedTuple):
     seconds: float
 
 
-def build(model_config: ModelConfig, learn: LearnConfig, seed: int) -> BiTFormer:
-    """A fresh network for a way of learning, equal for equal seeds.
+def build(model: Any, learn: LearnConfig, seed: int) -> Any:
+    """A fresh network with all that its learning rule adds to it, equal for equal seeds.
 
-    The generator of the caller is left as it was.
+    The generator of the caller keeps its state.
+
+    Args:
+        model: options of a BiTFormer, or the section ``model`` of a configuration.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BiTFormer(model_config)
-        if learn.rule == "local":
-            route(model, learn.locality)
-            if learn.memory_trace == "slow":
-                slow_traces(model)
-    return model
+        network = model.build() if hasattr(model, "build") else BiTFormer(model)
+        build_rule(network, learn)  # feedback matrices become parameters of the network
+    return network
 
 
 def build_rule(
-    model: Network,
+    network: Network,
     learn: LearnConfig,
-    total_batches: int,
+    total_batches: int | None = None,
     rounding: WeightRounding | None = None,
 ) -> Rule:
-    """The rule that a configuration names, over a model."""
-    kind = LocalRule if learn.rule == "local" else BackpropThroughTime
-    return kind(model, learn, total_batches, rounding)
+    """The rule that a configuration names, over a network.
+
+    Args:
+        total_batches: length of the whole training, for the schedule of the learning rate.
+    """
+    return learn.rule.build(
+        network,
+        lr=learn.lr,
+        weight_decay=learn.weight_decay,
+        warmup_steps=learn.warmup_steps,
+        label_steps=learn.label_steps,
+        loss=named_loss(learn.loss, learn.label_smoothing),
+        update=learn.update,
+        overlap=learn.overlap,
+        precision=learn.precision,
+        freeze=learn.freeze,
+        total_batches=total_batches,
+        rounding=rounding,
+    )
 
 
 def prepare(
@@ -102,13 +119,13 @@ def fit(
     for epoch in range(start_epoch, epochs):
         began = time.perf_counter()
         losses, correct, samples = 0.0, 0, 0
-        for frames, labels in beside(rule.model, train(epoch)):
+        for frames, labels in beside(rule.network, train(epoch)):
             result = rule.learn(frames, labels)
             losses += result.loss * result.samples
             correct, samples = correct + result.correct, samples + result.samples
             if on_batch is not None:
                 on_batch(epoch, result)
-        checked = accuracy(rule.model, valid())
+        checked = accuracy(rule.network, valid())
         record = EpochRecord(
             epoch + 1,
             losses / samples,

@@ -1,99 +1,315 @@
-"""A learning rule of two halves, one step at a time: an eligibility and a teaching signal."""
+"""The online rule: an eligibility times a learning signal, forward in time."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
-from neurobip.component import Mode
-from neurobip.learning.adjoint import populations
+from neurobip.errors import ConfigError
 from neurobip.learning.eligibility import Eligibility
-from neurobip.learning.learner import Learner, Piece, Settings, check_answer
-from neurobip.learning.teaching import Teaching, answer
-from neurobip.models.sequential import Sequential
-from neurobip.projection import prefixed, state_at
+from neurobip.learning.eligibility.eligibility import add
+from neurobip.learning.pipeline import pipeline
+from neurobip.learning.rule import BatchResult, Rule, Settings
+from neurobip.learning.signals import LearningSignal, Signal, Task
+from neurobip.learning.targets import Targets
+from neurobip.learning.trainer import StageTrainer, stage_projections
+from neurobip.models.network import Network
+from neurobip.models.stage import StageRun
+from neurobip.projection import prefixed
+
+CHUNK = 4
+"""Time steps that run at once where no weight moves between them."""
 
 
-class OnlineState(NamedTuple):
-    """What a rule carries from step to step: of the chain, the teaching, and every eligibility.
-
-    ``traces`` are by the names of the projections.
-    """
-
-    chain: Any
-    teaching: Any
-    traces: dict[str, Any]
-
-
-class OnlineRule(Learner):
-    """An eligibility times a teaching signal, at every step from what is there at this step.
+class OnlineRule(Rule):
+    """Every synapse learns at every step from what is there at this step.
 
     ::
 
         dw_ij = sum_t error_i[t] e_ij[t]
 
-    The error of a population is its teaching's, ``e`` its eligibility's. Nothing is kept but the
-    state behind the step, so that memory does not depend on the length of the sequence.
+    The error of a population is the signal's, ``e`` the eligibility's. The sequence goes through
+    the stages chunk by chunk; nothing is kept but the state after a chunk, so that memory does not
+    depend on the length of the sequence. With ``update="online"`` a chunk is one step.
 
     Args:
-        chain: learns in place.
-        teaching: is moved to the chain's device and precision.
-        settings: see :class:`~neurobip.learning.learner.Learner`.
+        network: learns in place.
+        signal: is moved to the network's device and precision; its parameters learn too.
+        settings: see :class:`~neurobip.learning.rule.Rule`.
+
+    Raises:
+        ConfigError: ``overlap`` where stages wait for the last one.
 
     Source: Fremaux & Gerstner 2016, "Neuromodulated spike-timing-dependent plasticity, and theory
-    of three-factor learning rules", for the form of the product. Which halves make which rule is
-    in :mod:`neurobip.learning.named`.
+    of three-factor learning rules", for the form of the product.
     """
 
     def __init__(
         self,
-        chain: Sequential,
+        network: Network,
         eligibility: Eligibility,
-        teaching: Teaching,
+        signal: LearningSignal,
         **settings: Unpack[Settings],
     ) -> None:
-        like = next(chain.parameters(), torch.zeros(()))
-        self.chain, self.eligibility = chain, eligibility
-        self.teaching = teaching.to(like.device, like.dtype)
-        self.gain = chain.gain
-        own = {f"teaching.{name}": p for name, p in teaching.named_parameters()}
-        super().__init__(dict(chain.named_parameters()) | own, **settings)
+        if settings.get("overlap", 1) > 1 and (network.loops or signal.joint):
+            raise ConfigError(
+                f"overlap {settings['overlap']}: stages cannot learn at the same time where they "
+                f"wait for the last one, with a feedback loop in the network or with "
+                f"{type(signal).__name__}; use overlap 1"
+            )
+        like = next(network.parameters(), torch.zeros(()))
+        self.eligibility = eligibility
+        self.signal = signal.to(like.device)
+        for buffer in (*signal.parameters(), *signal.buffers()):
+            if buffer.is_floating_point() and buffer.ndim:
+                buffer.data = buffer.data.to(like.dtype)
+        own = {f"signal.{name}": p for name, p in signal.named_parameters()}
+        super().__init__(network, own, **settings)
+        self.stages = [
+            stage._replace(
+                frozen=not any(
+                    stage.owns(n) and not n.startswith(f"{stage.readout_name or '.'}.")
+                    for n in self.plastic
+                )
+            )
+            for stage in self.stages
+        ]
+        self.task = Task(self.loss, network.logit_scale, len(self.stages))
+        self.learning = [
+            [
+                name
+                for name in stage_projections(stage)
+                if any(n.startswith(f"{name}.") for n in self.plastic)
+            ]
+            for stage in self.stages
+        ]
+
+    def groups(self) -> list[list[str]]:
+        """The parameters of each stage where stages learn at the same time, else all."""
+        if self.overlap == 1:
+            return super().groups()
+        found = [[n for n in self.plastic if stage.owns(n)] for stage in self.stages]
+        for i, group in enumerate(found):
+            group += [n for n in self.plastic if n.startswith(f"signal.readouts.{i}.")]
+        return found
+
+    def extra(self, signal: Signal) -> dict[str, Tensor]:
+        """Gradients of a signal that need no eligibility, by their names in the rule."""
+        found = signal.dw | prefixed("signal", signal.own)
+        return {name: gradient for name, gradient in found.items() if name in self.plastic}
+
+    @torch.no_grad()
+    def learn(self, frames: Tensor, targets: Tensor) -> BatchResult:
+        """Learn from one batch, as the chunks of the sequence go by."""
+        found = self.checked(frames, targets)
+        self.optimizer.begin_batch()
+        batch = Batch(self, found, len(frames), move=True)
+        batch.run(frames)
+        return batch.result()
+
+    @torch.no_grad()
+    def gradients(self, frames: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The gradients of a batch, summed over its learning steps; no weight moves."""
+        batch = Batch(self, self.checked(frames, targets), len(frames), move=False)
+        batch.run(frames)
+        total: dict[str, Tensor] = {}
+        for gathered in batch.gathered:
+            add(total, gathered)
+        return total
 
     @torch.no_grad()
     def step(
-        self, x: Tensor, labels: Tensor | None, state: OnlineState | None = None
-    ) -> tuple[Tensor, dict[str, Tensor], OnlineState]:
-        """One time step of the chain, and what it teaches; no weight moves.
+        self, x: Tensor, target: Tensor | None, state: Any = None
+    ) -> tuple[Tensor, dict[str, Tensor], Any]:
+        """One time step and its gradients, for a loop of one's own; no weight moves.
+
+        ``rule.optimizer.step(gradients)`` moves the weights.
 
         Args:
-            labels: ``[B]``, or None at a step that teaches nothing.
+            target: of this step, or None.
+            state: as the step before returned it; it is used up and must not be used again.
 
         Shape:
-            x: ``[B, ...]``. Returns the output ``[B, classes]``, the gradients by name, and the
-            state for the next step.
+            x ``[B, ...]``; target class numbers ``[B]`` or values ``[B, classes]``. Returns the
+            output ``[B, classes]``, gradients by name, and the state for the next step.
 
         Raises:
-            DataError: the output is not one of classes.
+            DataError: the target does not fit the output.
         """
-        before = OnlineState(None, None, {}) if state is None else state
-        seen = self.chain.run(Mode("step"), x, before.chain)
-        if labels is not None:
-            check_answer(answer(seen), labels)
-        signal, teaching = self.teaching.step(self.chain, seen, labels, before.teaching)
-        dw, traces = signal.dw | prefixed("teaching", signal.own), {}
-        for name, projection in populations(self.chain).items():
-            gradient, traces[name] = self.eligibility.step(
-                projection, signal.errors.get(name), state_at(seen.state, name),
-                before.traces.get(name),
-            )  # fmt: skip
-            dw |= prefixed(name, gradient)
-        return answer(seen), dw, OnlineState(seen.state, teaching, traces)
+        trainers, joint = state or ([StageTrainer(self, i) for i in range(len(self.stages))], None)
+        z, runs = x[None], {}
+        wanted = None if target is None else target[None]
+        first = 0 if target is not None else 1
+        dw: dict[str, Tensor] = {}
+        for i, trainer in enumerate(trainers):
+            above = self.above(trainers[-1], len(x)) if i == 0 and self.network.loops else {}
+            runs[i] = trainer.run(z, **above)
+            z = runs[i].z
+        output = runs[len(trainers) - 1].output[0]
+        if target is not None:
+            Targets(target, 1, len(x)).check_output(output)
+        if self.signal.joint:
+            signal, joint = self.signal.step(runs, first, wanted, self.task, joint)
+            for i, trainer in enumerate(trainers):
+                add(dw, trainer.gradients(runs[i], first, signal))
+            add(dw, self.extra(signal))
+        else:
+            for i, trainer in enumerate(trainers):
+                add(dw, trainer.chunk(runs[i], first, wanted))
+        return output, dw, (trainers, joint)
 
-    def pieces(self, frames: Tensor, labels: Tensor) -> Iterator[Piece]:
-        """Every step by itself."""
-        state = None
-        for t, frame in enumerate(frames):
-            shown = labels if t in self.taught(len(frames)) else None
-            output, dw, state = self.step(frame, shown, state)
-            yield Piece(output[None], dw)
+    def above(self, last: StageTrainer, batch: int) -> dict[str, Tensor]:
+        """The input of the first stage from the last one, of a network that loops."""
+        spikes = self.network.silence(batch) if last.spikes is None else last.spikes
+        return {"above": spikes[None]}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As :meth:`Rule.state_dict`, and the parameters and buffers of the signal."""
+        own = {f"signal.{name}": t for name, t in self.signal.state_dict().items()}
+        return super().state_dict() | own
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`state_dict`."""
+        own = {n: t for n, t in state.items() if n.startswith("signal.") and ":" not in n}
+        super().load_state_dict({n: t for n, t in state.items() if n not in own})
+        if own:
+            self.signal.load_state_dict({n.removeprefix("signal."): t for n, t in own.items()})
+
+
+class Chunk(NamedTuple):
+    """A chunk on its way through the stages: its number of steps before, and its signals."""
+
+    done: int
+    z: Tensor
+
+
+class Batch:
+    """One pass over a batch: chunks through stages, gradients gathered until weights move."""
+
+    def __init__(self, rule: OnlineRule, targets: Targets, steps: int, *, move: bool) -> None:
+        self.rule, self.targets, self.steps, self.move = rule, targets, steps, move
+        self.first = rule.first_target(steps)
+        self.first_answer = max(0, steps - (rule.network.answer_steps or steps))
+        self.trainers = [StageTrainer(rule, i) for i in range(len(rule.stages))]
+        every: Any = {"online": 1, "sequence": steps}
+        self.every = steps if not move else every.get(rule.update, rule.update)
+        self.gathered: list[dict[str, Tensor]] = [{} for _ in self.trainers]
+        self.counts = [0 for _ in self.trainers]
+        self.joint_state: Any = None
+        self.runs: dict[int, StageRun] = {}
+        self.total: Tensor | None = None
+        self.loss: Tensor | None = None
+        self.count = 0
+
+    def run(self, frames: Tensor) -> None:
+        """The whole sequence."""
+        rule = self.rule
+        stations = [rule.in_precision(partial(self._stage, i)) for i in range(len(self.trainers))]
+        if rule.signal.joint:
+            stations.append(rule.in_precision(self._joint))
+        done, chunks = 0, []
+        for part in self._split(frames):
+            chunks.append(Chunk(done, part))
+            done += len(part)
+        pipeline(chunks, stations, rule.overlap)
+
+    def _split(self, frames: Tensor) -> list[Tensor]:
+        """The sequence in chunks: as long as no weight moves within one."""
+        rule, quiet = self.rule, 0
+        if rule.network.loops or (self.move and rule.optimizer.every_step):
+            return list(frames.split(1))
+        if self.every == 1:
+            quiet = self.first  # no weight moves in these steps
+        length = CHUNK if self.every == self.steps else self.every
+        early = frames[:quiet].split(CHUNK) if quiet else ()
+        return [*early, *frames[quiet:].split(length)]
+
+    def _stage(self, i: int, chunk: Chunk) -> Chunk:
+        """A chunk through one stage, which learns from it if it does not wait for the answer."""
+        rule, trainer = self.rule, self.trainers[i]
+        loops = rule.network.loops and i == 0
+        above = rule.above(self.trainers[-1], chunk.z.shape[1]) if loops else {}
+        run = trainer.run(chunk.z, **above)
+        if i == len(self.trainers) - 1:
+            self._answer(run, chunk.done)
+        if rule.signal.joint:
+            self.runs[i] = run
+        else:
+            first, target = self._target(chunk.done, len(run.z))
+            self._gather(i, trainer.chunk(run, first, target), chunk.done, len(run.z))
+        return Chunk(chunk.done, run.z)
+
+    def _joint(self, chunk: Chunk) -> None:
+        """The errors of a chunk in all stages, from the answer of the last one."""
+        first, target = self._target(chunk.done, len(chunk.z))
+        rule = self.rule
+        signal, self.joint_state = rule.signal.step(
+            self.runs, first, target, rule.task, self.joint_state
+        )
+        for i, trainer in enumerate(self.trainers):
+            dw = trainer.gradients(self.runs[i], first, signal)
+            if i == len(self.trainers) - 1:
+                dw |= rule.extra(signal)
+            self._gather(i, dw, chunk.done, len(chunk.z))
+
+    def _target(self, done: int, steps: int) -> tuple[int, Tensor | None]:
+        """The first step of a chunk with a target, and the targets from there on."""
+        first = min(max(0, self.first - done), steps)
+        if first == steps:
+            return first, None
+        return first, self.targets.chunk(done + first, steps - first)
+
+    def _answer(self, run: StageRun, done: int) -> None:
+        """Loss and answer of a chunk."""
+        rule, outputs = self.rule, run.output
+        if self.total is None:
+            self.targets.check_output(outputs[0])
+        late = outputs[max(0, self.first_answer - done) :].sum(0)
+        self.total = late if self.total is None else self.total + late
+        first, target = self._target(done, len(outputs))
+        if target is not None:
+            count = len(outputs) - first
+            loss = rule.loss.value(outputs[first:], target, rule.task.scale) * count
+            self.loss = loss if self.loss is None else self.loss + loss
+            self.count += count
+
+    def _gather(self, i: int, dw: dict[str, Tensor], done: int, steps: int) -> None:
+        """Add the gradients of a chunk, and move weights where it is time."""
+        rule, gathered = self.rule, self.gathered[i]
+        taught = steps - min(max(0, self.first - done), steps)
+        for name, gradient in dw.items():
+            # In half precision each product may be rounded, but not the sum of many.
+            gradient = gradient.to(rule.plastic[name].dtype)
+            gathered[name] = gathered[name] + gradient if name in gathered else gradient
+        self.counts[i] += taught
+        if not self.move:
+            return
+        end = (done + steps) % self.every == 0 or done + steps == self.steps
+        if not end:
+            return
+        if len(rule.optimizer.groups) > 1:
+            self._move([i], i)
+        elif i == len(self.trainers) - 1:
+            # Where all stages are one group, the last one moves it: one call costs less than many.
+            self._move(list(range(len(self.trainers))), 0)
+
+    def _move(self, stages: list[int], group: int) -> None:
+        """Hand the mean gradients to the optimiser."""
+        mean: dict[str, Tensor] = {}
+        for i in stages:
+            for name, gradient in self.gathered[i].items():
+                mean[name] = gradient / self.counts[i] if self.counts[i] > 1 else gradient
+            self.gathered[i], self.counts[i] = {}, 0
+        if mean or self.rule.optimizer.every_step:
+            self.rule.optimizer.step(mean, group)
+
+    def result(self) -> BatchResult:
+        """Loss and right answers of the batch."""
+        assert self.total is not None and self.loss is not None
+        labels = self.targets.labels()
+        correct = int((self.total.argmax(-1) == labels).sum())
+        return BatchResult(float(self.loss) / self.count, correct, len(labels))

@@ -1,230 +1,269 @@
-"""What every way of learning offers, and the optimiser that they share."""
+"""The learning rule: a network, gradients, and an optimiser."""
 
-import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from neurobip.config import LearnConfig
+from neurobip.attention import Block
 from neurobip.device import device_of
-from neurobip.errors import ConfigError
+from neurobip.errors import ConfigError, DataError
+from neurobip.learning.loss import CrossEntropy, Loss
+from neurobip.learning.optimizer import Optimizer, WeightRounding
 from neurobip.learning.orthogonal import OrthogonalProjection
-from neurobip.models import Network
+from neurobip.learning.targets import Targets
+from neurobip.models.network import Network
 
-Work = Callable[..., Any]
-
-PRECISE = "precise"
-"""Under this name a precise weight stands beside its moments in the state of a rule."""
+Update = Literal["online", "sequence"] | int
+Freeze = Literal["none", "qk", "features", "feedforward"]
+Precision = Literal["fp32", "bf16"]
 
 
 class BatchResult(NamedTuple):
-    """Loss of the answering readout averaged over the learning steps, and the count of hits."""
+    """Loss of the answer averaged over the learning steps, and the count of right answers."""
 
     loss: float
     correct: int
     samples: int
 
 
-class WeightRounding(Protocol):
-    """Rounds weights as a chip would hold them, for training that is aware of it."""
+class Settings(TypedDict, total=False):
+    """What every rule takes besides its own options; see :class:`Rule`."""
 
-    grids: Tensor
-    """What :meth:`load` goes on with."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters that are rounded."""
-
-    def refresh(self) -> None:
-        """Find the steps again from the present weights of the model."""
-
-    def load(self, grids: Tensor) -> None:
-        """Go on with the steps of an earlier time."""
-
-    def __call__(self, name: str, weight: Tensor) -> Tensor:
-        """A parameter, rounded."""
+    lr: float
+    weight_decay: float
+    warmup_steps: int
+    label_steps: int | None
+    loss: Loss
+    update: Update
+    overlap: int
+    precision: Precision
+    freeze: Freeze
+    only: Collection[str] | None
+    total_batches: int | None
+    rounding: WeightRounding | None
+    optimizer: Callable[[Mapping[str, nn.Parameter]], Optimizer]
 
 
 class Rule:
-    """A model, an optimiser and a schedule. Subclasses define :meth:`learn`.
-
-    The optimiser is Adam with decoupled weight decay. The learning rate rises over the first
-    batches and then falls along a cosine.
+    """Subclasses define :meth:`learn` and :meth:`gradients`.
 
     Args:
-        model: changed in place.
-        config: what to learn and how fast.
-        total_batches: length of the whole training, for the schedule.
-        rounding: with it the model holds rounded weights at every step, while the rule keeps and
-            moves the precise ones.
+        network: learns in place.
+        own: parameters of the rule itself that learn too, by name.
+        lr, weight_decay: of Adam with decoupled weight decay.
+        warmup_steps: time steps at the start of a sample without learning.
+        label_steps: learn at that many steps at the end alone; None or 0 is all of them.
+        loss: of the answer at a time step.
+        update: when weights move: at every step that has a target (``online``), after a number of
+            steps, or once a ``sequence``; always by the mean gradient over the steps since.
+        overlap: threads on which stages learn at the same time, to the same result.
+        precision: of matrix products. Half precision (``bf16``) is for GPUs; membranes, traces and
+            weights stay in single precision.
+        freeze: ``qk`` keeps queries and keys as they were drawn; ``features`` trains readouts
+            alone; ``feedforward`` trains readouts and feedback from later stages.
+        only: names of the parameters of the network that learn; all by default.
+        total_batches: length of the whole training, for a schedule of the learning rate; None for a
+            constant one.
+        rounding: of weights, for quantization-aware training.
+        optimizer: makes another optimiser from the parameters that learn.
+
+    Attributes:
+        plastic: the parameters that learn, by name.
 
     Raises:
-        ConfigError: half precision on a CPU.
+        ConfigError: a number that does not fit, nothing that could learn, or half precision on a
+            CPU.
     """
-
-    protection: OrthogonalProjection | None = None
-    """Set it, and no step of the weights changes what the network makes of earlier tasks. It is not
-    part of :meth:`state_dict`: it belongs to what the network knows, and outlives a rule."""
-
-    warm_up = 30
-    floor = 0.02
-    refresh = 25
-    """Batches after which the steps of rounded weights are found again."""
 
     def __init__(
         self,
-        model: Network,
-        config: LearnConfig,
-        total_batches: int,
+        network: Network,
+        own: Mapping[str, nn.Parameter] | None = None,
+        *,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 0,
+        label_steps: int | None = None,
+        loss: Loss | None = None,
+        update: Update = "online",
+        overlap: int = 1,
+        precision: Precision = "fp32",
+        freeze: Freeze = "none",
+        only: Collection[str] | None = None,
+        total_batches: int | None = None,
         rounding: WeightRounding | None = None,
+        optimizer: Callable[[Mapping[str, nn.Parameter]], Optimizer] | None = None,
     ) -> None:
-        self.model, self.config, self.total_batches = model, config, max(total_batches, 1)
-        check_precision(config, device_of(model))
-        self.batches = 0
-        names = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        if config.freeze == "features":
-            names = {n: p for n, p in names.items() if n.startswith("readouts.")}
-        if config.freeze == "feedforward":
-            back = ("readouts.", "embed.top_down.", "retina.ganglion.threshold_shift.")
-            names = {n: p for n, p in names.items() if n.startswith(back)}
-        self.plastic = names
-        self._groups = self.groups()
-        self.optimizers = [
-            torch.optim.AdamW(
-                [names[n] for n in group],
-                lr=config.lr,
-                betas=(0.9, 0.99),
-                weight_decay=config.weight_decay,
-                fused=True,
-            )
-            for group in self._groups
-        ]
-        heard = model.config.heard
-        queries_and_keys = sum(x in "qk" for x in heard)
-        self._frozen = {
-            n: p.detach()[: len(p) * queries_and_keys // len(heard)].clone()
-            for n, p in names.items()
-            if config.freeze == "qk" and ".qkv." in n
+        check_settings(warmup_steps, label_steps, update)
+        check_precision(precision, device_of(network))
+        self.network, self.loss = network, CrossEntropy() if loss is None else loss
+        self.warmup_steps, self.label_steps, self.update = warmup_steps, label_steps, update
+        self.overlap, self.precision = overlap, precision
+        self.stages = network.stages()
+        learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        kept = unfrozen(network, freeze)
+        self.plastic = {
+            n: p for n, p in learning.items() if kept(n) and (only is None or n in only)
         }
-        self.rounding = rounding
-        rounded = () if rounding is None else rounding.names
-        self._precise = {n: p.detach().clone() for n, p in names.items() if n in rounded}
-        self._round(self._precise)
+        self.plastic |= {n: p for n, p in (own or {}).items() if p.requires_grad}
+        if not self.plastic:
+            raise ConfigError("the network has no parameter that could learn")
+        rows = query_key_rows(network) if freeze == "qk" else {}
+        if optimizer is not None:
+            self.optimizer = optimizer(self.plastic)
+        else:
+            self.optimizer = Optimizer(
+                self.plastic,
+                lr=lr,
+                weight_decay=weight_decay,
+                total_batches=total_batches,
+                groups=self.groups(),
+                frozen_rows={n: count for n, count in rows.items() if n in self.plastic},
+                rounding=rounding,
+            )
+
+    @property
+    def protection(self) -> OrthogonalProjection | None:
+        """Set it, and no step of the weights changes the currents of earlier tasks."""
+        return self.optimizer.protection
+
+    @protection.setter
+    def protection(self, protection: OrthogonalProjection | None) -> None:
+        self.optimizer.protection = protection
 
     def groups(self) -> list[list[str]]:
-        """Names of the parameters that move together, by group; each has an optimiser."""
+        """Names of the parameters that move together."""
         return [list(self.plastic)]
 
-    def learn(self, frames: Tensor, labels: Tensor) -> BatchResult:
+    def learn(self, frames: Tensor, targets: Tensor) -> BatchResult:
         """Learn from one batch.
 
         Shape:
-            frames ``[T, B, 2, H, W]`` event counts, labels ``[B]``.
-        """
-        raise NotImplementedError
+            frames ``[T, B, ...]``; targets: class numbers ``[B]`` or ``[T, B]``, or values
+            ``[B, classes]`` or ``[T, B, classes]``.
 
-    def in_precision(self, work: Work) -> Work:
-        """Some work, with its matrix products in the precision of the configuration.
-
-        Spikes are exact in bfloat16; weights and errors are rounded as they enter a product. What
-        is summed up over time stays in single precision, see :mod:`neurobip.kernels.cuda`.
+        Raises:
+            DataError: the sequence is over before learning begins, or the targets do not fit.
         """
-        if self.config.precision == "fp32":
+        raise NotImplementedError(f"{type(self).__name__} has no learn")
+
+    def gradients(self, frames: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The gradients of a batch, summed over its learning steps; no weight moves.
+
+        Shape, Raises: as :meth:`learn`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no gradients")
+
+    def first_target(self, steps: int) -> int:
+        """The first time step of a sequence that is learned from."""
+        shown = self.label_steps or steps
+        return max(self.warmup_steps, steps - shown)
+
+    def checked(self, frames: Tensor, targets: Tensor) -> Targets:
+        """The targets of a batch.
+
+        Raises:
+            DataError: see :meth:`learn`.
+        """
+        if frames.ndim < 3:
+            raise DataError(f"frames {tuple(frames.shape)}; expected time first, [T, B, ...]")
+        found = Targets(targets, len(frames), frames.shape[1])
+        if self.first_target(len(frames)) >= len(frames):
+            raise DataError(
+                f"a sequence of {len(frames)} steps leaves nothing to learn from after "
+                f"warmup_steps {self.warmup_steps}; use longer sequences or fewer warmup_steps"
+            )
+        return found
+
+    def in_precision(self, work: Any) -> Any:
+        """A function, with its matrix products in the precision of the rule.
+
+        Spikes are exact in bfloat16; weights and errors are rounded as they enter a product. Sums
+        over time stay in single precision, see :mod:`neurobip.kernels.cuda`.
+        """
+        if self.precision == "fp32":
             return work
         # Weights move within the work: a rounded one must not be kept for later products.
-        place = device_of(self.model).type
+        place = device_of(self.network).type
         return torch.autocast(place, torch.bfloat16, cache_enabled=False)(work)
 
-    def _begin_batch(self) -> None:
-        """Set the learning rate of the batch to come."""
-        rise = min(1.0, (self.batches + 1) / self.warm_up)
-        progress = min(1.0, self.batches / self.total_batches)
-        fall = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
-        for optimizer in self.optimizers:
-            optimizer.param_groups[0]["lr"] = self.config.lr * rise * fall
-        # While weights are still far from where they go, more often.
-        early = self.batches < self.refresh and self.batches & (self.batches - 1) == 0
-        if self.rounding is not None and (early or self.batches % self.refresh == 0):
-            self._restore(self._precise)
-            self.rounding.refresh()
-            self._round(self._precise)
-        self.batches += 1
-
-    def update(self, group: int = 0) -> None:
-        """Move a group by its gradients; what is frozen stays as it was, decay included."""
-        rounded = [n for n in self._groups[group] if n in self._precise]
-        self._restore(rounded)
-        move = self.optimizers[group].step
-        if self.protection is None:
-            move()
-        else:
-            self.protection.guard(move, self._groups[group])
-        with torch.no_grad():
-            for name in self._groups[group]:
-                if name in self._frozen:
-                    rows = self._frozen[name]
-                    self.plastic[name][: len(rows)] = rows
-            for name in rounded:
-                self._precise[name].copy_(self.plastic[name])
-        self._round(rounded)
-
-    @torch.no_grad()
-    def _restore(self, names: Iterable[str]) -> None:
-        """Give the model its precise weights."""
-        for name in names:
-            self.plastic[name].copy_(self._precise[name])
-
-    @torch.no_grad()
-    def _round(self, names: Iterable[str]) -> None:
-        """Give the model its rounded weights."""
-        if self.rounding is not None:
-            for name in names:
-                self.plastic[name].copy_(self.rounding(name, self._precise[name]))
-
-    def _moments(self, name: str) -> dict[str, Tensor]:
-        """What the optimiser remembers of a parameter."""
-        parameter = self.plastic[name]
-        group = next(i for i, names in enumerate(self._groups) if name in names)
-        return self.optimizers[group].state[parameter]
-
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a resumed run needs beyond the model, as flat tensors by name."""
-        state = {"batches": torch.tensor(self.batches)}
-        for name in self.plastic:
-            for key, value in self._moments(name).items():
-                state[f"{name}:{key}"] = value
-        for name, precise in self._precise.items():
-            state[f"{name}:{PRECISE}"] = precise
-        if self.rounding is not None:
-            state["grids"] = self.rounding.grids
-        return state
+        """All that a resumed run needs beyond the network, as flat tensors by name."""
+        return self.optimizer.state_dict()
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from :meth:`state_dict`.
 
         Raises:
             KeyError: a tensor belongs to a parameter that this rule does not train.
         """
-        self.batches = int(state["batches"])
-        if self.rounding is not None:
-            self.rounding.load(state["grids"])
-        for key, value in state.items():
-            name, _, field = key.partition(":")
-            if field == PRECISE:
-                self._precise[name].copy_(value)
-            elif field:
-                self._moments(name)[field] = value.to(self.plastic[name].device, copy=True)
+        self.optimizer.load_state_dict(state)
 
 
-def check_precision(config: LearnConfig, device: torch.device) -> None:
-    """Whether this precision is for this device.
+def unfrozen(network: Network, freeze: Freeze) -> Callable[[str], bool]:
+    """Whether a parameter learns, by its name.
+
+    Readouts are those of the stages, or the last stage where it has none.
+
+    Raises:
+        ConfigError: there is no such way to freeze.
+    """
+    if freeze in ("none", "qk"):
+        return lambda name: True
+    if freeze not in ("features", "feedforward"):
+        raise ConfigError(f"freeze {freeze!r}; expected none, qk, features or feedforward")
+    stages = network.stages()
+    readouts = tuple(f"{s.readout_name}." for s in stages if s.readout is not None)
+    last = stages[-1]
+    back = (".top_down.", ".threshold_shift.") if freeze == "feedforward" else ()
+
+    def learns(name: str) -> bool:
+        answers = last.readout is None and last.owns(name)
+        return answers or name.startswith(readouts) or any(part in name for part in back)
+
+    return learns
+
+
+def query_key_rows(network: nn.Module) -> dict[str, int]:
+    """Leading rows that belong to queries and keys, by parameter."""
+    found = {}
+    for name, block in network.named_modules():
+        if isinstance(block, Block):
+            share = sum(x in "qk" for x in block.takes)
+            for own, p in block.qkv.named_parameters():
+                parameter = f"{name}.qkv.{own}" if name else f"qkv.{own}"
+                found[parameter] = len(p) * share // len(block.takes)
+    return found
+
+
+def check_settings(warmup_steps: int, label_steps: int | None, update: Update) -> None:
+    """Check numbers that every rule takes.
+
+    Raises:
+        ConfigError: one that does not fit.
+    """
+    steps = isinstance(update, int) and not isinstance(update, bool) and update >= 1
+    if update not in ("online", "sequence") and not steps:
+        raise ConfigError(
+            f"update {update!r}; expected 'online', 'sequence' or a number of time steps"
+        )
+    if warmup_steps < 0 or (label_steps is not None and label_steps < 0):
+        raise ConfigError(
+            f"warmup_steps {warmup_steps}, label_steps {label_steps}; expected 0 or more time steps"
+        )
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """Check that a precision is for a device.
 
     Raises:
         ConfigError: half precision on a CPU.
     """
-    if config.precision == "bf16" and device.type == "cpu":
+    if precision == "bf16" and device.type == "cpu":
         raise ConfigError(
             "learn.precision bf16 needs a GPU (--device cuda): on a CPU it is slower than fp32 and "
             "rounds membranes too"

@@ -1,9 +1,10 @@
-"""Whole networks."""
+"""Networks: the protocol, Sequential, BiTFormer and its head, and networks of snnTorch."""
 
 from neurobip.models.bitformer import BiTFormer
-from neurobip.models.head import Tail
+from neurobip.models.bitformer_config import BiTFormerConfig
+from neurobip.models.head import Head
+from neurobip.models.network import Network
+from neurobip.models.sequential import Sequential
+from neurobip.models.snntorch import network_from_snntorch
 
-Network = BiTFormer | Tail
-"""What the rules train: a network, or the tail of one."""
-
-__all__ = ["BiTFormer", "Network", "Tail"]
+__all__ = ["BiTFormer", "BiTFormerConfig", "Head", "Network", "Sequential", "network_from_snntorch"]

@@ -1,184 +1,118 @@
 """BiTFormer: retina, patch tokens, blocks of spike-driven attention, and a readout at each."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurobip.attention import (
-    Block,
-    Coincidence,
-    LinearMemory,
-    MaskedAttention,
-    NoAttention,
-    QueryCount,
-    QueryKeyAttention,
-    cortical,
-    wiring,
-)
-from neurobip.component import Circuit, Component, Mode
-from neurobip.config import ModelConfig
+from neurobip.attention import Block
+from neurobip.component import Component, Mode
 from neurobip.errors import DataError
-from neurobip.models.answer import decide
-from neurobip.models.head import Tail
+from neurobip.models import build
+from neurobip.models.bitformer_config import BiTFormerConfig
+from neurobip.models.head import Head
+from neurobip.models.network import CHUNK, Network
 from neurobip.models.stage import Stage
-from neurobip.neurons import LI, LIF
-from neurobip.projection import Projection, state_at
-from neurobip.retina import EVENT_CAMERA, EVENT_MOTION, event_camera
-from neurobip.retina.top_down import TopDownThreshold
-from neurobip.synapses import Delayed, Indexed, Linear, Merge, Patches
-
-PIECE = 8
-"""Steps that run at once where no graph is kept."""
+from neurobip.projection import Projection
 
 
-class BiTFormer(Circuit):
+class BiTFormer(Network):
     """A spiking vision transformer that learns from local errors.
 
-    The embedding and every block own a readout of leaky integrators over all of their tokens.
-    The readouts give each part of the network its error, and the last one gives the answer.
+    The embedding and every block have a readout of leaky integrators over all of their tokens. The
+    readouts give each part of the network its error, and the last one gives the answer. The parts
+    are built by :mod:`neurobip.models.build`; those that are optional are None or absent.
 
-    With ``top_down = d`` in the configuration, the spikes of the last block come back to the
-    embedding ``d`` steps later, token by token through plastic weights:
-    ``I[t, n] += W_td z[t - d, n]``. The weights learn from the error of the embedding, to which
-    they bring what the network above has made of the past.
+    With ``top_down = d`` in the options, the spikes of the last block come back to the embedding
+    ``d`` steps later, token by token through plastic weights: ``I[t, n] += W_td z[t - d, n]``. The
+    weights learn from the error of the embedding.
 
-    With ``top_down_threshold = d`` the same spikes set the gain of the retina's ganglion cells d steps
-    later, by cell type and place, see :class:`~neurobip.retina.top_down.TopDownThreshold`.
+    With ``top_down_threshold = d`` the same spikes shift the thresholds of the retina's ganglion
+    cells d steps later, by cell type and place, see
+    :class:`~neurobip.retina.top_down_threshold.TopDownThreshold`.
 
     Shape:
         x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
-        readouts ``[R, B, classes]``, embedding first, R = depth + 1.
+        readouts ``[R, B, classes]``, embedding first, R = depth + 1 (+ 1 with merged tokens).
 
     Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina in front, bottom-up and
     top-down signals, linear complexity, local weight updates.
     """
 
-    blocks: "list[Block]"  # module lists, typed by what they hold
-    readouts: "list[Projection]"
+    encoder_options = ("retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
+                       "surrogate_width")  # fmt: skip
+    """Options that make an encoder what it is, see :meth:`encode`."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    blocks: list[Block]  # module lists, typed by what they hold
+    readouts: list[Projection]
+
+    def __init__(self, config: BiTFormerConfig) -> None:
         super().__init__()
-        self.config = config
+        self.options = config
         channels, height, width = config.sensor
-        cell_types = {"event": EVENT_CAMERA, "motion": EVENT_MOTION}.get(config.retina)
-        self.retina = None if cell_types is None else event_camera(cell_types)
-        patches = Patches(
-            channels if self.retina is None else self.retina.channels,
-            config.width,
-            patch=config.patch,
-            stride=config.stride,
-            padding=config.padding,
-            decay_trace=config.decay_v,
-        )
+        self.retina = build.retina(config)
+        channels = channels if self.retina is None else self.retina.channels
+        self.embed = build.embedding(config, channels)
+        patches: Any = self.embed.synapse
         self.grid = patches.grid(height, width)
-        self.embed = Projection(patches, self._population(config.width))
         self.tokens = self.grid[0] * self.grid[1]
-        self.merge: Projection | None = None
         features = [self.tokens * config.width]
-        if config.merge:
-            merge = Merge(
-                config.width,
-                config.merged,
-                window=config.merge,
-                grid=self.grid,
-                decay_trace=config.decay_v,
-            )
-            self.merge = Projection(merge, self._population(config.merged))
-            features.append(merge.windows[0] * merge.windows[1] * config.merged)
-        blocks = (self._block() for _ in range(config.depth))
+        self.merge = build.merging(config, self.grid)
+        if self.merge is not None:
+            windows: Any = self.merge.synapse.windows
+            features.append(windows[0] * windows[1] * config.merged)
+        blocks = (build.block(config) for _ in range(config.depth))
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         features += config.depth * features[-1:]
-        readouts = (self._readout(inputs) for inputs in features)
+        readouts = (build.readout(config, size) for size in features)
         self.readouts = nn.ModuleList(readouts)  # type: ignore[assignment]
-        if config.top_down:
-            # Last and silent, so that the network begins as the one without.
-            self.embed.top_down = Delayed(
-                config.width,
-                config.width,
-                delay=config.top_down - 1,  # a step passes before what is above can be heard
-                scale=0.0,
-                decay_trace=config.decay_v,
-            )
-        if config.top_down_threshold and self.retina is not None:
-            self.retina.ganglion.threshold_shift = TopDownThreshold(
-                config.width,
-                self.retina.channels,
-                centers=patches.centers(height, width),
-                image=(height, width),
-                delay=config.top_down_threshold - 1,
-            )
+        # Feedback is drawn last and silent, so that the network begins as the one without.
+        self.embed.top_down = build.top_down(config)
+        if self.retina is not None:
+            shift = build.top_down_threshold(config, patches, channels)
+            self.retina.ganglion.threshold_shift = shift
 
-    def _population(self, size: int) -> LIF:
-        return LIF(size, decay_v=self.config.decay_v, width=self.config.surrogate_width)
+    @property
+    def input_shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Channels, height and width of the sensor."""
+        return self.options.sensor
 
-    def _linear(self, inputs: int, outputs: int, scale: float = 1.0) -> Linear:
-        return Linear(inputs, outputs, scale=scale, decay_trace=self.config.decay_v)
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.options.classes
 
-    def _block(self) -> Block:
-        c, width = self.config, self.config.token_width
-        # With small weights behind the shortcuts, a block starts as the identity.
-        return Block(
-            qkv=self._qkv(),
-            attention=self._attention(),
-            out=Projection(self._connect(1, (0,), 0.2), self._population(width), c.shortcut),
-            up=Projection(self._linear(width, c.hidden), self._population(c.hidden)),
-            down=Projection(
-                self._linear(c.hidden, width, 0.2), self._population(width), c.shortcut
-            ),
-            heard=c.heard,
-        )
+    @property
+    def answer_steps(self) -> int:  # type: ignore[override]
+        """The last time steps, whose potentials are summed to the answer; 0 takes all."""
+        return self.options.answer_steps
 
-    def _qkv(self) -> Projection:
-        """The projection onto those of queries, keys and values that the attention takes."""
-        c, width = self.config, self.config.token_width
-        # All three are drawn, so that networks of one seed differ in their attention alone.
-        synapse = self._connect(3, tuple("qkv".index(x) for x in c.heard))
-        return Projection(synapse, self._population(len(c.heard) * width))
+    @property
+    def readout_leak(self) -> float:
+        """Share that the membranes of the readouts lose per step."""
+        return self.options.readout_decay
 
-    def _connect(self, parts: int, kept: tuple[int, ...], scale: float = 1.0) -> Linear | Indexed:
-        """From the channels to so many populations of as many, of which some are kept."""
-        c, width = self.config, self.config.token_width
-        connectivity = c.connectivity
-        if connectivity != "full":
-            return cortical(
-                width, width, wiring(connectivity, width, c.heads),
-                scale=scale, parts=parts, kept=kept, decay_trace=c.decay_v,
-            )  # fmt: skip
-        synapse = self._linear(width, parts * width, scale)
-        drawn = synapse.weight.detach().chunk(parts)
-        synapse.weight = nn.Parameter(torch.cat([drawn[i] for i in kept]))
-        return synapse
+    @property
+    def loops(self) -> bool:  # type: ignore[override]
+        """Whether spikes of the last block come back."""
+        shifted = self.retina is not None and self.retina.ganglion.threshold_shift is not None
+        return self.embed.top_down is not None or shifted
 
-    def _attention(self) -> Component:
-        c, width = self.config, self.config.token_width
-        if c.attention == "none":
-            return NoAttention()
-        if c.attention == "masked":
-            return MaskedAttention(Projection(Coincidence(0.5), self._population(width)))
-        if c.attention == "query-key":
-            count = QueryCount(width, c.heads, 0.5)
-            return QueryKeyAttention(Projection(count, self._population(c.heads)))
-        memory = LinearMemory(width, c.heads, decay_shift=c.memory_shift, gain_shift=3)
-        return Projection(memory, self._population(width))
+    def config(self) -> dict[str, Any]:
+        """Name and options, as in the section ``model`` of a configuration."""
+        return {"name": "bitformer", **self.options.model_dump(mode="json")}
 
-    def _readout(self, inputs: int) -> Projection:
-        c = self.config
-        synapse = Linear(inputs, c.classes, scale=0.0, decay_trace=c.readout_decay)
-        return Projection(synapse, LI(c.readout_decay))
-
-    def checked(self, x: Tensor, axes: int) -> Tensor:
-        """Frames as the first layer takes them: in floating point, or bytes for a retina.
-
-        Args:
-            axes: 4 for those of one step, ``[B, C, H, W]``, 5 for a sequence, time first.
+    def checked(self, x: Tensor, sequence: bool) -> Tensor:
+        """Event counts in floating point, or bytes where there is a retina.
 
         Raises:
             DataError: a shape that is not the sensor's, or counts that are negative, infinite or
                 NaN.
         """
-        if x.ndim != axes or tuple(x.shape[-3:]) != self.config.sensor:
-            sensor = ", ".join(map(str, self.config.sensor))
+        if x.ndim != 4 + sequence or tuple(x.shape[-3:]) != self.input_shape:
+            sensor = ", ".join(map(str, self.input_shape))
             raise DataError(
                 f"BiTFormer: frames have shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
                 f"{sensor}] for a step, and for a sequence, time first, [T, B, {sensor}]"
@@ -189,18 +123,12 @@ class BiTFormer(Circuit):
                 "more. Check the recording or the binning"
             )
         if self.retina is not None and x.dtype is torch.uint8:
-            return x  # the retina takes bytes as they are, and need not look at each
+            return x  # the retina takes bytes and does not need to look at each
         return x.to(next(self.embed.parameters()).dtype)
 
-    def quiet(self, batch: int) -> Tensor:
+    def silence(self, batch: int) -> Tensor:
         """No spike in any token: ``[B, N, D]``."""
-        return next(self.embed.parameters()).new_zeros(batch, self.tokens, self.config.width)
-
-    def _above(self, state: Any, batch: int) -> Tensor:
-        """Spikes of the last block at the step before, ``[B, N, D]``; at first none."""
-        if state is None:
-            return self.quiet(batch)
-        return state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
+        return next(self.embed.parameters()).new_zeros(batch, self.tokens, self.options.width)
 
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Events to the potentials of every readout."""
@@ -212,8 +140,8 @@ class BiTFormer(Circuit):
             "readouts": {str(i): None for i in range(len(self.readouts))},
         }
         now: dict[str, Any] = {"retina": None, "blocks": {}, "readouts": {}}
-        z = self.checked(x, 4 if run.verb == "step" else 5)
-        above = self._above(state, len(x)) if self.config.loops else None
+        z = self.checked(x, run.method != "step")
+        above = self._above(run, x, state) if self.loops else None
         if self.retina is not None:
             z, now["retina"] = run(self.retina, z, before["retina"], above=above)
         z, now["embed"] = run(self.embed, z, before["embed"], above=above)
@@ -230,55 +158,55 @@ class BiTFormer(Circuit):
             potentials.append(v)
         return torch.stack(potentials, -3), now
 
-    def scan(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
-        """A sequence with the state of every step; step by step where feedback closes a loop."""
-        return (Component if self.config.loops else Circuit).scan(self, x_seq, state)
+    def _above(self, run: Mode, x: Tensor, state: Any) -> Tensor:
+        """Spikes of the last block at the step before; at first none. A sequence has one step."""
+        batch = x.shape[run.method != "step"]
+        if state is None:
+            above = self.silence(batch)
+        else:
+            above = state["blocks"][str(len(self.blocks) - 1)]["down"].neuron.z
+        return above if run.method == "step" else above[None]
 
-    def forward(self, x_seq: Tensor, state: Any = None, **_: Tensor) -> tuple[Tensor, Any]:
-        """A sequence; without a graph in pieces, so that memory does not grow with its length."""
-        if self.config.loops:
-            return Component.forward(self, x_seq, state)
-        if torch.is_grad_enabled():
-            return Circuit.forward(self, x_seq, state)
-        self._check_length(x_seq)
-        pieces = []
-        for piece in x_seq.split(PIECE):
-            potentials, state = Circuit.forward(self, piece, state)
-            pieces.append(potentials)
-        return torch.cat(pieces), state
+    def answer(self, outputs: Tensor) -> Tensor:
+        """The potentials of the last readout.
+
+        Shape:
+            outputs ``[T, R, B, classes]``; result ``[T, B, classes]``.
+        """
+        return outputs.select(-3, -1)
 
     def stages(self) -> list[Stage]:
-        """The parts that learn by themselves: embedding and blocks, each with its readout."""
-        parts: list[tuple[str, Circuit]] = [("embed", self.embed)]
+        """Embedding, merging and blocks, each with its readout."""
+        parts: list[tuple[str, Component]] = [("embed", self.embed)]
         if self.merge is not None:
             parts.append(("merge", self.merge))
         parts += [(f"blocks.{i}", block) for i, block in enumerate(self.blocks)]
         return [
             Stage(
-                name, part, self.config.token_width if i else self.config.width,
-                f"readouts.{i}", self.readouts[i],
+                name, part, self.readouts[i], f"readouts.{i}",
                 None if i else self.retina, "retina",
             )
             for i, (name, part) in enumerate(parts)
         ]  # fmt: skip
 
-    def tail(self) -> Tail:
-        """The blocks and their readouts as a network of their own, with the same parameters.
+    def head(self) -> Head:
+        """The blocks and their readouts as a network, with the same parameters.
 
         Raises:
             ValueError: there is no block.
         """
-        if not self.config.depth:
-            raise ValueError("BiTFormer.tail: the network has no block, its depth is 0")
-        front = len(self.readouts) - self.config.depth
-        behind = {str(front + i): self.readouts[front + i] for i in range(self.config.depth)}
-        return Tail(self.config, list(self.blocks), behind)
+        depth = len(self.blocks)
+        if not depth:
+            raise ValueError("BiTFormer.head: the network has no block, its depth is 0")
+        first = len(self.readouts) - depth
+        readouts = {str(first + i): self.readouts[first + i] for i in range(depth)}
+        return Head(self, list(self.blocks), readouts)
 
-    def front_state(self) -> dict[str, Tensor]:
-        """The tensors of what comes before the blocks, by their names, as the network holds them.
+    def encoder_state(self) -> dict[str, Tensor]:
+        """Tensors of retina, embedding and merging, by their names in the network.
 
-        Without the readouts there, which answer to another question, and without the feedback by
-        which it has learned.
+        Without the readouts of the encoder, which answer to another question, and without the
+        matrices by which its errors were sent.
         """
         parts = ("retina.", "embed.", "merge.")
         return {
@@ -288,8 +216,8 @@ class BiTFormer(Circuit):
         }
 
     @torch.no_grad()
-    def tokens_of(self, frames: Tensor) -> Tensor:
-        """What the front makes of a sequence: the spikes that the first block hears.
+    def encode(self, frames: Tensor) -> Tensor:
+        """Spikes of the tokens before the first block.
 
         Shape:
             frames ``[T, B, 2, H, W]``; spikes ``[T, B, N, D]``.
@@ -302,43 +230,8 @@ class BiTFormer(Circuit):
             parts.append(self.merge)
         states: list[Any] = [None] * len(parts)
         spikes = []
-        for z in self.checked(frames, 5).split(PIECE):
+        for z in self.checked(frames, True).split(CHUNK):
             for i, part in enumerate(parts):
                 z, states[i] = part(z, states[i])
             spikes.append(z)
         return torch.cat(spikes)
-
-    def readout_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
-        """Local gradients of the readouts alone.
-
-        Shape:
-            errors: ``[R, B, classes]``, one error for each readout's potentials.
-        """
-        dw: dict[str, Tensor] = {}
-        for stage, error in zip(self.stages(), errors, strict=True):
-            dw |= stage.readout_credit(error, state_at(state, stage.readout_name))
-        return dw
-
-    def local_gradients(self, errors: Tensor, state: Any) -> dict[str, Tensor]:
-        """Local gradients of every plastic parameter at this one time step.
-
-        Each readout's error goes into its own readout and into the one part below it, and stops
-        there: no error passes from block to block.
-
-        Shape:
-            errors: ``[R, B, classes]``, one error for each readout's potentials.
-        """
-        dw: dict[str, Tensor] = {}
-        for stage, error in zip(self.stages(), errors, strict=True):
-            part, readout = state_at(state, stage.name), state_at(state, stage.readout_name)
-            front = state["retina"] if stage.front and self.config.top_down_threshold else None
-            dw |= stage.credit(error, part, readout, front)
-        return dw
-
-    def decide(self, potentials: Tensor) -> Tensor:
-        """The answer to a whole sequence, see :func:`~neurobip.models.answer.decide`.
-
-        Shape:
-            potentials ``[T, R, B, classes]`` to labels ``[B]``.
-        """
-        return decide(potentials, self.config.answer_steps)

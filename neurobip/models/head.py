@@ -1,4 +1,6 @@
-"""The tail of a network: its blocks alone, behind a front that has learned before and stands."""
+"""The head of a network: its blocks, which learn from the features of a frozen encoder."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -6,52 +8,66 @@ import torch
 from torch import Tensor, nn
 
 from neurobip.attention import Block
-from neurobip.component import Circuit, Mode
-from neurobip.config import ModelConfig
+from neurobip.component import Mode
 from neurobip.errors import DataError
-from neurobip.models.answer import decide
+from neurobip.models.network import Network
 from neurobip.models.stage import Stage
 from neurobip.projection import Projection
 
 
-class Tail(Circuit):
-    """The blocks of a :class:`~neurobip.models.bitformer.BiTFormer` and their readouts.
+class Head(Network):
+    """The blocks of a network and their readouts.
 
-    Where the front is frozen its spikes are the same in every epoch. They are made once, by
-    :meth:`~neurobip.models.bitformer.BiTFormer.tokens_of`, and the tail, which shares its
-    parameters with the network and knows them by the same names, learns from them as the network
-    would.
+    A frozen encoder gives the same spikes in every epoch. They are computed once, by
+    :meth:`~neurobip.models.network.Network.encode`; the head, which shares its parameters with the
+    network and has them under the same names, learns from them as the network would.
+
+    Args:
+        network: whose blocks they are; it gives classes, leak and answering steps.
 
     Shape:
-        x: spikes of the tokens in front of the first block ``[B, N, D]``; output: potentials of
-        the blocks' readouts ``[R, B, classes]``, R = depth.
+        x: spikes of the tokens before the first block ``[B, N, D]``; output: potentials of the
+        blocks' readouts ``[R, B, classes]``, R = depth.
     """
 
-    blocks: "list[Block]"  # module containers, typed by what they hold
-    readouts: "dict[str, Projection]"
+    blocks: list[Block]  # module containers, typed by what they hold
+    readouts: dict[str, Projection]
 
     def __init__(
-        self, config: ModelConfig, blocks: list[Block], readouts: dict[str, Projection]
+        self, network: Network, blocks: list[Block], readouts: dict[str, Projection]
     ) -> None:
         super().__init__()
-        self.config = config
+        self._constants = network.classes, network.readout_leak, network.answer_steps
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.readouts = nn.ModuleDict(readouts)  # type: ignore[assignment]
 
-    def checked(self, x: Tensor, axes: int) -> Tensor:
-        """Spikes as the first block takes them.
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self._constants[0]
 
-        Args:
-            axes: 3 for one step, ``[B, N, D]``, 4 or more for a sequence, time first.
+    @property
+    def readout_leak(self) -> float:
+        """Share that the membranes of the readouts lose per step."""
+        return self._constants[1]
+
+    @property
+    def answer_steps(self) -> int:  # type: ignore[override]
+        """The last time steps, whose potentials are summed to the answer; 0 takes all."""
+        return self._constants[2]
+
+    def checked(self, x: Tensor, sequence: bool) -> Tensor:
+        """Spikes in the precision of the parameters.
 
         Raises:
             DataError: other axes, or another number of features.
         """
-        axes = min(axes, 4)
-        if x.ndim != axes or x.shape[-1] != self.config.token_width:
+        synapse: Any = self.blocks[0].up.synapse
+        features = synapse.weight.shape[1]
+        if x.ndim != 3 + sequence or x.shape[-1] != features:
             raise DataError(
-                f"Tail: tokens have shape {tuple(x.shape)}; expected "
-                f"{'[T, ' if axes == 4 else '['}B, N, {self.config.token_width}]"
+                f"Head: tokens have shape {tuple(x.shape)}; expected "
+                f"{'[T, ' if sequence else '['}B, N, {features}]"
             )
         return x.to(next(self.blocks[0].parameters()).dtype)
 
@@ -63,7 +79,7 @@ class Tail(Circuit):
             "readouts": dict.fromkeys(names),
         }
         now: dict[str, Any] = {"blocks": {}, "readouts": {}}
-        z = self.checked(x, 3 if run.verb == "step" else 4)
+        z = self.checked(x, run.method != "step")
         potentials = []
         for i, (block, name) in enumerate(zip(self.blocks, names, strict=True)):
             z, now["blocks"][str(i)] = run(block, z, before["blocks"][str(i)])
@@ -73,16 +89,19 @@ class Tail(Circuit):
             potentials.append(v)
         return torch.stack(potentials, -3), now
 
+    def answer(self, outputs: Tensor) -> Tensor:
+        """The potentials of the last readout.
+
+        Shape:
+            outputs ``[T, R, B, classes]``; result ``[T, B, classes]``.
+        """
+        return outputs.select(-3, -1)
+
     def stages(self) -> list[Stage]:
         """The blocks, each with its readout."""
-        width = self.config.token_width
         return [
-            Stage(f"blocks.{i}", block, width, f"readouts.{name}", readout)
+            Stage(f"blocks.{i}", block, readout, f"readouts.{name}")
             for i, (block, (name, readout)) in enumerate(
                 zip(self.blocks, self.readouts.items(), strict=True)
             )
         ]
-
-    def decide(self, potentials: Tensor) -> Tensor:
-        """The answer to a whole sequence, that of the network."""
-        return decide(potentials, self.config.answer_steps)

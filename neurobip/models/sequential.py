@@ -1,119 +1,193 @@
-"""A chain: parts in a row, each hearing the one before, the last of which gives the answer."""
+"""Sequential: parts in a row, the everyday network."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurobip.component import Circuit, Component, Credit, Mode
+from neurobip.component import Component, Mode
 from neurobip.errors import ConfigError
-from neurobip.neurons import LI
-from neurobip.projection import Projection, prefixed
-from neurobip.synapses import Synapse
-
-Part = tuple[str, Component]
-"""A part of a chain, behind its name."""
-
-
-class Seen(NamedTuple):
-    """What a chain did in one step: the output of every part by name, and the state."""
-
-    outputs: dict[str, Tensor]
-    state: dict[str, Any]
+from neurobip.models.network import Network
+from neurobip.models.stage import Section, Stage
+from neurobip.neurons import LI, Neuron
+from neurobip.projection import Projection
+from neurobip.synapses.synapse import Synapse
 
 
-class Sequential(Circuit):
-    """Projections, attention parts, blocks and parts that change shapes, in a row.
+class Sequential(Network):
+    """Projections, attention, blocks, pooling and flattening, one after the other.
 
-    Parts are named by their place, ``"0"``, ``"1"`` and so on, as in ``nn.Sequential``; so is the
-    state. The last part usually is a readout, ``Projection(Linear(...), LI(...))``.
+    A synapse and the neurons after it are one part, a projection, as if written
+    ``Projection(synapse, neuron)``. Parts are named by their place, ``"0"``, ``"1"`` and so on, as
+    in ``nn.Sequential``; so is the state. The last part usually is a readout, a synapse onto
+    :class:`~neurobip.neurons.LI`::
+
+        Sequential(
+            Conv2d(2, 8, 5, stride=2), LIF(), Flatten(), Linear(8 * 15 * 15, 10), LI(0.125),
+            input_shape=(2, 34, 34),
+        )
+
+    Args:
+        input_shape: of one time step without batch. Rules with readouts or feedback matrices of
+            their own need it, and conversion does.
+        answer_steps: see :class:`~neurobip.models.network.Network`.
 
     Shape:
         x: as the first part takes it; output: as the last one gives it.
 
     Raises:
-        ConfigError: no part, or one that is no component.
+        ConfigError: no part, one that is no component, a synapse without neurons, or neurons
+            without a synapse.
     """
 
-    def __init__(self, *parts: Component) -> None:
+    def __init__(
+        self,
+        *parts: Component,
+        input_shape: tuple[int, ...] | None = None,
+        answer_steps: int = 0,
+    ) -> None:
         super().__init__()
-        if not parts:
-            raise ConfigError("Sequential: no parts; expected at least one component")
-        for i, part in enumerate(parts):
-            if not isinstance(part, Component):
-                raise ConfigError(
-                    f"Sequential: part {i} is a {type(part).__name__}; expected a Component such as "
-                    "Projection, Block or Flatten (an nn.Sequential of snnTorch: network_from_snntorch)"
-                )
+        self.input_shape = None if input_shape is None else tuple(input_shape)
+        self.answer_steps = answer_steps
+        for i, part in enumerate(paired(parts)):
             self.add_module(str(i), part)
 
     @property
-    def parts(self) -> list[Part]:
-        """The parts in a row, with their names."""
+    def parts(self) -> list[tuple[str, Component]]:
+        """The parts with their names."""
         return [(name, part) for name, part in self.named_children() if isinstance(part, Component)]
 
-    @property
-    def sections(self) -> list[list[Part]]:
+    def _sections(self) -> list[Section]:
         """The parts, cut before each one whose synapses have weights.
 
-        What has none belongs to the part before it, as a pool to the population that it pools, or
-        an attention to its queries, keys and values. Parts in front of the first weights belong to
-        no section: nothing there learns.
+        A part without weights belongs to the part before it, as a pool to the population that it
+        pools, or an attention to its queries, keys and values. Parts before the first weights make
+        the first section: nothing there learns.
         """
-        found: list[list[Part]] = []
+        cuts: list[dict[str, Component]] = [{}]
         for name, part in self.parts:
             if any(isinstance(m, Synapse) and list(m.parameters()) for m in part.modules()):
-                found.append([])
-            if found:
-                found[-1].append((name, part))
-        return found
+                cuts.append({})
+            cuts[-1][name] = part
+        return [Section(cut) for cut in cuts]
+
+    def stages(self) -> list[Stage]:
+        """A stage for each part with weights; the last one gives the answer."""
+        first, *sections = self._sections()
+        encoder = first if first.parts else None
+        return [
+            Stage("", section, encoder=None if i else encoder)
+            for i, section in enumerate(sections)
+        ]
 
     @property
-    def gain(self) -> float:
-        """What the output is multiplied by before a softmax.
+    def last(self) -> Component:
+        """The last part."""
+        return self.parts[-1][1]
 
-        A leaky integrator as the last population is read as the moving average of its current,
-        anything else as it is.
+    @property
+    def classes(self) -> int:
+        """Number of outputs of the last synapse.
+
+        Raises:
+            ConfigError: the last part is no projection with a fixed number of outputs.
         """
-        return 1 - self.kappa or 1.0
+        size = self.last.synapse.size if isinstance(self.last, Projection) else None
+        if not isinstance(size, int):
+            raise ConfigError(
+                f"Sequential: the last part is a {type(self.last).__name__}, whose number of "
+                "outputs is not known; end with a readout such as Linear(…, classes), LI(0.125)"
+            )
+        return size
 
     @property
-    def kappa(self) -> float:
-        """Share that the membrane of the answer keeps per step; 0 if it is no leaky integrator."""
-        _, end = self.parts[-1]
-        if isinstance(end, Projection) and isinstance(end.neuron, LI):
-            return 1 - end.neuron.decay_v
-        return 0.0
-
-    def run(self, run: Mode, x: Tensor, state: Any = None) -> Seen:
-        """The parts one after the other, with what each of them gave."""
-        outputs, now = {}, {}
-        for name, part in self.parts:
-            x, now[name] = run(part, x, None if state is None else state[name])
-            outputs[name] = x
-        return Seen(outputs, now)
+    def readout_leak(self) -> float:
+        """Share that the membrane of the readout loses per step; 1 if it is no leaky integrator."""
+        end = self.last.neuron if isinstance(self.last, Projection) else None
+        return end.decay_v if isinstance(end, LI) else 1.0
 
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """From the input to the output of the last part."""
-        seen = self.run(run, x, state)
-        return seen.outputs[self.parts[-1][0]], seen.state
+        x, now = self.checked(x, run.method != "step"), {}
+        for name, part in self.parts:
+            x, now[name] = run(part, x, None if state is None else state[name])
+        return x, now
 
-    def credit(self, error: Tensor, state: Any) -> Credit:
-        """The adjoint of :meth:`step`, at each step by itself: the parts' credit in reverse."""
-        *below, (name, part) = self.parts
-        credit = top = part.credit(error, state[name])
-        dw = prefixed(name, top.dw)
-        for name, part in reversed(below):
-            credit = part.credit(credit.send(), state[name])
-            dw |= prefixed(name, credit.dw)
-        return Credit(top.delta, dw, credit.send)
+    def adjoint(self, error: Tensor, state: Any) -> Any:
+        """VJP of one step: that of the parts in reverse."""
+        return Section(dict(self.parts)).adjoint(error, state)
 
     @torch.no_grad()
-    def widths(self, frame: Tensor) -> list[int]:
-        """Features a sample at the end of every section, found by one step.
+    def widths(self) -> list[int]:
+        """Features a sample at the end of every stage.
 
-        Shape:
-            frame: one step of input, ``[B, ...]``.
+        Raises:
+            ConfigError: the shape of the input is not known.
         """
-        outputs = self.run(Mode("step"), frame).outputs
-        return [outputs[section[-1][0]][0].numel() for section in self.sections]
+        return widths(self)
+
+
+def widths(network: Network) -> list[int]:
+    """Features a sample at the end of every stage, found by one step without events.
+
+    Raises:
+        ConfigError: the shape of the input is not known.
+    """
+    if network.input_shape is None:
+        raise ConfigError(
+            f"{type(network).__name__}: its input_shape is needed here and not known; give it, "
+            "such as input_shape=(2, 34, 34)"
+        )
+    like = next(network.parameters())
+    x = like.new_zeros(1, 1, *network.input_shape)
+    found = []
+    with torch.no_grad():
+        for i, stage in enumerate(network.stages()):
+            inputs = {"above": network.silence(1)[None]} if network.loops and i == 0 else {}
+            x = stage.scan(x, None, **inputs).z
+            found.append(x[0, 0].numel())
+    return found
+
+
+def paired(parts: tuple[Any, ...]) -> list[Component]:
+    """Parts in which every synapse and the neurons after it are one projection.
+
+    Raises:
+        ConfigError: see :class:`Sequential`.
+    """
+    if not parts:
+        raise ConfigError("Sequential: no parts; expected at least one component")
+    found: list[Component] = []
+    synapse: Synapse | None = None
+    for i, part in enumerate(parts):
+        if not isinstance(part, Component):
+            raise ConfigError(
+                f"Sequential: part {i} is a {type(part).__module__}.{type(part).__name__}; "
+                "expected a Component such as Projection, Linear or Flatten "
+                "(an nn.Sequential of snnTorch: network_from_snntorch)"
+            )
+        if synapse is not None and not isinstance(part, Neuron):
+            raise ConfigError(
+                f"Sequential: part {i - 1}, a {type(synapse).__name__}, has no neurons after it "
+                f"but a {type(part).__name__}; put LIF(), ALIF(…) or LI(…) between them"
+            )
+        if isinstance(part, Synapse):
+            synapse = part
+        elif isinstance(part, Neuron):
+            if synapse is None:
+                raise ConfigError(
+                    f"Sequential: part {i}, a {type(part).__name__}, has no synapse before it; "
+                    "put Linear(…), Conv2d(…) or another synapse there"
+                )
+            found.append(Projection(synapse, part))
+            synapse = None
+        else:
+            found.append(part)
+    if synapse is not None:
+        raise ConfigError(
+            f"Sequential: the last part is a {type(synapse).__name__} without neurons; end with "
+            "LI(…) for a readout"
+        )
+    return found

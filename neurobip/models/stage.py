@@ -1,77 +1,179 @@
-"""A stage: a part of a network with a readout of its own, which learns by itself."""
+"""The stage: a part of a network that can learn by itself, with a readout of its own or without."""
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from neurobip.component import Circuit, Component
-from neurobip.projection import Projection, prefixed
+from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
+from neurobip.projection import Projection
+from neurobip.state import at
 
 
 class Stage(NamedTuple):
-    """One part of a network and the readout that teaches it; no error leaves a stage.
+    """One part of a network, and the readout whose error it learns from.
 
     Attributes:
-        name, readout_name: dotted names of the two in the network.
-        part: what learns; its output has ``width`` features a token.
-        readout: hears all tokens of the part.
-        front: what comes before the part, if anything. Of it only what hears later spikes learns,
-            from the error that the part sends down to it.
-        front_name: dotted name of the front in the network.
+        name: dotted name of the part in the network; empty for a :class:`Section`.
+        part: what learns.
+        readout, readout_name: reads all features of the part's output, and its dotted name. The
+            readout of the last stage answers; without one the part's output is the answer.
+        encoder, encoder_name: runs before the part. Of it only what depends on later spikes learns,
+            from the error that the part sends.
+        frozen: whether nothing of the part and the encoder learns.
     """
 
     name: str
-    part: Circuit
-    width: int
-    readout_name: str
-    readout: Projection
-    front: Component | None = None
-    front_name: str = ""
+    part: Component
+    readout: Projection | None = None
+    readout_name: str = ""
+    encoder: Component | None = None
+    encoder_name: str = ""
+    frozen: bool = False
 
     def owns(self, parameter: str) -> bool:
-        """Whether a parameter of the network, by its dotted name, learns in this stage."""
-        names = (self.name, self.readout_name, *([self.front_name] if self.front else []))
+        """Whether a parameter of the network, by its dotted name, belongs to this stage."""
+        names = [self.name] if self.name else [name for name, _ in self.part.named_children()]
+        names += [self.readout_name] if self.readout is not None else []
+        names += [self.encoder_name] if self.encoder is not None and self.encoder_name else []
         return parameter.startswith(tuple(f"{name}." for name in names))
 
-    def scan(
-        self, x_seq: Tensor, state: Any = None, **beside: Tensor
-    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        """Run a sequence, with the state of every step where something learns.
+    @property
+    def encoder_learns(self) -> bool:
+        """Whether the encoder has parameters that learn."""
+        return bool(self.encoder_name) and self.encoder is not None and learns(self.encoder)
+
+    def scan(self, x_seq: Tensor, state: StageState | None = None, **inputs: Tensor) -> StageRun:
+        """Run a sequence, with the states of all steps where something learns.
 
         Shape:
-            x_seq ``[T, B, ...]``; returns the spikes of the part ``[T, B, N, D]``, the potentials
-            of the readout ``[T, B, classes]``, and the states of front (of the last step), part
-            and readout (with time in front).
+            x_seq ``[T, B, ...]``.
         """
-        before = state or dict.fromkeys(("front", "part", "readout"))
-        now: dict[str, Any] = {"front": None}
+        before = StageState() if state is None else state
+        encoder = None
         z = x_seq
-        if self.front is not None:
-            z, now["front"] = self.front(z, before["front"], **beside)
-        z, now["part"] = self.part.scan(z, before["part"], **beside)
-        potentials, now["readout"] = self.readout.scan(z.flatten(-2), before["readout"])
-        return z, potentials, now
+        if self.encoder is not None:
+            run = self.encoder.scan if self.encoder_learns else self.encoder
+            z, encoder = run(z, before.encoder, **inputs)
+        z, part = self.part.scan(z, before.part, **inputs)
+        if self.readout is None:
+            return StageRun(self, z, z, StageState(encoder, part))
+        output, readout = self.readout.scan(z.flatten(2), before.readout)
+        return StageRun(self, z, output, StageState(encoder, part, readout))
 
-    def credit(
-        self, error: Tensor, part: Any, readout: Any, front: Any = None, **beside: Any
-    ) -> dict[str, Tensor]:
-        """Local gradients by their names in the network.
+
+class StageState(NamedTuple):
+    """State of a stage: of its encoder (the last step), its part and its readout."""
+
+    encoder: Any = None
+    part: Any = None
+    readout: Any = None
+
+
+class StageRun(NamedTuple):
+    """One chunk of a sequence in one stage.
+
+    Attributes:
+        z: output of the part, ``[T, B, ...]``.
+        output: of the readout, or of the part where there is none.
+        states: of all steps, time first; that of an encoder that does not learn is of the last.
+    """
+
+    stage: Stage
+    z: Tensor
+    output: Tensor
+    states: StageState
+
+    def from_step(self, first: int) -> StageRun:
+        """The chunk without its first steps."""
+        if not first:
+            return self
+        late = slice(first, None)
+        part, readout = (at(s, late) for s in self.states[1:])
+        encoder = self.states.encoder
+        encoder = at(encoder, late) if self.stage.encoder_learns else encoder
+        states = StageState(encoder, part, readout)
+        return StageRun(self.stage, self.z[first:], self.output[first:], states)
+
+    def end(self) -> StageState:
+        """The state after the last step.
+
+        Views, which keep one chunk in memory until the next one is done; copies take time.
+        """
+        part, readout = (at(s, -1) for s in self.states[1:])
+        encoder = self.states.encoder
+        return StageState(at(encoder, -1) if self.stage.encoder_learns else encoder, part, readout)
+
+    def readout_adjoint(self, error: Tensor) -> Adjoint:
+        """VJP of the readout: its own error, and the error at the output of the part.
 
         Shape:
-            error: the derivative of the loss with respect to the potentials, of one step or, time
-            in front, of several; the states of part and readout likewise. front: the state of a
-            front that learns, at one step, which is all that error is then of. ``beside`` is what
-            else the credit of the part takes, such as a block's eligibility.
+            error: as ``output``.
         """
-        teacher = self.readout.credit(error, readout)
-        below = self.part.credit(teacher.send().unflatten(-1, (-1, self.width)), part, **beside)
-        dw = prefixed(self.readout_name, teacher.dw) | prefixed(self.name, below.dw)
-        if front is not None and self.front is not None:
-            image = below.send()
-            image = image[0] if image.ndim > 4 else image
-            dw |= prefixed(self.front_name, self.front.credit(image, front).dw)
-        return dw
+        readout = self.stage.readout
+        if readout is None:
+            return Adjoint({}, lambda: error)
+        found = readout.adjoint(error, self.states.readout)
+        populations = prefixed(self.stage.readout_name, found.populations)
+        return Adjoint(populations, lambda: found.send().view(self.z.shape))
 
-    def readout_credit(self, error: Tensor, readout: Any) -> dict[str, Tensor]:
-        """Local gradients of the readout alone, by their names in the network."""
-        return prefixed(self.readout_name, self.readout.credit(error, readout).dw)
+    def adjoint(self, error: Tensor) -> Adjoint:
+        """VJP of the part; of an encoder that learns too.
+
+        Shape:
+            error: as ``z``.
+        """
+        name = self.stage.name
+        found = self.stage.part.adjoint(error, self.states.part)
+        populations, dw = prefixed(name, found.populations), prefixed(name, found.dw)
+        encoder = self.stage.encoder
+        if encoder is not None and self.stage.encoder_learns:
+            below = encoder.adjoint(found.send(), self.states.encoder)
+            populations |= prefixed(self.stage.encoder_name, below.populations)
+        return Adjoint(populations, found.send, dw)
+
+
+def learns(part: nn.Module) -> bool:
+    """Whether a part has parameters that learn."""
+    return any(parameter.requires_grad for parameter in part.parameters())
+
+
+class Section(Circuit):
+    """Consecutive parts of a network under the names that they have there.
+
+    Shape:
+        x: as the first part takes it; output: as the last one gives it.
+    """
+
+    def __init__(self, parts: dict[str, Component]) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    @property
+    def parts(self) -> list[tuple[str, Component]]:
+        """The parts with their names."""
+        return [(name, part) for name, part in self.named_children() if isinstance(part, Component)]
+
+    def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The parts one after the other."""
+        now = {}
+        for name, part in self.parts:
+            x, now[name] = run(part, x, None if state is None else state[name])
+        return x, now
+
+    def adjoint(self, error: Tensor, state: Any) -> Adjoint:
+        """VJP of one step: that of the parts in reverse."""
+        populations: dict[str, Any] = {}
+        dw: dict[str, Tensor] = {}
+
+        def send() -> Tensor:
+            return error
+
+        for name, part in reversed(self.parts):
+            found = part.adjoint(send(), state[name])
+            populations |= prefixed(name, found.populations)
+            dw |= prefixed(name, found.dw)
+            send = found.send
+        return Adjoint(populations, send, dw)

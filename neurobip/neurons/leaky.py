@@ -78,6 +78,11 @@ class Leaky(Neuron):
         """Share of the membrane that a step keeps, if nothing is reset to zero."""
         return self.beta.clamp(0, 1)
 
+    @property
+    def leak(self) -> float:  # type: ignore[override]
+        """Share of the membrane that is lost per step, the mean over cells."""
+        return 1 - float(self.keep.mean())
+
     def step(self, x: Tensor, state: LeakyState | None = None) -> tuple[Tensor, LeakyState]:
         """One step of the population."""
         v = torch.zeros_like(x) if state is None else state.v

@@ -36,8 +36,15 @@ class LIF(Neuron):
         z[t] = 1 if v[t] > threshold else 0        (strictly above)
         v[t] <- 0 where z[t] = 1                   (same step)
 
+    Args:
+        size: cells along the last axis of the input, each with a bias, or ``(C, 1, 1)`` for images
+            with a bias by channel. Without one, a projection takes it from its synapse.
+        decay_v, decay_u: share of the membrane and of the synaptic current lost per step.
+        bias: False for none.
+        width: half the base of the triangular surrogate derivative, in the units of v.
+
     Shape:
-        ``x`` is ``[B, ..., size]``; the bias lies along the last axis.
+        ``x`` is ``[B, ..., size]``, or ``[B, C, H, W]``.
 
     Units:
         decays are shares lost per time step; ``decay_u = 1`` is no synaptic memory at all.
@@ -50,7 +57,7 @@ class LIF(Neuron):
 
     def __init__(
         self,
-        size: int,
+        size: int | tuple[int, ...] | None = None,
         *,
         decay_v: float = 0.25,
         decay_u: float = 1.0,
@@ -66,8 +73,21 @@ class LIF(Neuron):
             )
         self.decay_u, self.decay_v = decay_u, decay_v
         self.threshold, self.width = threshold, width
-        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
-        self.register_buffer("no_bias", torch.zeros(size), persistent=False)
+        self.bias: nn.Parameter | None
+        self.register_parameter("bias", None)
+        self._sized = not bias
+        self.take_size(size)
+
+    @property
+    def leak(self) -> float:  # type: ignore[override]
+        """Share of the membrane that is lost per step."""
+        return self.decay_v
+
+    def take_size(self, size: int | tuple[int, ...] | None) -> None:
+        """Make the bias, unless it is there or not wanted."""
+        if not self._sized and size is not None:
+            self.bias = nn.Parameter(torch.zeros(size))
+            self._sized = True
 
     def _before(self, x: Tensor, state: LIFState | None) -> LIFState:
         """The state before a step with input ``x``; at first silence."""
@@ -76,9 +96,21 @@ class LIF(Neuron):
         silent = torch.zeros_like(x)
         return LIFState(silent, silent, silent, x.new_zeros(()))
 
-    def _constants(self) -> tuple[Tensor, float, float, float, float]:
-        bias: Any = self.no_bias if self.bias is None else self.bias
-        return bias, self.threshold, 1 - self.decay_u, 1 - self.decay_v, self.width
+    def _constants(self) -> tuple[float, float, float, float]:
+        return self.threshold, 1 - self.decay_u, 1 - self.decay_v, self.width
+
+    def _run(self, kernel: Any, x_seq: Tensor, before: LIFState) -> tuple[Tensor, Tensor, Tensor]:
+        """A kernel over a sequence; images with a bias by channel as rows of all their cells."""
+        if self.bias is None or self.bias.ndim == 1:
+            bias = x_seq.new_zeros(x_seq.shape[-1]) if self.bias is None else self.bias
+            return kernel(x_seq, before.u, before.v, bias, *self._constants())
+        places = x_seq.shape[-self.bias.ndim :]
+        first = -self.bias.ndim
+        bias = self.bias.expand(places).reshape(-1)
+        flat = (x_seq.flatten(first), before.u.flatten(first), before.v.flatten(first))
+        found = kernel(*flat, bias, *self._constants())
+        one, two, three = (tensor.unflatten(-1, places) for tensor in found)
+        return one, two, three
 
     def _bias_trace(self, before: LIFState, steps: int) -> Tensor:
         """The decaying sum of ones over the steps to come, ``[T]``."""
@@ -96,14 +128,14 @@ class LIF(Neuron):
         """A sequence, with the state of every step."""
         self._check_length(x_seq)
         before = self._before(x_seq[0], state)
-        u, v, z = kernels.lif_scan(x_seq, before.u, before.v, *self._constants())
+        u, v, z = self._run(kernels.lif_scan, x_seq, before)
         return z, LIFState(u, v, z, self._bias_trace(before, len(x_seq)))
 
     def forward(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """A sequence, fused over time."""
         self._check_length(x_seq)
         before = self._before(x_seq[0], state)
-        z, u, v = kernels.lif(x_seq, before.u, before.v, *self._constants())
+        z, u, v = self._run(kernels.lif, x_seq, before)
         return z, LIFState(u, v, last(z), last(self._bias_trace(before, len(x_seq))))
 
     def surrogate_gradient(self, error: Tensor, state: LIFState) -> Tensor:
@@ -114,6 +146,8 @@ class LIF(Neuron):
         """Gradient of the bias, whose presynaptic line is a constant 1."""
         if self.bias is None:
             return {}
+        if self.bias.ndim > 1:  # by channel: the places of an image share one
+            delta = delta.flatten(-2).sum(-1)
         # One row a step: the trace of the bias is the same in all neurons.
         by_step = delta.reshape(state.bias_trace.numel(), -1, delta.shape[-1]).sum(1)
-        return {"bias": state.bias_trace.view(-1) @ by_step}
+        return {"bias": (state.bias_trace.view(-1) @ by_step).view_as(self.bias)}

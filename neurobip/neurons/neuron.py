@@ -14,6 +14,12 @@ class Neuron(Component):
     parameters that learn.
     """
 
+    leak: float = 1.0
+    """Share of the membrane that is lost per step, averaged over cells; 1 is no memory."""
+
+    def take_size(self, size: int | tuple[int, ...] | None) -> None:
+        """Learn the size of the population from the synapse that drives it, where it is needed."""
+
     def surrogate_gradient(self, error: Tensor, state: Any) -> Tensor:
         """Error at the output to error at the input current, at this one time step."""
         raise NotImplementedError(f"{type(self).__name__} sends no error to its input")

@@ -35,6 +35,11 @@ class LI(Neuron):
         unit_interval("LI", decay_v=decay_v)
         self.decay_v = decay_v
 
+    @property
+    def leak(self) -> float:  # type: ignore[override]
+        """Share of the membrane that is lost per step."""
+        return self.decay_v
+
     def step(self, x: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
         """One step of the population: a sequence of one."""
         v, state = self.forward(x[None], state)

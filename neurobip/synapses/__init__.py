@@ -7,6 +7,7 @@ from neurobip.synapses.linear import Linear
 from neurobip.synapses.merge import Merge
 from neurobip.synapses.patches import Patches
 from neurobip.synapses.synapse import Operations, Synapse, SynapseState
+from neurobip.synapses.torch_layer import TorchLayer
 
 __all__ = [
     "Conv2d",
@@ -18,4 +19,5 @@ __all__ = [
     "Patches",
     "Synapse",
     "SynapseState",
+    "TorchLayer",
 ]

@@ -40,7 +40,7 @@ class Delayed(Linear):
         *,
         delay: int,
         scale: float = 1.0,
-        decay_trace: float = 1.0,
+        decay_trace: float | None = None,
     ) -> None:
         super().__init__(inputs, outputs, scale=scale, decay_trace=decay_trace)
         if delay < 0:

@@ -50,11 +50,12 @@ class Indexed(Synapse):
         theta: Tensor,
         *,
         signs: np.ndarray | None = None,
-        decay_trace: float = 1.0,
+        decay_trace: float | None = None,
     ) -> None:
         super().__init__(decay_trace)
         count = theta.numel()
         _check(index, count, signs)
+        self.size = len(index)
         self.theta = nn.Parameter(theta)
         self.register_parameter("feedback", None)
         # No connection looks up a zero behind the learned values. A table follows from what the

@@ -24,9 +24,10 @@ class Linear(Synapse):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, scale: float = 1.0, decay_trace: float = 1.0
+        self, inputs: int, outputs: int, *, scale: float = 1.0, decay_trace: float | None = None
     ) -> None:
         super().__init__(decay_trace)
+        self.size = outputs
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
         self.register_parameter("feedback", None)
         self.signed = False

@@ -32,7 +32,7 @@ class Merge(Linear):
         *,
         window: int,
         grid: tuple[int, int],
-        decay_trace: float = 1.0,
+        decay_trace: float | None = None,
     ) -> None:
         super().__init__(inputs * window**2, outputs, decay_trace=decay_trace)
         if not 1 <= window <= min(grid):

@@ -29,10 +29,11 @@ class Patches(Synapse):
         stride: int,
         padding: int = 0,
         scale: float = 1.0,
-        decay_trace: float = 1.0,
+        decay_trace: float | None = None,
     ) -> None:
         super().__init__(decay_trace)
         self.patch, self.stride, self.padding = patch, stride, padding
+        self.size = width
         fan_in = channels * patch**2
         self.weight = nn.Parameter(
             torch.randn(width, channels, patch, patch) * (scale / fan_in**0.5)

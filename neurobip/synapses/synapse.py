@@ -8,7 +8,10 @@ from torch import Tensor
 from neurobip import kernels
 from neurobip.component import Component
 from neurobip.neurons.neuron import unit_interval
+from neurobip.shapes import as_images
 from neurobip.state import last
+
+__all__ = ["Operations", "Synapse", "SynapseState", "as_images"]
 
 
 class SynapseState(NamedTuple):
@@ -40,14 +43,29 @@ class Synapse(Component):
     Subclasses define :meth:`current`, :meth:`gradient` where they have plastic weights, and
     :meth:`send`. A synapse whose current depends on the past defines ``step`` instead.
 
-    ``decay_trace`` is the share of the presynaptic trace that is lost per step. At the membrane's
-    own decay the trace is what the membrane still holds of the input; at 1 there is no trace.
+    Args:
+        decay_trace: share of the presynaptic trace that is lost per step; 1 is no trace. Without
+            one, a synapse with weights takes the leak of the neurons that it drives
+            (:meth:`take_leak`): the trace then is what their membrane still holds of the input.
+
+    Raises:
+        ValueError: a decay outside [0, 1].
     """
 
-    def __init__(self, decay_trace: float = 1.0) -> None:
+    size: int | tuple[int, ...] | None = None
+    """Size of the population that the synapse drives, by which a bias lies: the last axis of its
+    current, or ``(C, 1, 1)`` for images; None where any fits."""
+
+    def __init__(self, decay_trace: float | None = None) -> None:
         super().__init__()
-        unit_interval(type(self).__name__, decay_trace=decay_trace)
-        self.decay_trace = decay_trace
+        self._own_trace = decay_trace is not None
+        self.decay_trace = 1.0 if decay_trace is None else decay_trace
+        unit_interval(type(self).__name__, decay_trace=self.decay_trace)
+
+    def take_leak(self, leak: float) -> None:
+        """Let the presynaptic trace decay as a membrane does, unless a decay was given."""
+        if not self._own_trace and any(True for _ in self.parameters()):
+            self.decay_trace = leak
 
     def current(self, x: Tensor) -> Tensor:
         """The current that an input gives, at every step by itself.
@@ -137,8 +155,3 @@ class Synapse(Component):
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the current to error at the input, at this one time step."""
         raise NotImplementedError(f"{type(self).__name__} sends no error to its input")
-
-
-def as_images(x: Tensor) -> Tensor:
-    """``[T, B, C, H, W]`` or ``[B, C, H, W]`` as one batch of images."""
-    return x.reshape(-1, *x.shape[-3:])

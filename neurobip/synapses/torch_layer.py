@@ -9,9 +9,9 @@ from torch.nn import grad
 
 from neurobip import kernels
 from neurobip.errors import ConfigError
-from neurobip.shapes import Pool2d
+from neurobip.shapes import Pool2d, as_images
 from neurobip.state import last
-from neurobip.synapses.synapse import Synapse, as_images
+from neurobip.synapses.synapse import Synapse
 
 
 class TorchLayerState(NamedTuple):
@@ -43,7 +43,7 @@ class TorchLayer(Synapse):
         layer: nn.Linear | nn.Conv2d,
         pool: Pool2d | None = None,
         *,
-        decay_trace: float = 1.0,
+        decay_trace: float | None = None,
     ) -> None:
         super().__init__(decay_trace)
         if type(layer) not in (nn.Linear, nn.Conv2d):
@@ -59,6 +59,8 @@ class TorchLayer(Synapse):
             )
         if isinstance(layer, nn.Linear) and pool is not None:
             raise ConfigError("TorchLayer: a pool behind a Linear; pools take images")
+        images = isinstance(layer, nn.Conv2d)
+        self.size = (layer.out_channels, 1, 1) if images else layer.out_features
         self.layer, self.pool = layer, pool
 
     def current(self, x: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def lively(chain: Sequential) -> Sequential:
 def chains() -> dict[str, tuple[Sequential, tuple[int, ...]]]:
     """Each chain and the shape of a sample at one step."""
     torch.manual_seed(0)
-    conv = Conv2d(0.6 * torch.randn(4, 2, 3, 3), stride=1, padding=1, **TRACE)
+    conv = Conv2d(2, 4, 3, weight=0.6 * torch.randn(4, 2, 3, 3), stride=1, padding=1, **TRACE)
     found = {
         "one layer": (Sequential(projection(6, 8), readout(8)), (6,)),
         "two layers": (Sequential(projection(6, 8), projection(8, 7), readout(7)), (6,)),
@@ -83,7 +83,7 @@ def chains() -> dict[str, tuple[Sequential, tuple[int, ...]]]:
         "adaptive": (
             Sequential(
                 Projection(
-                    Conv2d(0.6 * torch.randn(4, 2, 3, 3), **TRACE), ALIF((0.2, 0.25, 0.3, 0.5))
+                    Conv2d(2, 4, 3, weight=0.6 * torch.randn(4, 2, 3, 3), **TRACE), ALIF((0.2, 0.25, 0.3, 0.5))
                 ),
                 Flatten(), readout(64),
             ),

@@ -71,9 +71,9 @@ def launch_nothing() -> None:
     from neurobip.kernels import triton_memory, triton_neurons, triton_retina, triton_traces
 
     for module in (triton_neurons, triton_retina, triton_traces):
-        module.over = lambda *arguments, **constants: None
+        module.launch = lambda *arguments, **constants: None
     triton_memory._by_head = lambda *arguments: None
-    dispatch.compiled_for = lambda *tensors, fit=True: cuda if fit else None
+    dispatch.compiled_kernels = lambda *tensors, fit=True: cuda if fit else None
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def before_leaky(kind: str) -> tuple[Projection, tuple[int, ...]]:
             return Projection(synapse, neuron), (2, 5, 6)
         case "conv":
             weight = 0.4 * torch.randn(4, 2, 3, 3)
-            return Projection(Conv2d(weight, stride=2, padding=1, **trace), neuron), (2, 5, 6)
+            return Projection(Conv2d(2, 4, 3, weight=weight, stride=2, padding=1, **trace), neuron), (2, 5, 6)
         case "torch linear":
             return Projection(TorchLayer(nn.Linear(5, 4), **trace), neuron), (5,)
         case "torch conv":
@@ -288,7 +288,7 @@ def test_a_readout_gets_its_exact_gradient(eligibility):
 
 @pytest.mark.parametrize("eligibility", [EProp(), RewardModulatedSTDP()], ids=str)
 def test_what_has_no_trace_by_synapse_is_refused_and_says_what_fits(eligibility):
-    grouped = Projection(Conv2d(torch.randn(4, 1, 3, 3), groups=2), Leaky(0.5)).double()
+    grouped = Projection(Conv2d(2, 4, 3, weight=torch.randn(4, 1, 3, 3), groups=2), Leaky(0.5)).double()
     layer = Projection(TorchLayer(nn.Conv2d(2, 4, 3, groups=2)), Leaky(0.5)).double()
     for projection in (grouped, layer):
         _, state = projection.step(torch.ones(1, 2, 4, 4).double())
@@ -309,7 +309,7 @@ def test_eprop_refuses_what_it_has_no_derivative_for():
     _, traces = EProp().step(projection, None, state)
     with pytest.raises(ConfigError, match="Other; expected LIF, ALIF, Leaky or LI"):
         EProp().step(projection, None, state, traces)
-    banded = Projection(Conv2d(torch.randn(3, 1, 2, 2)), LIF(3))
+    banded = Projection(Conv2d(1, 3, 2, weight=torch.randn(3, 1, 2, 2)), LIF(3))
     _, state = banded.step(torch.ones(1, 1, 4, 4))
     with pytest.raises(ConfigError, match="bias=False"):
         EProp().step(banded, None, state)

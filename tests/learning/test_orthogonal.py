@@ -57,7 +57,7 @@ def currents(network, frames):
         (Linear(6, 4), (3, 5, 6)),
         (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
         (Merge(3, 5, window=2, grid=(5, 4)), (3, 20, 3)),
-        (Conv2d(torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
+        (Conv2d(2, 4, 3, weight=torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
     ],
     ids=["linear", "patches", "merge", "conv"],
 )
@@ -72,7 +72,7 @@ def test_rows_times_weight_are_the_current(synapse, shape):
 
 
 def test_synapses_without_rows_say_so():
-    grouped = Conv2d(torch.randn(2, 1, 3, 3), padding=1, groups=2)
+    grouped = Conv2d(2, 2, 3, weight=torch.randn(2, 1, 3, 3), padding=1, groups=2)
     with pytest.raises(NotImplementedError, match="groups = 2"):
         grouped.incoming(torch.randn(1, 2, 8, 8))
     with pytest.raises(NotImplementedError, match="Indexed has no rows"):

@@ -1,19 +1,23 @@
-"""What an eligibility offers: gradients of a projection from its state and an error."""
+"""The eligibility: how pre- and postsynaptic activity meet in a synapse."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurobip.projection import Projection, ProjectionState, prefixed
+from neurobip.projection import PopulationError, Projection, ProjectionState, prefixed
+from neurobip.state import at
 
 
 class Eligibility:
-    """One half of a learning rule: how pre- and postsynaptic activity meet in a synapse.
+    """One half of a learning rule: gradients of a projection from its state and an error.
 
-    The other half is a :class:`~neurobip.learning.teaching.Teaching`, which says what error a
-    population gets. An eligibility has constants and no state of its own: what it keeps from step
-    to step is the ``traces`` that it returns. It touches no weight.
+    The other half is a :class:`~neurobip.learning.signals.LearningSignal`, which gives the error of
+    a population. An eligibility has constants and no state of its own: its ``traces`` are values
+    that the caller holds. It changes no weight.
     """
 
     def step(
@@ -27,7 +31,7 @@ class Eligibility:
 
         Args:
             error: the third factor, the derivative of the loss with respect to the population's
-                output at this step; None where nobody teaches, and then only traces go on.
+                output at this step; None without a target, and then only the traces advance.
             state: of this step.
             traces: of the step before; None is a fresh start.
 
@@ -36,28 +40,62 @@ class Eligibility:
         """
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
+    def scan(
+        self,
+        projections: Mapping[str, Projection],
+        learning: Collection[str],
+        states: Mapping[str, ProjectionState],
+        first: int,
+        errors: Mapping[str, PopulationError],
+        traces: Mapping[str, Any],
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The gradients of several time steps, summed, by parameter name in the network.
 
-def product(projection: Projection, delta: Tensor, state: ProjectionState) -> dict[str, Tensor]:
-    """``delta`` at the current times the traces that stand in the state."""
-    return prefixed("synapse", projection.synapse.gradient(delta, state.synapse)) | prefixed(
-        "neuron", projection.neuron.gradient(delta, state.neuron)
-    )
+        Here step by step; an eligibility without traces of its own does all steps at once.
+
+        Args:
+            projections: of a stage, by name, in the order of the network.
+            learning: names of those that have a parameter to learn.
+            states: of all steps, time first.
+            first: the first step that has an error.
+            errors: of the steps from there on; a projection without one does not learn.
+            traces: after the steps before, by name.
+        """
+        dw: dict[str, Tensor] = {}
+        now: dict[str, Any] = {}
+        for name in learning:
+            projection, held, trace = projections[name], states[name], traces.get(name)
+            for t in range(len(held.neuron.z)):
+                error = errors[name].error[t - first] if t >= first and name in errors else None
+                found, trace = self.step(projection, error, at(held, t), trace)
+                add(dw, prefixed(name, found))
+            now[name] = trace
+        return dw, now
+
+
+def add(total: dict[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Add gradients to a sum by name."""
+    for name, gradient in found.items():
+        total[name] = total[name] + gradient if name in total else gradient
 
 
 def untraced(state: ProjectionState) -> ProjectionState:
-    """The state, as if presynaptic lines had no past: every trace is what came at this step."""
-    synapse, neuron = state.synapse, state.neuron
-    synapse = synapse._replace(pre_trace=synapse.x.detach())
-    return state._replace(synapse=_line_of_ones(synapse), neuron=_line_of_ones(neuron))
+    """The state with every presynaptic trace replaced by the input of this very step."""
+    changed = {
+        name: _untraced(getattr(state, name))
+        for name in ("synapse", "neuron", "top_down", "threshold_shift", "recurrent")
+    }
+    return state._replace(**changed)
 
 
 def sensitivity(projection: Projection, state: ProjectionState) -> Tensor:
-    """The pseudo-derivative of the population's output by its current, cell by cell."""
+    """The surrogate derivative of the population's output by its current, cell by cell."""
     return projection.neuron.surrogate_gradient(torch.ones_like(state.neuron.z), state.neuron)
 
 
-def _line_of_ones(state: Any) -> Any:
-    """A bias is driven by a constant 1."""
-    if not hasattr(state, "bias_trace"):
-        return state
-    return state._replace(bias_trace=torch.ones_like(state.bias_trace))
+def _untraced(state: Any) -> Any:
+    if hasattr(state, "pre_trace"):
+        state = state._replace(pre_trace=state.x.detach())
+    if hasattr(state, "bias_trace"):  # a bias is driven by a constant 1
+        state = state._replace(bias_trace=torch.ones_like(state.bias_trace))
+    return state

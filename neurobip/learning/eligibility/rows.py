@@ -32,7 +32,7 @@ def pre_rows(projection: Projection, x: Tensor) -> Tensor:
             return x.reshape(len(x), -1, x.shape[-1])
         case Patches():
             return synapse.cut(x)
-        case Conv2d() if synapse.plastic and synapse.groups == 1:
+        case Conv2d() if synapse.groups == 1:
             heard = F.unfold(
                 x, synapse.weight.shape[-2:], padding=synapse.padding, stride=synapse.stride
             )

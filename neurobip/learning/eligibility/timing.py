@@ -8,7 +8,6 @@ from torch import Tensor
 
 from neurobip.learning.eligibility.eligibility import (
     Eligibility,
-    product,
     sensitivity,
     untraced,
 )
@@ -28,7 +27,7 @@ class TimingDependent(Eligibility):
         psibar[t] = (1 - decay_post) (psibar[t-1] + psi[t-1])        (of earlier steps alone)
 
     The first term is :class:`~neurobip.learning.eligibility.Trace`, with the synapse's
-    ``decay_trace``; the second one hears of inputs that come when the cell has just been near its
+    ``decay_trace``; the second one takes inputs that come when the cell has just been near its
     threshold. A readout that does not spike has no timing and learns by its trace.
 
     Memory: one number a postsynaptic cell, ``O(B P O)``, beside the synapse's ``O(B I)``. Cost:
@@ -67,6 +66,6 @@ class TimingDependent(Eligibility):
         now = (1 - self.decay_post) * (past + psi)
         if error is None:
             return {}, now
-        dw = product(projection, self.alpha_pre * error * psi, state)
-        acausal = product(projection, self.alpha_post * error * past, untraced(state))
+        dw = projection.gradients(self.alpha_pre * error * psi, state)
+        acausal = projection.gradients(self.alpha_post * error * past, untraced(state))
         return {name: gradient + acausal[name] for name, gradient in dw.items()}, now

@@ -1,4 +1,4 @@
-"""Items through a row of stations, several stations at work at the same time."""
+"""The pipeline: items through functions in a row, several of them at work at the same time."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ import torch
 Station = Callable[[Any], Any]
 
 
-def relay(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -> None:
+def pipeline(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -> None:
     """Send every item through all stations, in order.
 
     With several threads the stations are shared out among them in row: while one works on an item,

@@ -1,35 +1,78 @@
-"""Eligibility that lasts as long as the memory: credit for keys and values of long ago."""
+"""Exact eligibility through a linear memory: credit for keys and values of earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from neurobip.attention.linear import LinearMemory, MemoryState
 from neurobip.kernels import outer
+from neurobip.learning.eligibility.trace import Trace
 from neurobip.neurons.lif import LIF
-from neurobip.projection import Projection, ProjectionState
+from neurobip.projection import PopulationError, Projection, ProjectionState
 from neurobip.state import at
 
 FAINT = 1e-3
 """Where the common factor of the traces has decayed to this, they are scaled to it."""
 
 
-class MemoryEligibility:
+@dataclass(frozen=True)
+class ExactMemory(Trace):
+    """As :class:`Trace`, but keys and values get credit for all that a linear memory holds of them.
+
+    It is for projections onto queries, keys and values that are followed by a
+    :class:`~neurobip.attention.LinearMemory`; see :class:`MemoryTraces`.
+    """
+
+    def scan(
+        self,
+        projections: Mapping[str, Projection],
+        learning: Collection[str],
+        states: Mapping[str, ProjectionState],
+        first: int,
+        errors: Mapping[str, PopulationError],
+        traces: Mapping[str, Any],
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The gradients of several steps, and the traces of every memory."""
+        dw, _ = super().scan(projections, learning, states, first, errors, traces)
+        now: dict[str, Any] = {}
+        for qkv, attention in pairwise(projections):
+            if not isinstance(projections[attention].synapse, LinearMemory) or qkv not in learning:
+                continue
+            found = traces.get(attention) or MemoryTraces(projections[qkv], projections[attention])
+            now[attention] = found
+            source, memory = states[qkv], states[attention].synapse
+            for t in range(first):
+                found.write(at(source, t), at(memory, t))
+            if qkv in errors and attention in errors:
+                late = errors[attention].state.synapse
+                rows = found.credit(errors[attention].delta, errors[qkv].state, late)
+                for name, gradient in rows.items():
+                    dw[f"{qkv}.{name}"][-len(gradient) :] = gradient
+        return dw, now
+
+
+class MemoryTraces:
     """What the weights onto keys and values have done to every cell of a linear memory.
 
-    A cell is a leaky sum, so its derivatives by the weights that wrote it are leaky sums too::
+    A cell is a leaky sum, so its derivatives by the weights of its keys and values are leaky sums too::
 
         S_ij[t]   = keep S_ij[t-1]  + sum_n k_i[t,n] v_j[t,n]
         K_ijp[t]  = keep K_ijp[t-1] + sum_n psi(k_i)[t,n] v_j[t,n] pre_trace_p[t,n]
         V_ijp[t]  = keep V_ijp[t-1] + sum_n k_i[t,n] psi(v_j)[t,n] pre_trace_p[t,n]
 
-    An error that comes later meets them where the cell stands::
+    A later error is multiplied with them in the cell::
 
         dS_ij[t]  = sum_n q_i[t,n] delta_j[t,n]
         dW_k[i,p] = sum_j dS_ij[t] K_ijp[t]       dW_v[j,p] = sum_i dS_ij[t] V_ijp[t]
 
-    So nothing of the memory's part in backpropagation through time is lost, while the rule without
-    them credits the keys and values of its own step alone. It is a learner's memory of one batch,
-    which it changes in place; the network knows nothing of it.
+    This is the memory's whole part in backpropagation through time, forward in time; without it only
+    the keys and values of the same step get credit. The sums are changed in place.
 
     Memory: ``2 B D d (I + 1)`` numbers, with width D, heads of d, I inputs: no more for a longer
     sequence. Cost: a row of ``I + 1`` for each pair of a spike and a cell near threshold.
@@ -40,11 +83,11 @@ class MemoryEligibility:
     """
 
     def __init__(self, qkv: Projection, attention: Projection) -> None:
-        """``qkv`` is the projection onto queries, keys and values that the memory hears."""
+        """``qkv`` is the projection onto queries, keys and values, the input of the memory."""
         if not isinstance(attention.synapse, LinearMemory) or not isinstance(qkv.neuron, LIF):
             raise TypeError(
-                f"MemoryEligibility: {type(attention.synapse).__name__} behind "
-                f"{type(qkv.neuron).__name__}; expected LinearMemory behind LIF"
+                f"MemoryTraces: {type(attention.synapse).__name__} after "
+                f"{type(qkv.neuron).__name__}; expected LinearMemory after LIF"
             )
         self.memory, self.neuron = attention.synapse, qkv.neuron
         self.keys: Tensor | None = None
@@ -52,7 +95,7 @@ class MemoryEligibility:
         self.scale = 1.0
 
     def write(self, qkv: ProjectionState, memory: MemoryState) -> None:
-        """Take in one step.
+        """Add one step.
 
         Shape:
             states of one step.
@@ -71,8 +114,8 @@ class MemoryEligibility:
             self.keys.mul_(self.scale)
             self.values.mul_(self.scale)
             self.scale = 1.0
-        outer.add(self.keys, psi_k, v, pre, 1 / self.scale)
-        outer.add(self.values, k, psi_v, pre, 1 / self.scale)
+        outer.add_outer_products(self.keys, psi_k, v, pre, 1 / self.scale)
+        outer.add_outer_products(self.values, k, psi_v, pre, 1 / self.scale)
 
     def gradient(self, delta: Tensor, memory: MemoryState) -> tuple[Tensor, Tensor]:
         """Gradients of the synapses onto keys and onto values, their biases as the last column.
@@ -85,14 +128,14 @@ class MemoryEligibility:
         q = self.memory.split(memory.x).select(-3, 0)
         error = delta.unflatten(-1, (self.memory.heads, -1)) * 2.0**-self.memory.gain_shift
         cells = torch.einsum("bnhi,bnhj->bhij", q, error)
-        keys, _ = outer.weigh(self.keys, cells, self.scale)
-        _, values = outer.weigh(self.values, cells, self.scale)
+        keys, _ = outer.weighted_sums(self.keys, cells, self.scale)
+        _, values = outer.weighted_sums(self.values, cells, self.scale)
         return keys.flatten(0, 1), values.flatten(0, 1)
 
     def credit(
         self, delta: Tensor, qkv: ProjectionState, memory: MemoryState
     ) -> dict[str, Tensor]:
-        """Take in the steps of a piece, each of which is learned from.
+        """Add the steps of a chunk, each of which has an error.
 
         Shape:
             delta and states with time in front. The gradients of weights and biases have the rows

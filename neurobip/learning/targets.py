@@ -1,0 +1,77 @@
+"""Targets of a batch: one label a sample, one at every time step, or values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neurobip.errors import DataError
+
+
+class Targets:
+    """What a batch is to be answered with.
+
+    Args:
+        targets: class numbers, one a sample or one a time step and sample; or values in floating
+            point, the same at all steps or by step.
+        steps, batch: size of the sequence.
+
+    Shape:
+        targets ``[B]`` or ``[T, B]`` whole numbers; ``[B, classes]`` or ``[T, B, classes]`` values.
+
+    Raises:
+        DataError: another shape or kind of numbers.
+    """
+
+    def __init__(self, targets: Tensor, steps: int, batch: int) -> None:
+        values = targets.is_floating_point()
+        whole = not values and targets.dtype is not torch.bool
+        if not (whole or values):
+            raise DataError(f"targets of {targets.dtype}; expected class numbers or values")
+        fits = (batch,), (steps, batch)
+        own = targets.shape[: targets.ndim - values]
+        if tuple(own) not in fits:
+            kinds = "[B, classes] or [T, B, classes] in floating point" if values else (
+                "[B] or [T, B] class numbers"
+            )
+            raise DataError(
+                f"frames [T, B, ...] = [{steps}, {batch}, ...] with targets "
+                f"{tuple(targets.shape)}; expected {kinds}"
+            )
+        self.targets = targets if whole or values else targets.long()
+        self.by_step = len(own) == 2
+
+    def chunk(self, first: int, count: int) -> Tensor:
+        """The targets of some time steps: ``[count or 1, B]`` or ``[count or 1, B, classes]``."""
+        if self.by_step:
+            return self.targets[first : first + count]
+        return self.targets.unsqueeze(0)
+
+    def labels(self) -> Tensor:
+        """The class of every sample, at the last step: ``[B]``."""
+        end = self.targets[-1] if self.by_step else self.targets
+        return end.argmax(-1) if end.is_floating_point() else end
+
+    def check_output(self, output: Tensor) -> None:
+        """Check that outputs are scores of classes that the targets name.
+
+        Raises:
+            DataError: another form of output, or a label that is no class.
+        """
+        if output.ndim != 2:
+            raise DataError(
+                f"an output of shape {tuple(output.shape)}; expected [B, classes]; put Flatten() "
+                "and a readout at the end of the network"
+            )
+        if self.targets.is_floating_point():
+            if self.targets.shape[-1] != output.shape[-1]:
+                raise DataError(
+                    f"targets of {self.targets.shape[-1]} values for {output.shape[-1]} outputs"
+                )
+        elif self.targets.numel() and not (
+            0 <= int(self.targets.min()) and int(self.targets.max()) < output.shape[-1]
+        ):
+            raise DataError(
+                f"labels from {int(self.targets.min())} to {int(self.targets.max())} for "
+                f"{output.shape[-1]} classes, which are counted from 0"
+            )
