@@ -40,6 +40,11 @@ def compose(
     factor = multiple(first)
     if factor is not None and (middle == source or isinstance(second, LinearNode)):
         return times(second, factor)
+    order = permutation(first)
+    if order is not None and isinstance(second, LinearNode):
+        weight = np.empty_like(second.weight)
+        weight[:, order] = second.weight
+        return LinearNode(weight)
     return entries(matrix(second, middle, end) @ matrix(first, source, middle), end)
 
 
@@ -82,6 +87,16 @@ def multiple(synapse: SynapseNode) -> float | None:
         if same and (synapse.weight == synapse.weight[0]).all():
             return float(synapse.weight[0])
     return None
+
+
+def permutation(synapse: SynapseNode) -> np.ndarray | None:
+    """The source neuron of each target neuron, for a synapse that only changes their order."""
+    if not isinstance(synapse, SparseNode) or len(synapse.row) != math.prod(synapse.target):
+        return None
+    order = np.full(len(synapse.row), -1)
+    order[synapse.row] = synapse.column
+    onto = np.array_equal(np.sort(order), np.arange(len(order)))
+    return order if onto and (synapse.weight == 1).all() else None
 
 
 def reshape(target: Shape) -> SparseNode:

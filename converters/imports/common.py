@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,21 +14,6 @@ from neurobip.errors import ConversionError
 
 Dims = tuple[int, ...]
 """A shape as frameworks have it: ``(N,)``, ``(C, L)`` or ``(C, H, W)``, without a batch axis."""
-
-
-class NodeError(ConversionError):
-    """An error whose message begins with the name of a node."""
-
-
-@contextmanager
-def at(name: str) -> Iterator[None]:
-    """Errors inside begin with the name of the node, unless they name one already."""
-    try:
-        yield
-    except NodeError:
-        raise
-    except ConversionError as error:
-        raise NodeError(f"{name}: {error}") from None
 
 
 def place(dims: Dims) -> Shape:

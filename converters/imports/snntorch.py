@@ -13,13 +13,13 @@ import nir
 import numpy as np
 from torch import Tensor, nn
 
+from neurobip.converters.graph.current import Current, add, complete, connections, settle
 from neurobip.converters.graph.graph import Graph, Population
+from neurobip.converters.graph.names import INPUT, at
 from neurobip.converters.graph.neuron_nodes import LINode
-from neurobip.converters.imports.common import Dims, at, input_population, place
-from neurobip.converters.imports.current import Current, add, complete, connections, settle
+from neurobip.converters.imports.common import Dims, input_population, place
 from neurobip.converters.imports.snntorch_cells import RECURRENT, SUPPORTED, neuron, numbers
 from neurobip.converters.imports.snntorch_plain import DROPOUTS, NORMS, ONE_TO_ONE, check_plain
-from neurobip.converters.lowering.lower import INPUT
 from neurobip.converters.nir.layers import layer
 from neurobip.errors import ConversionError
 

@@ -27,9 +27,10 @@ import numpy as np
 import snntorch as snn
 import torch
 
+from neurobip.converters.graph.current import Current, simplest
 from neurobip.converters.graph.neuron_nodes import LIFNode
+from neurobip.converters.graph.reset import delayed_drop
 from neurobip.converters.imports.common import Dims, place
-from neurobip.converters.imports.current import Current, simplest
 from neurobip.converters.quantization.bounds import drive
 from neurobip.errors import ConversionError
 
@@ -97,17 +98,10 @@ def neuron(module: Any, dims: Dims, into: Current, largest: dict[str, int], plai
     """
     p = parameters(module, dims)
     drop, refractory = None, 0
-    if p.mechanism == "none":
-        drop = 0.0
-    elif p.mechanism == "zero":
-        refractory = int(p.delayed and not isinstance(module, snn.Leaky))
-    elif p.delayed:
-        if (p.beta == 0).any():
-            raise ConversionError(
-                "a delayed subtraction from a membrane with beta = 0, which keeps nothing to "
-                "subtract from; use reset_mechanism='zero'"
-            )
-        drop = simplest(p.threshold / p.beta)
+    if p.delayed or p.mechanism != "subtract":
+        drop = delayed_drop(p.mechanism, p.beta, p.threshold)
+        late = p.delayed and p.mechanism == "zero"
+        refractory = int(late and not isinstance(module, snn.Leaky))
     else:
         drop = simplest(p.threshold)
         if not plain and overshoots(p, into, largest):

@@ -11,7 +11,7 @@ from torch import Tensor
 from neurobip.component import Component
 from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.launch import Progress, simulate
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.calibration import Overflowing
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph

@@ -8,21 +8,21 @@ here and is refused by its name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from neurobip.converters.graph.compose import entries
-from neurobip.converters.graph.graph import Connection
+from neurobip.converters.graph.current import Current, add
 from neurobip.converters.graph.matrix import matrix
-from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode
-from neurobip.converters.graph.synapse_nodes import ConvNode, Shape, SynapseNode
+from neurobip.converters.graph.names import at, dotted
+from neurobip.converters.graph.neuron_nodes import BipolarNode
+from neurobip.converters.graph.synapse_nodes import ConvNode
+from neurobip.converters.lowering.builder import Builder
+from neurobip.converters.lowering.rules import array, lower, neuron, number
+from neurobip.converters.lowering.signal import Signal
 from neurobip.errors import ConversionError
 from neurobip.retina import SIGNALS, Retina, Starburst
-
-if TYPE_CHECKING:
-    from neurobip.converters.lowering.lower import Builder
 
 REASONS = {
     "Photoreceptor": "light adaptation divides by the light; feed events instead",
@@ -30,7 +30,6 @@ REASONS = {
     "Kinetics": "its kinetics divide by the input",
     "WideField": "what it leaves of a signal is rectified once more, for which there is no node",
 }
-
 
 THRESHOLD_SHIFT = "there is no node for a threshold that later spikes move"
 
@@ -52,7 +51,9 @@ def float_only(retina: Retina) -> dict[str, str]:
             found[f"amacrine.{i}"] = reason(part)
     for cell in retina.cell_types:
         if any(signal.startswith("blue") for signal in (*cell.excited_by, *cell.inhibited_by)):
-            found[f"cell type {cell.name!r}"] = "it is excited by colour signals, which events do not have"
+            found[f"cell type {cell.name!r}"] = (
+                "it is excited by colour signals, which events do not have"
+            )
     return found
 
 
@@ -63,89 +64,61 @@ def reason(part: Any) -> str:
     return known[0] if known else f"no rule takes a {type(part).__qualname__} to a graph"
 
 
-def lower_retina(
-    part: Retina, build: Builder, name: str, sources: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Add the populations of a retina to a graph and return the ganglion cells' name.
-
-    Raises:
-        ConversionError: names everything that is for floating point alone.
-    """
-    within = f"{name}." if name else ""
+@lower.register
+def _(
+    part: Retina, build: Builder, name: str, signal: Signal, skip: Signal | None = None
+) -> Signal:
     refused = float_only(part)
     if refused:
-        listed = "; ".join(f"{within}{which}: {why}" for which, why in refused.items())
+        listed = "; ".join(f"{dotted(name, which)}: {why}" for which, why in refused.items())
         raise ConversionError(f"{listed}. The preset event_camera converts, without a gain")
     outer: Any = part.bipolar.synapse
-    graded = build.add(
-        f"{within}bipolar",
-        bipolar(part.bipolar.neuron),
-        Connection(sources, same_size(array(outer.weight))),
-    )
-    shape, signals = build.shape(graded), len(SIGNALS)
+    with at(name or "retina"):
+        light = signal.has("images", "Retina").through(same_size(array(outer.weight)), "images")
+    node = neuron(part.bipolar.neuron, light)
+    graded = build.drive(dotted(name, "bipolar"), node, light.current)
+    signals = len(SIGNALS)
     dendrites: Any = part.ganglion.synapse
     weight = array(dendrites.weight)
-    inputs = [hears(dendrites, weight[:, :signals], graded, shape)]
+    inputs = [dendritic(dendrites, weight[:, :signals], graded)]
     starburst: Any
     for starburst in part.amacrine:
         for i, polarity in enumerate(("on", "off")):
             decay = number(starburst.decay)
-            share = np.zeros((2, signals, 1, 1))
-            share[0, 2 + i] = decay
+            share = ConvNode(np.zeros((2, signals, 1, 1)))
+            share.weight[0, 2 + i] = decay
             # decay_l = 1 and no leak: what it holds is its first output, the rest is silent.
-            cell = build.add(
-                f"{within}starburst.{polarity}",
+            cell = build.drive(
+                dotted(name, f"starburst.{polarity}"),
                 BipolarNode(decay, 1.0, 1.0, 0.0),
-                Connection((graded,), ConvNode(share)),
+                graded.through(share, share.output((graded.shape,))),
             )
             late = np.zeros_like(weight[:, :signals])
             late[:, 0] = weight[:, signals + i]
-            inputs.append(hears(dendrites, late, cell, shape, delay=1))
-    return (build.add(f"{within}ganglion", adaptive(part.ganglion.neuron), *inputs),)
+            inputs.append(dendritic(dendrites, late, cell).delayed(1))
+    arriving = Signal((add(inputs),), "images")
+    cells = neuron(part.ganglion.neuron, arriving)
+    return Signal((build.drive(dotted(name, "ganglion"), cells, arriving.current),), "images")
 
 
-def hears(
-    dendrites: Any, weight: np.ndarray, source: str, shape: Shape, delay: int = 0
-) -> Connection:
-    """The connection from a population of graded signals to the ganglion cells of the mosaics."""
+def dendritic(dendrites: Any, weight: np.ndarray, source: Current) -> Current:
+    """The current from graded signals into the ganglion cells of the mosaics."""
+    shape = source.shape
     conv = same_size(weight, dendrites.groups)
-    synapse: SynapseNode = conv
-    if dendrites.mask is not None:
-        if tuple(dendrites.mask.shape[1:]) != shape[1:]:
-            raise ConversionError(
-                f"images of {shape[1]} x {shape[2]} pixels; the cells of this retina stand on "
-                f"{' x '.join(map(str, dendrites.mask.shape[1:]))}"
-            )
-        target = conv.output((shape,))
-        there = array(dendrites.mask).reshape(-1)
-        weights = matrix(conv, shape, target).multiply(there[:, None]).tocsr()
-        weights.eliminate_zeros()
-        synapse = entries(weights, target)
-    return Connection((source,), synapse, delay=delay)
+    target = conv.output((shape,))
+    if dendrites.mask is None:
+        return source.through(conv, target)
+    if tuple(dendrites.mask.shape[1:]) != shape[1:]:
+        raise ConversionError(
+            f"images of {shape[1]} x {shape[2]} pixels; the mosaics of this retina have "
+            f"{' x '.join(map(str, dendrites.mask.shape[1:]))}"
+        )
+    there = array(dendrites.mask).reshape(-1)
+    weights = matrix(conv, shape, target).multiply(there[:, None]).tocsr()
+    weights.eliminate_zeros()
+    return source.through(entries(weights, target), target)
 
 
 def same_size(weight: np.ndarray, groups: int = 1) -> ConvNode:
     """A convolution that keeps the size of the image."""
     return ConvNode(weight, padding=(weight.shape[-1] // 2,) * 2, groups=groups)
-
-
-def bipolar(part: Any) -> BipolarNode:
-    """The node of bipolar cells, their constants fixed or free."""
-    decay_c, decay_h, decay_l = (number(getattr(part, f"decay_{x}")) for x in "chl")
-    return BipolarNode(decay_c, decay_h, decay_l, number(part.leak))
-
-
-def adaptive(part: Any) -> ALIFNode:
-    """The node of adaptive neurons, their constants fixed or free."""
-    constants = {name: number(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
-    return ALIFNode(array(part.decay_v).reshape(-1), **constants)
-
-
-def number(value: float | Tensor) -> float:
-    """A constant, fixed or free, as a plain number."""
-    return value.item() if isinstance(value, Tensor) else float(value)
-
-
-def array(tensor: Tensor) -> np.ndarray:
-    """A parameter as a numpy array of its own."""
-    return tensor.detach().cpu().double().numpy().copy()

@@ -16,9 +16,9 @@ from typing import Any
 import nir
 import numpy as np
 
+from neurobip.converters.graph.current import per_channel, simplest
 from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, NeuronNode
 from neurobip.converters.imports.common import Dims, by_neuron, place
-from neurobip.converters.imports.current import per_channel, simplest
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
 

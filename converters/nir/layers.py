@@ -10,6 +10,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from neurobip.converters.graph.current import Current
 from neurobip.converters.graph.synapse_nodes import (
     BroadcastNode,
     ConvNode,
@@ -22,7 +23,6 @@ from neurobip.converters.graph.synapse_nodes import (
     kind,
 )
 from neurobip.converters.imports.common import Dims, by_neuron, doubles, place
-from neurobip.converters.imports.current import Current
 from neurobip.converters.nir.nodes import Extension
 from neurobip.errors import ConversionError
 

@@ -10,7 +10,8 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.imports.common import at, doubles
+from neurobip.converters.graph.names import at
+from neurobip.converters.imports.common import doubles
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.metadata import metadata, seconds
 from neurobip.converters.nir.read import from_nir

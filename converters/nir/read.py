@@ -6,10 +6,11 @@ from pathlib import Path
 
 import nir
 
+from neurobip.converters.graph.current import Current, complete, connections, settle
 from neurobip.converters.graph.graph import Graph, Population
+from neurobip.converters.graph.names import NodeError, at
 from neurobip.converters.graph.neuron_nodes import LINode, NeuronNode
-from neurobip.converters.imports.common import NodeError, at, input_population, place
-from neurobip.converters.imports.current import Current, complete, connections, settle
+from neurobip.converters.imports.common import input_population, place
 from neurobip.converters.nir.cells import Step
 from neurobip.converters.nir.file import read_nir
 from neurobip.converters.nir.flat import flatten

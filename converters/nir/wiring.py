@@ -8,9 +8,10 @@ import nir
 import numpy as np
 
 from neurobip.converters.graph.compose import multiple
+from neurobip.converters.graph.current import Current, Route, add
+from neurobip.converters.graph.names import NodeError, at
 from neurobip.converters.graph.synapse_nodes import MemoryNode
-from neurobip.converters.imports.common import Dims, NodeError, at, by_neuron, place
-from neurobip.converters.imports.current import Current, Route, add
+from neurobip.converters.imports.common import Dims, by_neuron, place
 from neurobip.converters.nir.cells import Cell, Step, cell, is_cell
 from neurobip.converters.nir.flat import Flat, reached
 from neurobip.converters.nir.layers import Layer, layer

@@ -23,7 +23,7 @@ from neurobip.converters.graph.synapse_nodes import (
     SparseNode,
     TokenSumNode,
 )
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir.dims import dims_of
 from neurobip.converters.nir.exported import neuron_node
 from neurobip.converters.nir.metadata import seconds

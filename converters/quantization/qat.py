@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from neurobip.component import Component
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.scale import grid
 from neurobip.device import device_of

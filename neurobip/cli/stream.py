@@ -107,7 +107,7 @@ def stream(
 
 def driven(model: BiTFormer, integer: bool, bits: int | None) -> EventDriven:
     """The event-driven network of a model."""
-    from neurobip.converters.lowering.lower import to_graph
+    from neurobip.converters.lowering import to_graph
     from neurobip.converters.quantization.qat import learned_bits
     from neurobip.converters.quantization.quantize import quantize
     from neurobip.converters.simulators.event_driven import EventDrivenFloat, EventDrivenInteger

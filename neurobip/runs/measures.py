@@ -11,7 +11,7 @@ from torch import Tensor
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.qat import learned_bits
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph

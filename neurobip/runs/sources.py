@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurobip.config import RunConfig
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
 from neurobip.converters.nir.metadata import DT
 from neurobip.converters.quantization.calibration import observe

@@ -13,7 +13,7 @@ import pytest
 
 from neurobip.converters.graph import file
 from neurobip.converters.graph.graph import Graph
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.errors import ConversionError
 

@@ -9,7 +9,7 @@ pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install
 
 from neurobip.converters.lava.hierarchy import part_of  # noqa: E402
 from neurobip.converters.lava.lowering import LavaNetwork  # noqa: E402
-from neurobip.converters.lowering.lower import to_graph  # noqa: E402
+from neurobip.converters.lowering import to_graph  # noqa: E402
 from neurobip.converters.quantization.quantize import quantize  # noqa: E402
 
 

@@ -10,7 +10,7 @@ from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode
 from neurobip.converters.graph.synapse_nodes import IdentityNode, MemoryNode
 from neurobip.converters.lava.schedule import schedule
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir import from_nir
 from neurobip.errors import ConversionError
 
@@ -50,7 +50,7 @@ def test_a_block_delays_its_shortcuts_alone(make_model) -> None:
 @pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
 def test_feedback_takes_as_long_as_its_loop(make_model, attention: str) -> None:
     def timing(extra: int):
-        loop = make_model(attention=attention, depth=2).config.loop
+        loop = make_model(attention=attention, depth=2).options.loop
         return schedule(to_graph(make_model(attention=attention, depth=2, top_down=loop + extra)))
 
     assert ("embed", 1, "blocks.1.down") not in timing(0).delay

@@ -23,7 +23,7 @@ from neurobip.converters.lava import verify as verification
 from neurobip.converters.lava.launch import simulate
 from neurobip.converters.lava.schedule import schedule
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError
@@ -65,7 +65,7 @@ def test_query_key_attention_in_a_top_down_loop(
 ) -> None:
     """At the shortest delay that the loop can keep, and at a longer one; samples do not meet."""
     settings = dict(attention="query-key", heads=heads, retina="none")
-    model = make_model(**settings, top_down=make_model(**settings).config.loop + extra)
+    model = make_model(**settings, top_down=make_model(**settings).options.loop + extra)
     torch.nn.init.normal_(model.embed.top_down.weight)
     frames = make_events(14, 2, 2, 14, 14, rate=0.3)
     check = verify(model, frames)

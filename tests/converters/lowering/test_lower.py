@@ -7,15 +7,14 @@ import torch
 from torch import nn
 
 from neurobip.component import Component
-from neurobip.converters.graph.graph import Connection
+from neurobip.converters.graph.current import Current
 from neurobip.converters.graph.neuron_nodes import BipolarNode, LIFNode
 from neurobip.converters.graph.synapse_nodes import (
-    IdentityNode,
     LinearNode,
     MemoryNode,
     TokenSumNode,
 )
-from neurobip.converters.lowering.lower import Builder, lower, to_graph
+from neurobip.converters.lowering import Builder, lower, to_graph
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 from neurobip.neurons.neuron import Neuron
@@ -26,7 +25,7 @@ from neurobip.synapses.synapse import Synapse
 
 def spikes_of(model, state, graph):
     """``(population, spikes in (C, H, W) order)`` of every spiking projection of a model."""
-    heard = model.config.heard
+    taken = model.blocks[0].takes
     for name, _ in projections(model):
         cell = state_at(state, name).neuron
         if not hasattr(cell, "z"):
@@ -34,8 +33,8 @@ def spikes_of(model, state, graph):
         z = cell.z
         parts = {name: z}
         if name.endswith("qkv"):
-            chunks = z.chunk(len(heard), -1)
-            parts = {f"{name}.{x}": part for x, part in zip(heard, chunks, strict=True)}
+            chunks = z.chunk(len(taken), -1)
+            parts = {f"{name}.{x}": part for x, part in zip(taken, chunks, strict=True)}
         for population, part in parts.items():
             if population not in {p.name for p in graph.populations}:
                 continue
@@ -138,7 +137,7 @@ def test_the_loop_of_the_configuration_is_that_of_the_graph(
                 if source in longest:
                     reached = longest[source] + 1
                     longest[population.name] = max(reached, longest.get(population.name, 0))
-    assert model.config.loop == longest[f"blocks.{depth - 1}.down"] + 1
+    assert model.options.loop == longest[f"blocks.{depth - 1}.down"] + 1
 
 
 def test_what_is_not_heard_is_not_there(make_model) -> None:
@@ -154,15 +153,15 @@ def test_what_no_output_depends_on_is_left_out(make_model) -> None:
     """Through a loop, what comes later is needed too."""
     build = Builder((2, 3, 3))
     fires = LIFNode(1.0, 1.0, 0.5)
-    build.add("first", fires, Connection(("events",), IdentityNode(1.0)))
-    build.add("later", fires, Connection(("first",), IdentityNode(1.0)))
-    build.add("unheard", fires, Connection(("later",), IdentityNode(1.0)))
+    first = build.drive("first", fires, Current.of("events", (2, 3, 3)))
+    later = build.drive("later", fires, first)
+    build.drive("unread", fires, later)
     assert [p.name for p in build.graph(("first",)).populations] == ["events", "first"]
-    build.connect("first", Connection(("later",), IdentityNode(1.0), delay=1))
+    build.connect("first", later, delay=1)
     graph = build.graph(("first",))
     assert [p.name for p in graph.populations] == ["events", "first", "later"]
     with pytest.raises(ConversionError, match="^first: .*different shapes"):
-        build.connect("first", Connection(("later",), TokenSumNode(1.0), delay=1))
+        build.connect("first", later.through(TokenSumNode(1.0), (2, 1, 1)), delay=1)
 
 
 class Strange(Component):
@@ -213,11 +212,11 @@ def test_any_component_with_a_shape(make_model) -> None:
 
 def test_a_rule_can_be_registered(make_model) -> None:
     @lower.register(Doubled)
-    def _(part, build, name, sources, skip=None):
-        sources = lower(part.first, build, f"{name}.first", sources)
-        return lower(part.second, build, f"{name}.second", sources)
+    def _(part, build, name, signal, skip=None):
+        signal = lower(part.first, build, "first", signal)
+        return lower(part.second, build, "second", signal)
 
     model = make_model(depth=2)
     graph = to_graph(Doubled(model.blocks[0], model.blocks[1]), shape=(8, 3, 3))
     assert isinstance(graph[graph.outputs[0]].neuron, LIFNode)
-    assert sum(p.name.startswith(".second") for p in graph.populations) == 7
+    assert sum(p.name.startswith("second") for p in graph.populations) == 7

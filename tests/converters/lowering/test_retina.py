@@ -5,7 +5,7 @@ import torch
 
 from neurobip.converters.graph.neuron_nodes import BipolarNode
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.lowering.retina import float_only
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
@@ -71,7 +71,7 @@ def test_integers_keep_the_direction_of_motion():
 def test_mosaics_know_the_size_of_the_image():
     retina = event_camera(EVENT_MOTION, size=(9, 7))
     assert to_graph(retina).input.shape == (2, 9, 7)
-    with pytest.raises(ConversionError, match="20 x 20 pixels; the cells of this retina stand on"):
+    with pytest.raises(ConversionError, match="20 x 20 pixels; the mosaics of this retina have"):
         to_graph(retina, (2, 20, 20))
 
 

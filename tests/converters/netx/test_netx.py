@@ -24,7 +24,7 @@ from neurobip.converters.graph.synapse_nodes import (
     TokenSumNode,
 )
 from neurobip.converters.lava.install import installed
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.netx.fit import fit
 from neurobip.converters.netx.write import message_bits, write_netx
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize

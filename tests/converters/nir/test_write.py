@@ -19,7 +19,7 @@ from neurobip.converters.graph.synapse_nodes import (
     SparseNode,
     TokenSumNode,
 )
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir import from_nir, read_nir, to_nir, write_nir
 from neurobip.converters.nir.nodes import Extension
 from neurobip.converters.quantization.quantize import quantize

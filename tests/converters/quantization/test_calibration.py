@@ -9,7 +9,7 @@ import torch
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.neuron_nodes import InputNode, LIFNode
 from neurobip.converters.graph.synapse_nodes import LinearNode
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.calibration import observe, overflow
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph

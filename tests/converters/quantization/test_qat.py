@@ -9,7 +9,7 @@ import torch
 
 from neurobip.config import LearnConfig
 from neurobip.constants import make_trainable
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.qat import RoundedWeights, learned_bits
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.learning.loop import build_rule

@@ -17,7 +17,7 @@ from neurobip.converters.graph.synapse_nodes import (
     MemoryNode,
     SparseNode,
 )
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.bounds import peak, range_of
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.quantization.quantize import quantize

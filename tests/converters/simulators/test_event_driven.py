@@ -14,7 +14,7 @@ from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.matrix import matrix
 from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
 from neurobip.converters.graph.synapse_nodes import ConvNode, IdentityNode, LinearNode, MemoryNode
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.event_driven import EventDrivenFloat, EventDrivenInteger

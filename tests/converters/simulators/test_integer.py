@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
 from neurobip.converters.graph.synapse_nodes import ConvNode, IdentityNode, MemoryNode
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.converters.simulators.integer import IntegerNetwork, decay, share, wrap
 from neurobip.converters.simulators.network import State

@@ -27,7 +27,7 @@ from neurobip.converters.lava.learning.rule import (
     teaching,
 )
 from neurobip.converters.lava.learning.weights import with_weights
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.integer import IntegerNetwork

@@ -21,7 +21,7 @@ from neurobip.converters.lava.install import COMPANIONS, LAVA
 from neurobip.converters.lava.package import package, standalone
 from neurobip.converters.lava.package.closure import closure, imported
 from neurobip.converters.lava.package.package import ROOTS, write_package
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError

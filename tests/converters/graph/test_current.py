@@ -9,7 +9,7 @@ import torch
 from neurobip.converters.graph.graph import Population
 from neurobip.converters.graph.neuron_nodes import ALIFNode, InputNode, LIFNode, LINode
 from neurobip.converters.graph.synapse_nodes import IdentityNode, LinearNode, MemoryNode
-from neurobip.converters.imports.current import (
+from neurobip.converters.graph.current import (
     Current,
     Route,
     add,

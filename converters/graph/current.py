@@ -73,6 +73,8 @@ class Current:
             replace(r, synapse=compose(r.synapse, r.shape, synapse, self.shape, target))
             for r in self.routes
         )
+        if not self.constant.any():
+            return Current(target, routes, np.zeros(target))
         constant = matrix(synapse, self.shape, target) @ self.constant.reshape(-1)
         return Current(target, routes, constant.reshape(target))
 
