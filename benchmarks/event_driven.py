@@ -27,7 +27,7 @@ from network import frames_of, network
 from torch import Tensor
 
 from neurobip import BiTFormer
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.event_driven import (
     EventDriven,

@@ -19,7 +19,7 @@ from peers import installed
 from torch import Tensor
 
 from neurobip import BiTFormer
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.event_driven import EventDrivenFloat, EventDrivenInteger
 from neurobip.converters.simulators.integer import IntegerNetwork

@@ -18,7 +18,7 @@ from torch.utils.data import Subset
 from neurobip.config import LearnConfig, ModelConfig
 from neurobip.converters.lava.learning.integer import learn_in_integers
 from neurobip.converters.lava.learning.rule import ThreeFactor
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import NMNIST, Augment, batches, split

@@ -19,7 +19,7 @@ import torch
 from harness import Table, keep
 
 from neurobip.converters.lava.launch import simulate
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 

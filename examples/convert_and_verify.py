@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from neurobip.config import LearnConfig, ModelConfig
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.verify import verify
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import SaccadeDigits, batches, split

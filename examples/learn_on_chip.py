@@ -18,7 +18,7 @@ from neurobip.converters.lava.learning.integer import learn_in_integers
 from neurobip.converters.lava.learning.learning import learn, readout_alone
 from neurobip.converters.lava.learning.rule import ThreeFactor
 from neurobip.converters.lava.learning.weights import with_weights
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import NMNIST, Augment, SaccadeDigits, batches, split

@@ -20,7 +20,7 @@ from neurobip.cli.main import run
 from neurobip.cli.tables import verify_text
 from neurobip.converters.graph.file import load
 from neurobip.converters.lava.package.package import check_free
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir import from_nir, read_nir
 from neurobip.converters.quantization.calibration import overflow
 from neurobip.converters.quantization.quantize import quantize

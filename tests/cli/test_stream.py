@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from neurobip.cli.main import run
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.event_driven import EventDrivenInteger

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormer

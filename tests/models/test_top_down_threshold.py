@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neurobip.config import LearnConfig, ModelConfig, RunConfig
-from neurobip.converters.lowering.lower import to_graph
+from neurobip.converters.lowering import to_graph
 from neurobip.energy import count
 from neurobip.errors import ConfigError, ConversionError
 from neurobip.learning.loop import build, build_rule, calibrate
