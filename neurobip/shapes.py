@@ -32,7 +32,7 @@ class Flatten(Circuit):
 
     def wire(self, run: Mode, x: Tensor, state: ShapeState | None) -> tuple[Tensor, ShapeState]:
         """All axes after time and batch in one."""
-        return x.flatten(1 if run.verb == "step" else 2), ShapeState(run.kept(x))
+        return x.flatten(1 if run.method == "step" else 2), ShapeState(run.kept(x))
 
     def adjoint(self, error: Tensor, state: ShapeState) -> Adjoint:
         """VJP of one step: the error in the shape of the input."""
