@@ -1,10 +1,10 @@
-"""Constants that learn: any number of a model can be freed, and fixed again.
+"""Trainable constants: any constant of a model can become a parameter, and a number again.
 
 A part of a model, such as a stage of the retina, holds its constants as plain numbers (or as
-buffers, one entry a cell type) and lists them in ``constants`` with the range that each may take.
-``make_trainable`` makes parameters of them, which stay in their range whatever an optimiser does:
-``part.decay_l`` then gives the present value as a tensor with a gradient. Fixed parts run in
-compiled loops; free ones in torch, with the same equations.
+buffers with one entry per cell type) and lists them in ``constants`` with their ranges.
+:func:`make_trainable` replaces them by parametrized tensors that stay in their range under any
+optimiser: ``part.decay_l`` is then a tensor with a gradient. Parts with fixed constants run in
+compiled loops, those with trainable ones in torch, with the same equations.
 """
 
 from collections.abc import Iterator
@@ -18,45 +18,45 @@ from torch.nn.utils import parametrize
 from neurobip.errors import ConfigError
 
 LOG_ZERO = -1e4
-"""A logarithm whose number is 0, and stays so."""
+"""Finite logarithm of 0: its exponential is exactly 0, and so is its gradient."""
 
 
 class Positive(nn.Module):
-    """Numbers from 0 on: what is learned is the logarithm. What is 0 stays 0.
+    """Range of positive numbers: the parameter is the logarithm. A value of 0 stays 0.
 
     Raises:
         ConfigError: a negative number.
     """
 
     def forward(self, raw: Tensor) -> Tensor:
-        """The number of a learned value."""
+        """Value of a parameter."""
         return raw.exp()
 
     def right_inverse(self, value: Tensor) -> Tensor:
-        """The learned value of a number; that of 0 is finite, so that an optimiser can hold it."""
+        """Parameter of a value; that of 0 is finite, so that an optimiser can store it."""
         if bool((value < 0).any()):
-            raise ConfigError(f"a constant of {value.min().item():g} cannot be kept above 0")
+            raise ConfigError(f"a constant of {value.min().item():g}; expected 0 or more")
         return value.log().clamp(min=LOG_ZERO)
 
 
 class Share(nn.Module):
-    """Numbers strictly between 0 and 1, such as decays: what is learned is the logit."""
+    """Range between 0 and 1, exclusive, such as of decays: the parameter is the logit."""
 
     def forward(self, raw: Tensor) -> Tensor:
-        """The number of a learned value."""
+        """Value of a parameter."""
         return raw.sigmoid()
 
     def right_inverse(self, value: Tensor) -> Tensor:
-        """The learned value of a number; 0 and 1 themselves become their nearest neighbours."""
+        """Parameter of a value; 0 and 1 are clamped to 1e-6 and 1 - 1e-6."""
         return value.clamp(1e-6, 1 - 1e-6).logit()
 
 
 Constants = dict[str, type[nn.Module]]
-"""Names of the constants of a part, and the range of each."""
+"""Names of the constants of a part with their ranges, :class:`Positive` or :class:`Share`."""
 
 
 def constants(model: nn.Module) -> dict[str, float | Tensor]:
-    """The present value of every constant by dotted name, free or fixed."""
+    """Current values of all constants by dotted name, trainable or not."""
     found: dict[str, float | Tensor] = {}
     for name, part, constant in _constants(model):
         value = getattr(part, constant)
@@ -65,12 +65,12 @@ def constants(model: nn.Module) -> dict[str, float | Tensor]:
 
 
 def make_trainable(model: nn.Module, *patterns: str) -> list[str]:
-    """Make parameters of all constants whose dotted name fits a pattern, such as ``bipolar.*``.
+    """Turn constants into parameters: those whose dotted name matches a pattern (``bipolar.*``).
 
-    Returns the names of those that are free now and fit.
+    Returns the names of all matching constants.
 
     Raises:
-        ConfigError: a pattern that fits nothing; the message names what there is.
+        ConfigError: a pattern without a match; the message lists the constants.
     """
     names = []
     for name, part, constant in _matching(model, patterns):
@@ -87,12 +87,12 @@ def make_trainable(model: nn.Module, *patterns: str) -> list[str]:
 
 
 def freeze_constants(model: nn.Module, *patterns: str) -> list[str]:
-    """Make plain numbers of constants again, at their present values; see :func:`make_trainable`.
+    """Turn parameters back into plain constants at their current values; :func:`make_trainable`.
 
-    A fixed constant is no part of a ``state_dict``: keep :func:`constants` if it has learned.
+    A frozen constant is not in the ``state_dict``: store :func:`constants` if it was trained.
 
     Raises:
-        ConfigError: a pattern that fits nothing.
+        ConfigError: a pattern without a match.
     """
     names = []
     for name, part, constant in _matching(model, patterns):
@@ -121,13 +121,13 @@ def _matching(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name, _, _ in there):
             raise ConfigError(
-                f"no constant fits {pattern!r}; there are {', '.join(n for n, _, _ in there)}"
+                f"no constant matches {pattern!r}; there are {', '.join(n for n, _, _ in there)}"
             )
     return [found for found in there if any(fnmatch(found[0], p) for p in patterns)]
 
 
 def _first(model: nn.Module) -> Tensor:
-    """The first tensor of a model, whose precision and device are the model's."""
+    """First tensor of a model, for its precision and device."""
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
             return tensor

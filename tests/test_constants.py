@@ -81,10 +81,10 @@ def test_a_freed_neuron_keeps_its_shape():
 
 def test_what_is_below_its_range_cannot_be_freed():
     part = Positive()
-    with pytest.raises(ConfigError, match="-2 cannot be kept above 0"):
+    with pytest.raises(ConfigError, match="a constant of -2; expected 0 or more"):
         part.right_inverse(torch.tensor([1.0, -2.0]))
 
 
 def test_a_pattern_that_fits_nothing_is_refused():
-    with pytest.raises(ConfigError, match="no constant fits 'decay_x'; there are decay_c"):
+    with pytest.raises(ConfigError, match="no constant matches 'decay_x'; there are decay_c"):
         make_trainable(Bipolar(), "decay_x")

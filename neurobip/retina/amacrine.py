@@ -1,6 +1,6 @@
-"""Amacrine cells: contrast gain control, wide-field inhibition, and the delay behind direction.
+"""Amacrine cells: contrast gain control, wide-field inhibition, starburst cells.
 
-Each takes the graded signals of the bipolar cells, one channel a signal, and hands them on.
+The input and output of each stage are graded signals, one channel per signal.
 """
 
 from typing import ClassVar, NamedTuple
@@ -20,14 +20,19 @@ from neurobip.state import last
 
 
 class ContrastGainState(NamedTuple):
-    """The membranes ``[B, S, H, W]``, and the conductance ``[B, 1, H, W]`` of all signals."""
+    """State of :class:`ContrastGain`.
+
+    Attributes:
+        v: membrane potentials ``[B, S, H, W]``.
+        g: shunting conductance ``[B, 1, H, W]``, shared by all signals.
+    """
 
     v: Tensor
     g: Tensor
 
 
 class ContrastGain(Component):
-    """Contrast gain control: what excites a cell opens leaks in its neighbours and itself.
+    """Contrast gain control: a shunting conductance that grows with local contrast.
 
     ::
 
@@ -36,8 +41,14 @@ class ContrastGain(Component):
         V_s <- e^-G V_s + (1 - e^-G) leak / G  x_s
 
     The membrane equation ``dV/dt = I - g V`` with its exact solution over a step. At low contrast
-    the gain is 1 and the time constant 1 / leak; as contrast rises the leak does, so that the
-    gain falls and the response comes earlier.
+    the contrast gain is 1 and the time constant 1 / leak; as contrast rises so does the
+    conductance, which lowers the contrast gain and advances the response.
+
+    Args:
+        leak: resting conductance.
+        strength: conductance per squared signal.
+        decay_g: decay of the conductance, as a share per step.
+        sigma: standard deviation of the spatial pool.
 
     Shape:
         ``[B, S, H, W]`` to the same.
@@ -46,7 +57,7 @@ class ContrastGain(Component):
         leak in conductance times a time step; strength per squared signal; sigma in pixels.
 
     Raises:
-        ConfigError: no leak, or a strength below 0.
+        ConfigError: a leak that is not positive, or a negative strength.
 
     Source: Wohrer & Kornprobst 2009 (contrast gain control by a shunting conductance);
     Shapley & Victor 1978 for the effect.
@@ -72,7 +83,7 @@ class ContrastGain(Component):
     def step(
         self, x: Tensor, state: ContrastGainState | None = None
     ) -> tuple[Tensor, ContrastGainState]:
-        """One step: the conductance is that of the membranes one step ago."""
+        """One time step; the conductance follows the membranes of the previous step."""
         if state is None:
             state = ContrastGainState(torch.zeros_like(x), torch.zeros_like(x[:, :1]))
         pooled = blur((state.v**2).sum(1, keepdim=True), self.sigma, self.size)
@@ -84,13 +95,13 @@ class ContrastGain(Component):
 
 
 class WideFieldState(NamedTuple):
-    """The amacrine cells ``[B, 1, H, W]``."""
+    """State of :class:`WideField`: the amacrine cells ``[B, 1, H, W]``."""
 
     w: Tensor
 
 
 class WideField(Fused):
-    """Transient inhibition from far away: what moves everywhere at once is not told.
+    """Wide-field transient inhibition, which suppresses responses to global motion.
 
     ::
 
@@ -98,7 +109,7 @@ class WideField(Fused):
         transient_s <- [transient_s - strength w]+
 
     Shape:
-        ``[B, S, H, W]`` to the same; of each four signals the last two are transient.
+        ``[B, S, H, W]`` to the same; of every four signals the last two are transient.
 
     Units:
         sigma in pixels; decay is a share lost per step.
@@ -122,7 +133,7 @@ class WideField(Fused):
     def forward(
         self, x_seq: Tensor, state: WideFieldState | None = None
     ) -> tuple[Tensor, WideFieldState]:
-        """A sequence at once."""
+        """A whole sequence, fused over time."""
         self._check_length(x_seq)
         excited = transient_channels(x_seq).sum(2, keepdim=True)
         wide = blur(excited.flatten(0, 1), self.sigma, self.size).view_as(excited)
@@ -133,23 +144,23 @@ class WideField(Fused):
 
 
 class StarburstState(NamedTuple):
-    """The starburst cells ``[B, 2, H, W]``, on and off, at the end of this step."""
+    """State of :class:`Starburst`: the cells ``[B, 2, H, W]``, on and off, after this step."""
 
     tau: Tensor
 
 
 class Starburst(Fused):
-    """Two more signals: what the transient cells said before, slowly forgotten.
+    """Starburst amacrine cells: the transient signals, low-pass filtered and one step delayed.
 
     ::
 
         starburst[t] = tau[t-1]                  tau <- tau + decay (transient - tau)
 
-    Direction selective cells are inhibited by it from one side, see
+    Direction selective cells receive them as inhibition from one side, see
     :func:`~neurobip.retina.cell_types.direction_selective`.
 
     Shape:
-        ``[B, S, H, W]`` to ``[B, S + 2, H, W]``: behind the rest, "starburst on" and "starburst
+        ``[B, S, H, W]`` to ``[B, S + 2, H, W]``: the input, then "starburst on" and "starburst
         off".
 
     Units:
@@ -169,7 +180,7 @@ class Starburst(Fused):
     def forward(
         self, x_seq: Tensor, state: StarburstState | None = None
     ) -> tuple[Tensor, StarburstState]:
-        """A sequence at once."""
+        """A whole sequence, fused over time."""
         self._check_length(x_seq)
         excited = x_seq[:, :, 2:4]
         before = torch.zeros_like(excited[0]) if state is None else state.tau
@@ -179,24 +190,24 @@ class Starburst(Fused):
 
 
 STARBURST = ("starburst on", "starburst off")
-"""The signals that :class:`Starburst` adds."""
+"""Names of the signals that :class:`Starburst` appends."""
 
 
 def blur(images: Tensor, sigma: float | Tensor, size: int) -> Tensor:
-    """Every channel of some images through one and the same Gaussian."""
+    """Gaussian blur of every channel of ``[F, C, H, W]`` with the same sigma, in pixels."""
     channels = images.shape[1]
     profile = gaussian(sigma, size).to(images).expand(channels, -1).contiguous()
     return kernels.separable(images, profile, images.new_ones(channels, 1), True)
 
 
 def transient_channels(signals: Tensor) -> Tensor:
-    """The transient ones among the signals of bipolar cells, ``[T, B, S / 2, H, W]``."""
+    """The transient channels of bipolar signals, ``[T, B, S / 2, H, W]``."""
     groups = signals.unflatten(2, (-1, len(SIGNALS)))
     return groups[:, :, :, 2:].flatten(2, 3)
 
 
 def replace_transient(signals: Tensor, new: Tensor) -> Tensor:
-    """The signals with other transient ones."""
+    """The signals with their transient channels replaced by ``new``."""
     groups = signals.unflatten(2, (-1, len(SIGNALS)))
     pairs = new.unflatten(2, (-1, 2))
     return torch.cat([groups[:, :, :, :2], pairs], 3).flatten(2, 3)

@@ -1,8 +1,8 @@
-"""The anatomy that all cell types of a retina share, and the retina that grows from it.
+"""Anatomy: the constants that all cell types of a retina share, and a retina built from them.
 
-Sizes are in µm on the retina and times in seconds; ``degrees_per_pixel`` and ``dt`` turn them into
-pixels and steps (:class:`~neurobip.retina.scale.Scale`). Values with a source name it. All others
-are ours: tuned until each type does what ``neurobip retina characterize`` asks of it.
+Sizes are in µm on the retina and times in seconds; ``degrees_per_pixel`` and ``dt`` convert them to
+pixels and steps (:class:`~neurobip.retina.scale.Scale`). Measured values cite their source. All
+others are tuned so that every type passes the checks of ``neurobip retina characterize``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,28 +26,32 @@ from neurobip.retina.scale import Scale
 Inputs = Literal["light", "cones", "events"]
 
 BLUE = tuple(f"blue {signal}" for signal in SIGNALS)
-"""Signals of the second pair of center and surround: S cones against L and M cones."""
+"""Signals of the second center-surround pair: S cones against L and M cones."""
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What the types of one retina have in common.
+    """Constants shared by all cell types of a retina.
 
     Args:
         um_per_degree: retinal distance of a degree of visual angle.
-        sigma_center, sigma_surround: fields of a bipolar cell and of the horizontal cells.
-        strength: of the surround, 1 is that of the center.
-        tau_m: adaptation of photoreceptors to the light; tau_p: each of their two stages.
+        sigma_center, sigma_surround: standard deviations of the receptive fields of bipolar and of
+            horizontal cells.
+        strength: strength of the surround relative to the center.
+        tau_m, tau_p: time constants of the photoreceptors' light adaptation, and of each of their
+            two low-pass stages.
         dark, exponent, adaptation: see :class:`~neurobip.retina.photoreceptor.Photoreceptor`.
-        tau_h: delay of the horizontal cells; tau_l: high-pass of the transient bipolar cells;
-            leak: its share in the sustained ones; tau_c: how long events are held.
-        tau_v, gain, tau_g, sigma_g: time constant of the inner retina at low contrast, strength of
-            contrast gain control, its own time constant, and how far it reaches.
-        wide, tau_w, sigma_w: strength of wide-field inhibition, its delay and reach.
-        tau_s: memory of the starburst cells.
-        tau_a, jump: adaptation of the ganglion threshold.
+        tau_h: time constant of the horizontal cells.
+        tau_l: time constant of the high-pass of the transient bipolar cells.
+        sustained_adaptation: share of the same low-pass that sustained bipolar cells subtract.
+        tau_c: time constant of the accumulation of events.
+        tau_v: time constant of the inner retina at low contrast.
+        gain, tau_g, sigma_g: strength, time constant and radius of contrast gain control.
+        wide, tau_w, sigma_w: strength, time constant and radius of wide-field inhibition.
+        tau_s: time constant of the starburst cells.
+        tau_a, jump: time constant and increment of the adaptive threshold of ganglion cells.
         kinetics: rates of the kinetic synapse of the bipolar cells, see
-            :class:`~neurobip.retina.kinetics.Kinetics`; None hands signals on as they are.
+            :class:`~neurobip.retina.kinetics.Kinetics`; None leaves the signals unchanged.
 
     Units:
         µm, seconds; gain in 1 / s per squared contrast; jump in thresholds; rates in 1 / s.
@@ -124,9 +128,9 @@ MOUSE_ANATOMY = Anatomy(
 )
 
 LNK = {"ka": 60.0, "kfi": 30.0, "kfr": 10.0, "ksi": 0.5, "ksr": 2.0}
-"""Rates of a kinetic synapse, in 1 / s: a fast inactivation within the response to a contrast, a
-slow one over seconds, as in Ozuysal & Baccus 2012; the values are ours. An anatomy with it is
-``replace(MOUSE_ANATOMY, kinetics=LNK)``, and :func:`build_retina` makes a retina of that."""
+"""Rates of a kinetic synapse, in 1 / s: fast inactivation within the response to a contrast step,
+slow inactivation over seconds, as in Ozuysal & Baccus 2012; the values are not fitted to data.
+``build_retina(replace(MOUSE_ANATOMY, kinetics=LNK), …)`` builds a retina with it."""
 
 
 def build_retina(
@@ -138,14 +142,17 @@ def build_retina(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Retina:
-    """A retina from its anatomy and its types; arguments as :func:`primate_periphery`.
+    """Retina with a given anatomy and cell types.
+
+    Args:
+        a: anatomy. The others as for :func:`~neurobip.retina.presets.primate_periphery`.
 
     Raises:
-        ConfigError: other inputs, a time step that is longer than a time constant, or a type that
-            hears what this retina does not say.
+        ConfigError: unknown inputs, a time step longer than a time constant, or a cell type with
+            an input signal that this retina does not have.
     """
     if inputs not in get_args(Inputs):
-        raise ConfigError(f"inputs {inputs!r}; {', '.join(get_args(Inputs))} fit")
+        raise ConfigError(f"inputs {inputs!r}; expected {', '.join(get_args(Inputs))}")
     scale = Scale(degrees_per_pixel, a.um_per_degree, dt)
     outer = CenterSurround(
         inputs,
@@ -169,7 +176,7 @@ def build_retina(
         sustained_adaptation=a.sustained_adaptation,
     )
     signals: tuple[str, ...] = (*SIGNALS, *BLUE) if inputs == "cones" else SIGNALS
-    scale.decay(a.tau_v, "membrane of the inner retina")  # refuses a step that is too long
+    scale.decay(a.tau_v, "membrane of the inner retina")  # raises if the step is too long
     amacrine: list[Component] = []
     if a.kinetics is not None:
         amacrine.append(Kinetics(**{name: rate * dt for name, rate in a.kinetics.items()}))
@@ -201,7 +208,7 @@ def build_retina(
 
 
 def needs_starburst(cell_types: Sequence[CellType]) -> bool:
-    """Whether any of the types listens to starburst cells."""
+    """Whether any of the types has input from starburst cells."""
     check_types(cell_types)
     return any(set(STARBURST) & {*cell.excited_by, *cell.inhibited_by} for cell in cell_types)
 
@@ -209,16 +216,16 @@ def needs_starburst(cell_types: Sequence[CellType]) -> bool:
 def place_mosaics(
     cell_types: Sequence[CellType], scale: Scale, size: tuple[int, int], seed: int
 ) -> list[Mosaic]:
-    """One mosaic a type, each with a jitter of its own.
+    """One mosaic per cell type, each with its own jitter.
 
     Raises:
-        ConfigError: a size that is not a height and a width of whole pixels.
+        ConfigError: a size that is not a height and a width in whole pixels.
     """
     if (
         not isinstance(size, tuple | list)
         or len(size) != 2
         or not all(isinstance(edge, int) and edge > 0 for edge in size)
     ):
-        raise ConfigError(f"size = {size!r}; height and width in pixels fit, such as (32, 32)")
+        raise ConfigError(f"size = {size!r}; expected height and width in pixels, such as (32, 32)")
     spacings = [scale.pixels(cell.spacing) if cell.spacing else 1.0 for cell in cell_types]
     return [place_mosaic(*size, spacing, seed=seed + i) for i, spacing in enumerate(spacings)]

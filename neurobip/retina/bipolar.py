@@ -1,4 +1,4 @@
-"""Bipolar cells: light on and light off, sustained and transient."""
+"""Bipolar cells: on and off, sustained and transient."""
 
 from typing import ClassVar, NamedTuple
 
@@ -12,17 +12,17 @@ from neurobip.neurons.neuron import Neuron, unit_interval
 from neurobip.state import last
 
 SIGNALS = ("sustained on", "sustained off", "transient on", "transient off")
-"""Output channels of the bipolar stage for one pair of center and surround, in order."""
+"""Output channels of the bipolar stage for one center-surround pair, in order."""
 
 
 class BipolarState(NamedTuple):
-    """Four scalars a pixel and pair, however long the recording.
+    """State of the bipolar stage: four scalars per pixel and pair.
 
     Attributes:
-        c: what the center still holds of what came in. s: the same of the surround.
-        h: the horizontal cell, which follows the surround with a delay.
-        l: the low-pass of the difference, which the transient cell subtracts.
-        z: the output of this step, graded.
+        c, s: leaky integrals of the center and of the surround current.
+        h: horizontal cell, a low-pass of the surround.
+        l: low-pass of center minus surround, which transient cells subtract.
+        z: graded output of this step.
     """
 
     c: Tensor
@@ -33,7 +33,7 @@ class BipolarState(NamedTuple):
 
 
 class Bipolar(Fused, Neuron):
-    """Pointwise dynamics from center and surround currents to four rectified signals.
+    """Bipolar cells: center and surround currents to four rectified signals per pixel.
 
     ::
 
@@ -43,19 +43,22 @@ class Bipolar(Fused, Neuron):
         sustained = o - adaptation l              transient = o - l
         output = [sustained]+, [-sustained]+, [transient]+, [-transient]+
 
-    Events are changes, which ``decay_c < 1`` adds up to the contrast that they came from; what
-    photoreceptors send is contrast already, and goes through at ``decay_c = 1``. So both enter the
-    retina here.
+    with ``adaptation`` for ``sustained_adaptation``. Events are changes of contrast, which
+    ``decay_c < 1`` integrates to contrast; the output of photoreceptors is contrast, which passes
+    unchanged at ``decay_c = 1``.
 
     Shape:
-        x: ``[B, 2 P, H, W]``, P pairs of center and surround; output ``[B, 4 P, H, W]``, graded and
-        not negative, for each pair in the order of :data:`SIGNALS`.
+        x: ``[B, 2 P, H, W]``, P center-surround pairs; output ``[B, 4 P, H, W]``, graded and not
+        negative, for each pair in the order of :data:`SIGNALS`.
 
     Units:
         decays are shares lost per time step.
 
-    Source: Wohrer & Kornprobst 2009 (delayed surround; high-pass of the bipolar stage). The events
-    of a camera pixel replace the photoreceptor, being a high-passed log intensity already.
+    Raises:
+        ValueError: a constant outside 0 to 1.
+
+    Source: Wohrer & Kornprobst 2009 (delayed surround; high-pass of the bipolar stage). The pixel
+    of an event camera replaces the photoreceptor: its events are high-pass filtered log intensity.
     """
 
     constants: ClassVar[Constants] = dict.fromkeys(
@@ -81,15 +84,19 @@ class Bipolar(Fused, Neuron):
     def forward(
         self, x_seq: Tensor, state: BipolarState | None = None
     ) -> tuple[Tensor, BipolarState]:
-        """A sequence, fused over time."""
+        """A whole sequence, fused over time."""
         self._check_length(x_seq)
         steps, batch, channels, *image = x_seq.shape
-        # The pairs do not meet: to the kernel they are samples of a batch.
+        # Pairs are independent: they are folded into the batch.
         pairs = x_seq.reshape(steps, batch * (channels // 2), 2, *image)
         one = pairs[0, :, 0]
         held = one.new_zeros(4, *one.shape) if state is None else torch.stack(state[:4])
         z, held = kernels.bipolar_scan(
-            pairs, held, self.decay_c, self.decay_h, self.decay_l,
+            pairs,
+            held,
+            self.decay_c,
+            self.decay_h,
+            self.decay_l,
             self.sustained_adaptation,
         )
         c, s, h, low = held

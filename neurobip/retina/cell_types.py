@@ -1,4 +1,4 @@
-"""Ganglion cell types as data: what a cell hears, from where, and how fast it is."""
+"""Ganglion cell types as data: input weights, receptive field and membrane time constant."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,27 +10,28 @@ from neurobip.errors import ConfigError
 
 @dataclass(frozen=True)
 class CellType:
-    """One type of ganglion cell.
+    """A type of ganglion cell.
 
     ::
 
-        current = sum_s hears_s G(field) * signal_s - sum_s inhibited_s G(inhibition) * signal_s
+        current =   sum_s excited_by[s]   G(field)            * signal_s
+                  - sum_s inhibited_by[s] G(inhibitory_field) * signal_s
 
-    over the graded signals s of the inner retina. They are rectified before they are pooled, so
-    that a large cell hears texture of either phase.
+    over the graded signals s of the inner retina, G a Gaussian. Signals are rectified before they
+    are pooled, so that a large cell responds to fine texture of either phase (nonlinear subunits).
 
     Args:
-        name: how it is called in tables and plots.
-        hears: weight of each signal that excites it, in thresholds per unit of contrast.
-        inhibited: weight of each signal that inhibits it.
+        name: label in tables and plots.
+        excited_by: weights of the excitatory signals, in thresholds per unit of contrast.
+        inhibited_by: weights of the inhibitory signals.
         field: standard deviation of its dendritic field.
         elongation: how many times longer than wide the field is.
         orientation: of an elongated field's long axis; 0 is horizontal, 90 vertical.
-        inhibition: standard deviation of the field of what inhibits it, if not that of ``field``.
-        shift: distance of that field from the cell.
-        direction: towards which it is shifted; 0 is to the right, 90 up.
+        inhibitory_field: standard deviation of the inhibitory field; None takes ``field``.
+        shift: distance of the inhibitory field from the cell.
+        direction: direction of that shift; 0 is to the right, 90 up.
         tau: time constant of the membrane.
-        spacing: distance between neighbours of the type; None is a cell at every pixel.
+        spacing: distance between neighbouring cells of the type; None puts a cell at every pixel.
 
     Units:
         µm on the retina, degrees, seconds; see :class:`~neurobip.retina.scale.Scale`.
@@ -54,12 +55,14 @@ class CellType:
     def __post_init__(self) -> None:
         where = f"cell type {self.name!r}"
         if not self.excited_by:
-            raise ConfigError(f"{where}: hears nothing; name a signal, such as 'sustained on'")
+            raise ConfigError(
+                f"{where}: excited_by is empty; name a signal, such as 'sustained on'"
+            )
         for signal, weight in (*self.excited_by.items(), *self.inhibited_by.items()):
             if not 0 <= weight < math.inf:
                 raise ConfigError(
-                    f"{where}: weight {weight} of {signal!r}; expected 0 or more. What inhibits "
-                    "goes into 'inhibited'"
+                    f"{where}: weight {weight} of {signal!r}; expected 0 or more. Inhibitory "
+                    "weights belong in 'inhibited_by'"
                 )
         sizes = {
             "field": self.field,
@@ -73,7 +76,8 @@ class CellType:
                 raise ConfigError(f"{where}: {name} = {size}; expected a number above 0")
         if not all(map(math.isfinite, (self.orientation, self.direction or 0.0))):
             raise ConfigError(
-                f"{where}: orientation {self.orientation}, direction {self.direction}; degrees fit"
+                f"{where}: orientation {self.orientation}, direction {self.direction}; expected "
+                "degrees"
             )
         if not 0 <= self.shift < math.inf or (self.shift and self.direction is None):
             raise ConfigError(f"{where}: shift = {self.shift} needs a direction and is 0 or more")
@@ -90,14 +94,18 @@ def direction_selective(
     veto: float,
     spacing: float | None = None,
 ) -> CellType:
-    """A cell that is silenced by what lay on its preferred side a moment ago.
+    """Direction selective cell type: delayed inhibition, shifted towards the preferred side.
 
-    Motion in the null direction comes from there, so that inhibition is there before it.
+    A stimulus that moves in the null direction crosses the inhibitory field first, so that the
+    delayed inhibition coincides with the excitation and vetoes it.
 
     Args:
-        direction: the preferred one, in degrees.
-        shift: how far off the inhibition is gathered, in µm.
-        veto: strength of inhibition beside that of excitation.
+        direction: preferred direction.
+        shift: distance of the inhibitory field from the cell.
+        veto: strength of inhibition relative to excitation.
+
+    Units:
+        direction in degrees; field and shift in µm; tau in seconds.
 
     Source: Barlow & Levick 1965; Euler, Detwiler & Denk 2002.
     """
@@ -125,12 +133,15 @@ def orientation_selective(
     inhibition: float = 1.0,
     spacing: float | None = None,
 ) -> CellType:
-    """A cell with a long field, inhibited by the same signals all around.
+    """Orientation selective cell type: elongated excitatory field, round inhibitory field.
 
     Args:
-        orientation: of the long axis, in degrees; 0 is horizontal.
-        field: standard deviation across the long axis, in µm.
-        inhibition: strength of inhibition beside that of excitation.
+        orientation: of the long axis; 0 is horizontal.
+        field: standard deviation across the long axis.
+        inhibition: strength of inhibition relative to excitation.
+
+    Units:
+        orientation in degrees; field in µm; tau in seconds.
 
     Source: Nath & Schwartz 2016, "Cardinal orientation selectivity is represented by two distinct
     ganglion cell types in mouse retina".
@@ -143,16 +154,16 @@ def orientation_selective(
 
 
 def check_types(cell_types: Sequence[CellType]) -> None:
-    """Check that a retina can be told by these types.
+    """Validate the cell types of a retina.
 
     Raises:
-        ConfigError: there is none, one is no :class:`CellType`, or two have one name.
+        ConfigError: no cell type, an element that is no :class:`CellType`, or duplicate names.
     """
     if not cell_types:
-        raise ConfigError("a retina without a cell type tells nothing; give at least one")
+        raise ConfigError("a retina without cell types has no output; give at least one")
     for cell in cell_types:
         if not isinstance(cell, CellType):
-            raise ConfigError(f"cell type {cell!r:.60}; a CellType fits, see MOUSE for ten")
+            raise ConfigError(f"cell type {cell!r:.60}; expected a CellType, see MOUSE for ten")
     names = [cell.name for cell in cell_types]
     if again := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"two cell types are called {again[0]!r}; give each its own name")
+        raise ConfigError(f"two cell types are named {again[0]!r}; names have to be unique")

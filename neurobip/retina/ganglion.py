@@ -1,4 +1,4 @@
-"""Ganglion cells: the spikes that leave the retina."""
+"""Ganglion cells: dendritic fields and spiking populations, the output of the retina."""
 
 import math
 from collections.abc import Sequence
@@ -20,39 +20,39 @@ from neurobip.retina.scale import Scale
 from neurobip.synapses.synapse import Synapse, SynapseState, as_images
 
 FIELD_RADIUS = 2.0
-"""A dendritic field ends at this many standard deviations."""
+"""Radius of a dendritic field in standard deviations."""
 
 SINGLE_PIXEL_SIGMA = 1 / 3
-"""A field of a smaller standard deviation, in pixels, is one pixel, and has no slope."""
+"""A field with a smaller standard deviation, in pixels, is a single pixel without a gradient."""
 
 MIN_SIGMA = 0.1
-"""A standard deviation, in pixels, below which a Gaussian between pixels would vanish on all."""
+"""Lower bound of a standard deviation in pixels: a narrower Gaussian between pixels vanishes."""
 
 
 def field_radius(sigma: Tensor) -> Tensor:
-    """How many pixels from its middle a field ends."""
+    """Radius of a field in pixels."""
     return torch.where(sigma < SINGLE_PIXEL_SIGMA, 0, torch.ceil(FIELD_RADIUS * sigma))
 
 
 class Dendrites(Synapse):
-    """The synapses of all types of ganglion cells, a convolution over the graded signals.
+    """Synapses of all ganglion cell types: a convolution over the graded signals.
 
-    Fields that are round, or lie along the axes, are pooled by separable kernels; one that lies
-    obliquely makes a general convolution of all.
+    Round fields and fields along the image axes use separable kernels; a single oblique field
+    makes it one general convolution for all types.
 
     Args:
         cell_types: in the order of the output channels.
         signals: names of the input channels.
-        scale: turns µm into pixels. The kernels are as large as the largest field is now: one that
-            learns to be larger is cut.
-        mosaics: where cells stand, by type; without them, everywhere.
+        scale: converts µm to pixels. The kernel size follows from the largest field at
+            construction: a field that learns to be larger is truncated.
+        mosaics: positions of the cells of each type; without them, a cell at every pixel.
 
     Shape:
         ``[B, S, H, W]`` graded signals to currents ``[B, K, H, W]``; with mosaics H and W are
-        theirs, and 0 is where no cell is.
+        theirs, and the current is 0 where there is no cell.
 
     Raises:
-        ConfigError: a type hears a signal that this retina does not have.
+        ConfigError: an input signal of a type that this retina does not have.
     """
 
     constants: Constants = dict.fromkeys(
@@ -81,7 +81,7 @@ class Dendrites(Synapse):
             for signal in (*cell.excited_by, *cell.inhibited_by):
                 if signal not in signals:
                     raise ConfigError(
-                        f"cell type {cell.name!r} hears {signal!r}; this retina has "
+                        f"cell type {cell.name!r}: no signal {signal!r}; this retina has "
                         f"{', '.join(signals)}"
                     )
         values: dict[str, list[Any]] = {
@@ -111,9 +111,9 @@ class Dendrites(Synapse):
         if not with_inhibition:
             self.constants = dict.fromkeys(("excited_by", "field"), Positive)
         self.with_inhibition = with_inhibition
-        # Neither turn nor elongation learns: what lies along the axes goes on doing so.
+        # Orientation and elongation are not trainable: a field along an axis stays along it.
         self.oblique = any(c.elongation != 1 and c.orientation % 90 for c in cell_types)
-        # A type that hears the one signal at its own place needs no mixing.
+        # If every type has the signal of its own index as only input, channels need no mixing.
         one_to_one = [
             list(cell.excited_by) == [s] for cell, s in zip(cell_types, signals, strict=False)
         ]
@@ -129,7 +129,7 @@ class Dendrites(Synapse):
         self.groups = len(cell_types) if self.one_to_one else 1
 
     def axis_profiles(self, sigma: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Profiles down and along of fields that lie along the axes, ``[2, K, size]`` of sum 1."""
+        """Column and row profiles of fields along the axes, ``[2, K, size]``, each of sum 1."""
         sigma = sigma.clamp(min=MIN_SIGMA)
         wide = torch.stack([sigma, sigma])
         if shift is None:
@@ -147,7 +147,7 @@ class Dendrites(Synapse):
 
     @property
     def weight(self) -> Tensor:
-        """The kernels of the convolution, ``[K, S / groups, size, size]``."""
+        """Kernels of the convolution, ``[K, S / groups, size, size]``."""
         excited = self._fields(self.field, self.elongation, 0 * self.shift)
         if self.one_to_one:
             return self.excited_by.diagonal()[:, None, None, None] * excited[:, None]
@@ -160,7 +160,7 @@ class Dendrites(Synapse):
         )
 
     def _fields(self, sigma: Tensor, elongation: Tensor, shift: Tensor) -> Tensor:
-        """Gaussians of sum 1, ``[K, size, size]``; the row axis points down, angles go up."""
+        """Gaussians of sum 1, ``[K, size, size]``; rows go down, angles counterclockwise."""
         sigma = sigma.clamp(min=MIN_SIGMA)
         end = (field_radius(sigma * elongation) + 0.5 * (shift > 0))[:, None, None]
         sigma, elongation = sigma[:, None, None], elongation[:, None, None]
@@ -176,13 +176,13 @@ class Dendrites(Synapse):
         return fields / fields.sum((1, 2), keepdim=True)
 
     def current(self, x: Tensor) -> Tensor:
-        """The current into every cell."""
+        """Current into every cell."""
         images = as_images(x)
         if self.oblique:
             weight = self.weight.to(images)
             out = F.conv2d(images, weight, padding=self.size // 2, groups=self.groups)
         else:
-            # Fields that lie along the axes go by columns and rows, inhibition after excitation.
+            # Separable fields: excitation first, then inhibition is subtracted.
             excited_by = self.excited_by.diagonal()[:, None] if self.one_to_one else self.excited_by
             axis_profiles = self.axis_profiles(self.field)
             out = kernels.separable(images, axis_profiles, excited_by.contiguous(), self.one_to_one)
@@ -199,13 +199,13 @@ class Dendrites(Synapse):
         return out.view(*x.shape[:-3], *out.shape[1:])
 
     def reach(self, x: Tensor) -> Tensor:
-        """A pixel meets the weights that are not zero, where the kernel fits and a cell is."""
+        """Synaptic operations: nonzero weights of each input within image and mosaic."""
         there = (self.weight != 0).to(x.dtype)
         met = F.conv2d(as_images(x), there, padding=self.size // 2, groups=self.groups)
         return met.sum() if self.mask is None else (met * self.mask).sum()
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
-        """Error at the signals, through the transposed convolution."""
+        """Error at the input signals, by the transposed convolution."""
         if self.mask is not None:
             delta = delta * self.mask
         back = F.conv_transpose2d(
@@ -223,18 +223,24 @@ def ganglion_cells(
     decay_a: float,
     jump: float,
 ) -> Projection:
-    """The ganglion populations and their synapses from the signals of the inner retina.
+    """Projection of the inner retina's signals onto the ganglion populations.
 
-    The neurons are LIF with an adaptive threshold, see :class:`~neurobip.neurons.ALIF`: a cell is
-    the less excitable the more it has fired, which at steps of milliseconds is what a refractory
-    time can still be told from.
+    The neurons are LIF with an adaptive threshold, see :class:`~neurobip.neurons.ALIF`: the
+    threshold rises with every spike, which at steps of milliseconds stands in for refractoriness.
+
+    Args:
+        cell_types: in the order of the output channels.
+        signals: names of the input channels.
+        scale: converts µm and seconds to pixels and decays.
+        mosaics: positions of the cells of each type.
+        decay_a: decay of the adaptation, as a share per step.
+        jump: rise of the threshold with a spike, in thresholds.
 
     Shape:
-        ``[B, S, H, W]`` graded signals to ``[B, K, H, W]`` spikes, one channel a type.
+        ``[B, S, H, W]`` graded signals to ``[B, K, H, W]`` spikes, one channel per type.
 
     Raises:
-        ConfigError: the step is longer than the membrane's time constant, or a type hears a signal
-            that is not there.
+        ConfigError: a step longer than a membrane time constant, or an unknown input signal.
     """
     decays = tuple(scale.decay(cell.tau, f"membrane of {cell.name!r}") for cell in cell_types)
     return Projection(

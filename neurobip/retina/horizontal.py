@@ -1,4 +1,4 @@
-"""Horizontal cells: center and surround, the spatial weights of the outer retina."""
+"""Horizontal cells: center and surround, the spatial filters of the outer retina."""
 
 import math
 from typing import ClassVar
@@ -13,11 +13,11 @@ from neurobip.errors import ConfigError
 from neurobip.synapses.synapse import Synapse, as_images
 
 KERNEL_RADIUS = 3.0
-"""Standard deviations that a kernel reaches out to."""
+"""Radius of a kernel in standard deviations."""
 
 
 def gaussian(sigma: float | Tensor, size: int) -> Tensor:
-    """The profile of a Gaussian that sums to 1.
+    """One-dimensional Gaussian of sum 1.
 
     Shape:
         ``[size]``, size odd. A tensor of sigmas ``[K, 1]`` gives ``[K, size]``.
@@ -38,26 +38,28 @@ def gaussian(sigma: float | Tensor, size: int) -> Tensor:
 
 
 def kernel_size(sigma: float, reach: float = KERNEL_RADIUS) -> int:
-    """An odd number of taps that a Gaussian of ``sigma`` pixels fills, up to ``reach`` sigmas."""
+    """Odd size of a kernel that holds a Gaussian of ``sigma`` pixels up to ``reach`` sigmas."""
     return 2 * max(1, math.ceil(reach * sigma)) + 1
 
 
 class CenterSurround(Synapse):
-    """What reaches the center of a bipolar cell, and what horizontal cells gather around it.
+    """Synapses of center and surround: Gaussians onto bipolar and onto horizontal cells.
 
     ::
 
         center = G(sigma_center) * sum_i mix_i x_i
         surround = strength G(sigma_surround) * sum_i mix_i x_i
 
-    Both Gaussians have sum 1, so that at ``strength = 1`` a uniform field leaves no difference. For
-    colour a second pair compares S cones with L and M cones over one and the same center.
+    Both Gaussians have sum 1, so that at ``strength = 1`` center and surround cancel in a uniform
+    field. For colour a second pair compares S cones with L and M cones over the same center.
 
     Args:
-        inputs: ``events`` (off, on), whose polarities enter with opposite signs, or ``light`` (one
-            image), or ``cones`` (L, M, S).
-        contrast: change of log intensity that one event stands for.
-        size: taps of the kernels.
+        inputs: ``events`` (off, on; opposite signs), ``light`` (one channel) or ``cones`` (L, M,
+            S).
+        sigma_center, sigma_surround: standard deviations of the two Gaussians.
+        strength: strength of the surround relative to the center.
+        contrast: change of log intensity that one event represents.
+        size: kernel size; None follows from the sigmas.
 
     Shape:
         ``[B, 2 | 1 | 3, H, W]`` to currents ``[B, 2, H, W]`` (center, surround), with cones
@@ -67,7 +69,7 @@ class CenterSurround(Synapse):
         sigmas in pixels.
 
     Raises:
-        ConfigError: other inputs.
+        ConfigError: unknown inputs.
 
     Source: Wohrer & Kornprobst 2009, "Virtual Retina", the outer plexiform layer as a
     difference of Gaussians; Dacey & Lee 1994 for the coextensive blue-yellow field.
@@ -98,37 +100,37 @@ class CenterSurround(Synapse):
             "cones": [light, light, [0.0, 0.0, 1.0], light],
         }
         if inputs not in rows:
-            raise ConfigError(f"CenterSurround: inputs {inputs!r}; {', '.join(rows)} fit")
+            raise ConfigError(f"CenterSurround: inputs {inputs!r}; expected {', '.join(rows)}")
         self.sigma_center, self.sigma_surround = sigma_center, sigma_surround
         self.strength = strength
         self.size = size or kernel_size(max(sigma_center, sigma_surround))
         self.register_buffer("mix", torch.tensor(rows[inputs]), persistent=False)
 
     def profile(self) -> Tensor:
-        """The profile of each output channel, ``[O, size]``."""
+        """Profile of each output channel, ``[O, size]``."""
         center = gaussian(self.sigma_center, self.size).to(self.mix)
         surround = gaussian(self.sigma_surround, self.size).to(self.mix)
         return torch.stack([center, surround, center, center][: len(self.mix)])
 
     def shares(self) -> Tensor:
-        """How much of each input channel an output channel takes, ``[O, I]``."""
+        """Mixing weights from input to output channels, ``[O, I]``."""
         one = self.mix.new_ones(())
         each = torch.stack([one, one * self.strength, one, one][: len(self.mix)])
         return each[:, None] * self.mix
 
     @property
     def weight(self) -> Tensor:
-        """The kernels of the same convolution, ``[O, I, size, size]``."""
+        """Kernels of the equivalent convolution, ``[O, I, size, size]``."""
         profile = self.profile()
         fields = profile[:, :, None] * profile[:, None, :]
         return self.shares()[:, :, None, None] * fields[:, None]
 
     def current(self, x: Tensor) -> Tensor:
-        """Center and surround of every image."""
+        """Center and surround currents of every image."""
         images = kernels.separable(as_images(x), self.profile(), self.shares(), False)
         return images.view(*x.shape[:-3], *images.shape[1:])
 
     def reach(self, x: Tensor) -> Tensor:
-        """A pixel meets the weights at the places where the kernel fits."""
+        """Synaptic operations: the nonzero weights of each input within the image."""
         kernel_size = (self.weight != 0).to(x.dtype)
         return F.conv2d(as_images(x), kernel_size, padding=self.size // 2).sum()

@@ -1,4 +1,4 @@
-"""The synapse of a bipolar cell as a kinetic scheme: contrast adaptation by depletion."""
+"""Kinetic synapse of a bipolar cell: contrast adaptation by depletion."""
 
 import math
 from typing import ClassVar, NamedTuple
@@ -12,7 +12,7 @@ from neurobip.errors import ConfigError
 
 
 class KineticsState(NamedTuple):
-    """Shares of the four states, which add up to 1, ``[B, S, H, W]`` each."""
+    """State of :class:`Kinetics`: occupancies of the four states, sum 1, ``[B, S, H, W]`` each."""
 
     resting: Tensor
     active: Tensor
@@ -21,7 +21,7 @@ class KineticsState(NamedTuple):
 
 
 class Kinetics(Component):
-    """The kinetics block of the linear–nonlinear–kinetic model, one for each signal and pixel.
+    """Kinetics block of the linear–nonlinear–kinetic (LNK) model, for each signal and pixel.
 
     ::
 
@@ -29,20 +29,23 @@ class Kinetics(Component):
                                           inactive --ksi--> slow --ksr u--> inactive
         output = gain active
 
-    The input ``u`` opens vesicles; the more it does, the fewer rest, so that the gain falls with
-    contrast within a response (``kfi``, ``kfr``) and over seconds (``ksi``, ``ksr``). A step is
-    implicit Euler, solved in closed form: shares stay between 0 and 1 and add up to 1 at any
-    length of the step.
+    The input ``u`` moves occupancy from resting to active; depletion of the resting state lowers
+    the gain with contrast within a response (``kfi``, ``kfr``) and over seconds (``ksi``,
+    ``ksr``). A step is implicit Euler, solved in closed form: occupancies stay between 0 and 1 with
+    sum 1 at any step length.
+
+    Args:
+        ka, kfi, kfr, ksi, ksr: rates of the scheme.
+        gain: factor of the output; None gives small steady inputs a gain of 1.
 
     Shape:
         ``[B, S, H, W]``, not negative, to the same.
 
     Units:
-        rates per time step; ``ka`` and ``ksr`` also per unit of input. gain is chosen so that a
-        weak input is handed on as it is, unless it is given.
+        rates per time step; ``ka`` and ``ksr`` also per unit of input.
 
     Raises:
-        ConfigError: a rate that is negative or infinite, or none for what opens and closes.
+        ConfigError: a rate that is negative or infinite, or ``ka`` or ``kfi`` of 0.
 
     Source: Ozuysal & Baccus 2012, "Linking the computational structure of variance adaptation to
     biophysical mechanisms".
@@ -63,19 +66,21 @@ class Kinetics(Component):
         super().__init__()
         rates = {"ka": ka, "kfi": kfi, "kfr": kfr, "ksi": ksi, "ksr": ksr}
         if not all(0 <= rate < math.inf for rate in rates.values()) or not ka or not kfi:
-            raise ConfigError(f"Kinetics: rates {rates}; 0 or more fits, ka and kfi above 0")
+            raise ConfigError(
+                f"Kinetics: rates {rates}; expected 0 or more, and ka and kfi above 0"
+            )
         self.ka, self.kfi, self.kfr, self.ksi, self.ksr = ka, kfi, kfr, ksi, ksr
         # At rest a small steady input u leaves active = ka u / kfi.
         self.gain = kfi / ka if gain is None else gain
 
     def step(self, x: Tensor, state: KineticsState | None = None) -> tuple[Tensor, KineticsState]:
-        """One step of every synapse; at first all vesicles rest."""
+        """One time step; initially all occupancy is in the resting state."""
         if state is None:
             none = torch.zeros_like(x)
             state = KineticsState(none + 1, none, none, none)
         resting, active, inactive, slow = state
-        # All four equations, such as active' = active + ka u resting' - kfi active', at once:
-        # what is solved first is the new inactive share.
+        # Closed-form solution of all four equations, such as
+        # active' = active + ka u resting' - kfi active', beginning with the inactive occupancy.
         up, back = self.ka * x, self.ksr * x
         fall = self.kfi / (1 + self.kfi)
         inactive = (

@@ -1,4 +1,4 @@
-"""Mosaics: where the cells of a type stand."""
+"""Mosaics: the positions of the cells of a type."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from neurobip.errors import ConfigError
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """The cells of one type on an image.
+    """Mosaic of the cells of one type on an image.
 
     Attributes:
-        rows, columns: the pixel of each cell.
-        height, width: of the image.
-        spacing: distance between neighbours, 1 where every pixel has a cell.
+        rows, columns: pixel of each cell.
+        height, width: size of the image.
+        spacing: distance between neighbours; 1 if every pixel has a cell.
 
     Units:
         pixels.
@@ -32,43 +32,46 @@ class Mosaic:
 
     @property
     def mask(self) -> np.ndarray:
-        """Where a cell stands, ``[H, W]`` of bool."""
+        """Boolean mask of the cells, ``[H, W]``."""
         there = np.zeros((self.height, self.width), bool)
         there[self.rows, self.columns] = True
         return there
 
     def coverage(self, sigma: float) -> float:
-        """How many fields, of radius 2 ``sigma``, lie over a point on average."""
+        """Coverage factor: mean number of fields, of radius 2 ``sigma``, that cover a point."""
         return len(self) * math.pi * (2 * sigma) ** 2 / (self.height * self.width)
 
 
 def place_mosaic(
     height: int, width: int, spacing: float, *, jitter: float = 0.1, seed: int = 0
 ) -> Mosaic:
-    """A jittered hexagonal lattice.
+    """Mosaic on a jittered hexagonal lattice.
 
     Args:
+        height, width: size of the image.
         spacing: distance between neighbours; up to 1 there is a cell at every pixel.
-        jitter: standard deviation of a cell's displacement, as a share of the spacing.
-        seed: of the jitter.
+        jitter: standard deviation of a cell's displacement, as a fraction of the spacing.
+        seed: seed of the jitter.
 
     Units:
         pixels.
 
     Raises:
-        ConfigError: a spacing that is not positive, or leaves no cell on the image.
+        ConfigError: a spacing that is not positive, or so large that no cell is on the image.
 
     Source: Wässle & Boycott 1991, "Functional architecture of the mammalian retina", for regular
-    mosaics; the jitter gives them the regularity that is seen.
+    mosaics; the jitter is chosen to match their measured regularity.
     """
     if not (0 < spacing < math.inf and 0 <= jitter < math.inf):
-        raise ConfigError(f"lay: spacing {spacing}, jitter {jitter}; positive numbers fit")
+        raise ConfigError(
+            f"place_mosaic: spacing {spacing}, jitter {jitter}; expected positive numbers"
+        )
     if spacing <= 1:
         rows, columns = np.indices((height, width)).reshape(2, -1)
         return Mosaic(rows, columns, height, width, 1.0)
     rng = np.random.default_rng(seed)
     apart = spacing * math.sqrt(3) / 2
-    # The middle of the image is the middle of a cell, and the lattice reaches beyond the border.
+    # A cell lies at the center of the image, and the lattice extends beyond the border.
     reach_y, reach_x = math.ceil(height / apart), math.ceil(width / spacing)
     i, j = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1].reshape(2, -1)
     y = (height - 1) / 2 + i * apart

@@ -1,4 +1,4 @@
-"""Photoreceptors: luminance to a signal of contrast, whatever the light level."""
+"""Photoreceptors: luminance to contrast, invariant to the light level."""
 
 from typing import ClassVar, Literal, NamedTuple
 
@@ -13,13 +13,18 @@ from neurobip.neurons.neuron import unit_interval
 from neurobip.state import last
 
 MIN_LUMINANCE = 1e-9
-"""The least luminance that is told from none."""
+"""Lower bound of luminance in the power law, whose slope is infinite at 0 for exponents below 1."""
 
 Adaptation = Literal["log", "naka-rushton"]
 
 
 class PhotoreceptorState(NamedTuple):
-    """Three numbers a receptor: the light it is adapted to, and two stages of low-pass."""
+    """State of :class:`Photoreceptor`.
+
+    Attributes:
+        m: light level of adaptation.
+        first, second: the two low-pass stages.
+    """
 
     m: Tensor
     first: Tensor
@@ -27,7 +32,7 @@ class PhotoreceptorState(NamedTuple):
 
 
 class Photoreceptor(Fused):
-    """Cones that adapt to the light around them, followed by a low-pass of two stages.
+    """Photoreceptors: light adaptation followed by a two-stage low-pass.
 
     ::
 
@@ -37,25 +42,31 @@ class Photoreceptor(Fused):
         first  <- first + decay_p (p - first)
         second <- second + decay_p (first - second)              the output
 
-    Both are 0 where the light is what the cell is adapted to, and rise with slope 1 in log
-    intensity there, so that they drive the same pathway; Naka–Rushton saturates. A fresh start is
-    an eye adapted to the mean of its first image.
+    Both responses are 0 at the light level of adaptation and have slope 1 in log intensity there;
+    Naka–Rushton saturates. Without a state the eye is adapted to the mean of the first image.
+
+    Args:
+        decay_m: decay of light adaptation.
+        decay_p: decay of each low-pass stage.
+        dark: dark light, a constant added to the luminance.
+        exponent: exponent n of Naka–Rushton.
+        adaptation: ``log`` or ``naka-rushton``.
 
     Shape:
         x: ``[B, C, H, W]`` luminance, C = 1, or 3 for the cones L, M and S; output likewise.
 
     Units:
-        luminance in 0 to 1, linear; whole numbers of 8 bit stand for 255 steps of it. decays are
-        shares lost per step; dark is a luminance.
+        luminance in 0 to 1, linear; 8-bit integers are divided by 255. Decays are shares lost per
+        step; dark is a luminance.
 
     Raises:
-        ConfigError: constants out of range, or another adaptation.
+        ConfigError: constants out of range, or an unknown adaptation.
         DataError: luminance that is not in 0 to 1, or NaN.
 
     Source: Naka & Rushton 1966, "S-potentials from luminosity units in the retina of fish"; with
     the half-saturation that follows the background as in Shapley & Enroth-Cugell 1984, "Visual
-    adaptation and retinal gain controls". The low-pass in stages as the first filter of Wohrer &
-    Kornprobst 2009 (10 ms a stage).
+    adaptation and retinal gain controls". The low-pass is the first filter of Wohrer & Kornprobst
+    2009 (10 ms per stage).
     """
 
     constants: ClassVar[Constants] = {
@@ -77,7 +88,9 @@ class Photoreceptor(Fused):
         super().__init__()
         unit_interval("Photoreceptor", decay_m=decay_m, decay_p=decay_p)
         if adaptation not in ("log", "naka-rushton"):
-            raise ConfigError(f"Photoreceptor: adaptation {adaptation!r}; log and naka-rushton fit")
+            raise ConfigError(
+                f"Photoreceptor: adaptation {adaptation!r}; expected log or naka-rushton"
+            )
         if not dark > 0 or not exponent > 0:
             raise ConfigError(
                 f"Photoreceptor: dark = {dark}, exponent = {exponent}; both have to be above 0"
@@ -88,7 +101,7 @@ class Photoreceptor(Fused):
     def forward(
         self, x_seq: Tensor, state: PhotoreceptorState | None = None
     ) -> tuple[Tensor, PhotoreceptorState]:
-        """A sequence of images at once."""
+        """A whole sequence of images, fused over time."""
         self._check_length(x_seq)
         light = luminance(x_seq)
         if state is None:
@@ -97,37 +110,37 @@ class Photoreceptor(Fused):
         m = low_pass(light, state.m, self.decay_m)
         first = low_pass(self.contrast(light, m), state.first, self.decay_p)
         second = low_pass(first, state.second, self.decay_p)
-        # The caller may write into the output; the next step reads the state again.
+        # A copy: the caller may write into the output, and the next step reads the state.
         return second, PhotoreceptorState(last(m), last(first), second[-1].clone())
 
     def contrast(self, light: Tensor, m: Tensor) -> Tensor:
-        """The signal of light ``light`` in a cell that is adapted to ``m``."""
+        """Response to luminance ``light`` at the light level of adaptation ``m``."""
         if self.adaptation == "log":
             return torch.log((light + self.dark) / (m + self.dark))
         n = self.exponent
         half = (self.dark + m) ** n
-        # Black has no slope to give: below an exponent of 1 it would be infinite.
+        # The slope at 0 would be infinite for exponents below 1.
         light, m = light.clamp(min=MIN_LUMINANCE) ** n, m.clamp(min=MIN_LUMINANCE) ** n
         return 4 / n * (light / (light + half) - m / (m + half))
 
 
 def low_pass(x_seq: Tensor, state: Tensor, decay: float | Tensor) -> Tensor:
-    """``s <- s + decay (x - s)`` at every step of a sequence ``[T, ...]``."""
+    """Exponential low-pass ``s <- s + decay (x - s)`` of a sequence ``[T, ...]``."""
     return kernels.trace_scan(decay * x_seq, state, 1 - decay)
 
 
 def luminance(frames: Tensor) -> Tensor:
-    """Images as linear luminance in floating point.
+    """Linear luminance in floating point; 8-bit images are divided by 255.
 
     Raises:
-        DataError: numbers outside 0 to 1, or NaN; 8-bit images are divided by 255.
+        DataError: values outside 0 to 1, NaN, or an integer type other than uint8.
     """
     if frames.dtype is torch.uint8:
         return frames.to(torch.get_default_dtype()) / 255
     if not frames.is_floating_point():
         raise DataError(
-            f"luminance of type {frames.dtype}; linear luminance in 0 to 1 as floating point, or "
-            "8-bit images (uint8) fit"
+            f"luminance of type {frames.dtype}; expected linear luminance in 0 to 1 as floating "
+            "point, or 8-bit images (uint8)"
         )
     # NaN fails both comparisons.
     if not bool(((frames >= 0) & (frames <= 1)).all()):
@@ -139,12 +152,15 @@ def luminance(frames: Tensor) -> Tensor:
 
 
 def rgb_to_cones(rgb: Tensor) -> Tensor:
-    """Linear RGB to the luminances that L, M and S cones see, each 1 for white.
+    """Excitation of L, M and S cones by linear RGB, each 1 for white.
 
     Shape:
         ``[..., 3, H, W]`` to ``[..., 3, H, W]``.
 
-    Source: Hunt–Pointer–Estevez cone fundamentals behind the sRGB primaries (IEC 61966-2-1), rows
+    Units:
+        linear RGB in 0 to 1; cone excitation in 0 to 1.
+
+    Source: Hunt–Pointer–Estevez cone fundamentals of the sRGB primaries (IEC 61966-2-1), rows
     divided by their sums.
     """
     matrix = rgb.new_tensor(

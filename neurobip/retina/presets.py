@@ -1,7 +1,7 @@
-"""Whole retinas: the least that an event camera needs, primate periphery, mouse.
+"""Preset retinas: a minimal one for event cameras, primate periphery, mouse.
 
-Cell types are data; the weights of what they hear are tuned until each does what ``neurobip retina
-characterize`` asks of it. A type of your own is one more entry::
+Cell types are data; their input weights are tuned so that every type passes the checks of
+``neurobip retina characterize``. A custom type is one more entry::
 
     wide = CellType("wide on-off", {"transient on": 2.0, "transient off": 2.0}, field=150, tau=0.02)
     retina = mouse(cell_types=(*MOUSE, wide))
@@ -28,7 +28,7 @@ from neurobip.retina.retina import Retina
 from neurobip.retina.scale import Scale, time_constant
 
 PIXELS_AND_STEPS = Scale(1.0, 1.0, 1.0)
-"""Sizes in pixels and times in steps."""
+"""Identity scale: sizes in pixels, times in steps."""
 
 EVENT_CAMERA = (
     CellType("sustained on", {"sustained on": 4.0}, field=0.1, tau=time_constant(0.125)),
@@ -36,7 +36,7 @@ EVENT_CAMERA = (
     CellType("transient on", {"transient on": 8.0}, field=1.0, tau=time_constant(0.5)),
     CellType("transient off", {"transient off": 8.0}, field=1.0, tau=time_constant(0.5)),
 )
-"""Four types, in pixels and steps: a midget-like point, and a parasol-like pool of texture."""
+"""Four types, in pixels and steps: midget-like with a point field, parasol-like and pooling."""
 
 EVENT_MOTION = (
     *EVENT_CAMERA,
@@ -68,16 +68,16 @@ def event_camera(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Retina:
-    """The least retina for events: no gain control, every constant a power of two or a weight.
+    """Minimal retina for camera events: no gain control, every constant a power of two or a weight.
 
-    It is the front end of a BiTFormer, and converts to integers and Lava. Its constants are shares
-    per step and pixels, whatever the length of a step: it was tuned at bins of 15 ms.
+    The default input stage of a BiTFormer; it converts to integers and to Lava. Its constants are
+    in steps and pixels, independent of the length of a step; they were tuned at bins of 15 ms.
 
     Args:
-        contrast: change of log intensity that one event stands for.
+        contrast: change of log intensity that one event represents.
         sigma_center, sigma_surround: of the receptive field, in pixels.
         decay_a, jump: adaptation of the ganglion threshold, see :class:`~neurobip.neurons.ALIF`.
-        decay_s: of the starburst cells, which are there if a type is inhibited by them.
+        decay_s: decay of the starburst cells, which exist if a type has them as input.
         size, seed: of mosaics, as in :func:`primate_periphery`.
 
     Shape:
@@ -149,21 +149,27 @@ def primate_periphery(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Retina:
-    """Midget and parasol cells, on and off; with cones the small bistratified cell too.
+    """Retina of the primate periphery: midget and parasol cells, on and off.
+
+    With cones as input it has the small bistratified cell as well.
 
     Args:
-        cell_types: other types than these.
+        cell_types: None takes the types above.
         inputs: ``light``, images of luminance; ``cones``, of L, M and S cones; or ``events``.
-        degrees_per_pixel, dt: the scale, see :class:`~neurobip.retina.scale.Scale`.
-        size: height and width of the image, on which mosaics are laid; without it there is a cell
-            of every type at every pixel.
-        seed: of the mosaics' jitter.
+        degrees_per_pixel, dt: spatial and temporal scale, see
+            :class:`~neurobip.retina.scale.Scale`.
+        size: height and width of the image on which mosaics are placed; None puts a cell of every
+            type at every pixel.
+        seed: seed of the mosaics' jitter.
 
     Shape:
         ``[B, 1 | 3 | 2, H, W]`` to spikes ``[B, K, H, W]``.
 
+    Units:
+        degrees_per_pixel in degrees of visual angle; dt in seconds; size in pixels.
+
     Raises:
-        ConfigError: a time step that is longer than a time constant, by the filter's name.
+        ConfigError: a time step longer than a time constant; the message names the filter.
     """
     if cell_types is None:
         cell_types = (*PRIMATE, SMALL_BISTRATIFIED) if inputs == "cones" else PRIMATE
@@ -179,8 +185,8 @@ def mouse(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Retina:
-    """Ten types of the mouse, with direction and orientation selective ones.
+    """Retina of the mouse: ten cell types, with direction and orientation selective ones.
 
-    Arguments, shapes and errors as :func:`primate_periphery`.
+    Arguments, shapes, units and errors as :func:`primate_periphery`.
     """
     return build_retina(MOUSE_ANATOMY, cell_types, inputs, degrees_per_pixel, dt, size, seed)

@@ -1,4 +1,4 @@
-"""The whole retina: images or events in, spikes of ganglion cells out."""
+"""The retina: images or events to the spikes of ganglion cells."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from neurobip.retina.mosaic import Mosaic
 
 
 class Retina(Circuit):
-    """From light or events to the spikes of every type of ganglion cell.
+    """Retina model: light or camera events to the spikes of every type of ganglion cell.
 
     ::
 
@@ -22,29 +22,30 @@ class Retina(Circuit):
                                  > bipolar (center, surround) -> amacrine -> ganglion -> spikes
         events ----------------/
 
-    Nothing here learns unless it is freed (:func:`~neurobip.constants.free`), but for the weights
-    of a top-down gain, if the ganglion cells have one. The state is a constant number of scalars a
-    pixel. :mod:`~neurobip.retina.presets` builds whole retinas.
+    All constants are fixed unless :func:`~neurobip.constants.make_trainable` makes parameters of
+    them. The only weights that learn by default are those of a top-down threshold shift, if the
+    ganglion cells have one. The state has a constant number of scalars per pixel. The functions of
+    :mod:`~neurobip.retina.presets` build complete retinas.
 
     Args:
-        bipolar: center and surround onto bipolar cells; it takes events, or what the
-            photoreceptors make of images.
-        ganglion: the populations of :attr:`cell_types`.
-        cell_types: one a channel of the output.
-        photoreceptor: what turns images into contrast; without one the input is events.
-        amacrine: what stands between bipolar and ganglion cells, in order.
-        mosaics: where the cells of each type stand; without them, at every pixel.
+        bipolar: projection of center and surround onto bipolar cells; its input is events, or the
+            output of the photoreceptors.
+        ganglion: projection onto the ganglion populations of :attr:`cell_types`.
+        cell_types: one per output channel.
+        photoreceptor: converts images to contrast; without it the input is events.
+        amacrine: stages between bipolar and ganglion cells, in order.
+        mosaics: positions of the cells of each type; without them, a cell at every pixel.
 
     Shape:
         x: ``[B, C, H, W]`` of one time step: event counts (off, on), or luminance of one channel or
-        of three kinds of cones; spikes ``[B, K, H, W]``, one channel a cell type.
+        of three cone types; spikes ``[B, K, H, W]``, one channel per cell type.
 
     Raises:
-        DataError: another number of channels, images that do not fit the mosaics, a single pixel,
-            which has no surround, or counts of events that are negative, infinite or NaN.
+        DataError: wrong number of channels, an image size other than that of the mosaics, a single
+            pixel, which has no surround, or event counts that are negative, infinite or NaN.
     """
 
-    amacrine: "list[Component]"  # a module list, typed by what it holds
+    amacrine: "list[Component]"  # an nn.ModuleList, typed by its elements
 
     def __init__(
         self,
@@ -79,10 +80,10 @@ class Retina(Circuit):
         return self.bipolar.synapse.mix.shape[1]  # type: ignore[union-attr, index, return-value]
 
     def index(self, cell_type: str) -> int:
-        """The output channel of a type.
+        """Output channel of a cell type.
 
         Raises:
-            DataError: there is none of that name.
+            DataError: no cell type of that name.
         """
         if cell_type not in self.names:
             raise DataError(f"no cell type {cell_type!r}; there are {', '.join(self.names)}")
@@ -115,17 +116,20 @@ class Retina(Circuit):
         return Adjoint(prefixed("ganglion", cells.populations), cells.send)
 
     def currents(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """What drives the ganglion cells, before their membranes; differentiable.
+        """Currents into the ganglion cells, before their membranes; differentiable.
 
         Shape:
-            x_seq ``[T, B, C, H, W]``; returns currents ``[T, B, K, H, W]`` in thresholds, and the
-            state of all that comes before the ganglion cells.
+            x_seq ``[T, B, C, H, W]``; returns currents ``[T, B, K, H, W]`` and the state of all
+            stages before the ganglion cells.
+
+        Units:
+            currents in firing thresholds.
         """
         signals, now = self.signals(x_seq, state)
         return self.ganglion.synapse.current(signals), now  # type: ignore[union-attr, operator]
 
     def signals(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """The graded signals of the inner retina, which the ganglion cells hear.
+        """Graded signals of the inner retina, the input of the ganglion cells.
 
         Shape:
             x_seq ``[T, B, C, H, W]``; returns ``[T, B, S, H, W]``, and the state as
@@ -134,7 +138,7 @@ class Retina(Circuit):
         return self._signals(Mode("forward"), x_seq, state)
 
     def _signals(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, dict[str, Any]]:
-        """The graded signals of the inner retina."""
+        """Graded signals of the inner retina, and the states of its stages."""
         x = self._checked(x, 4 if run.method == "step" else 5)
         before = state or {}
         now: dict[str, Any] = {}
@@ -148,10 +152,11 @@ class Retina(Circuit):
         return x, now
 
     def _checked(self, x: Tensor, axes: int) -> Tensor:
-        """Input that fits; counts of events in floating point."""
+        """Input after validation, in the precision of the retina."""
         if not isinstance(x, Tensor):
             raise DataError(
-                f"Retina: input is a {type(x).__name__}; a tensor fits, torch.from_numpy makes one"
+                f"Retina: input is a {type(x).__name__}; expected a tensor, see "
+                "torch.from_numpy"
             )
         kind = "event counts (off, on)" if self.photoreceptor is None else "luminance"
         shape = f"[B, {self.inputs}, H, W]" if axes == 4 else f"[T, B, {self.inputs}, H, W]"
@@ -168,12 +173,12 @@ class Retina(Circuit):
             first = self.mosaics[0]
             if tuple(x.shape[-2:]) != (first.height, first.width):
                 raise DataError(
-                    f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; its cells stand on "
+                    f"Retina: images of {x.shape[-2]} x {x.shape[-1]} pixels; its mosaics are for "
                     f"{first.height} x {first.width}"
                 )
         precision = self.bipolar.synapse.mix.dtype  # type: ignore[union-attr]
         if self.photoreceptor is not None:
-            # Which looks at the range of its light; bytes and what is refused go there as they are.
+            # The photoreceptor checks the range; integer images are passed on unchanged.
             return x.to(precision) if x.is_floating_point() else x  # type: ignore[arg-type]
         if not x.is_floating_point() and x.dtype is not torch.uint8:
             x = x.to(precision)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The one scale of a retina: how large a pixel is, and how long a step."""
+"""Scale of a retina: the size of a pixel and the length of a time step."""
 
 import math
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from neurobip.errors import ConfigError
 
 @dataclass(frozen=True)
 class Scale:
-    """What turns micrometres and seconds into pixels and shares lost per step.
+    """Conversion from µm and seconds to pixels and decays per step.
 
-    All anatomy is written in µm on the retina and all kinetics in seconds; this is the only place
-    where they become numbers of an image sequence.
+    Anatomy is given in µm on the retina and time constants in seconds; only this class converts
+    them to the grid of an image sequence.
 
     Args:
-        degrees_per_pixel: visual angle that one pixel covers.
+        degrees_per_pixel: visual angle of one pixel.
         um_per_degree: retinal distance of a degree: 223 in the macaque (Perry & Cowey 1985), 31 in
             the mouse (Remtulla & Hallett 1985).
         dt: length of a time step.
@@ -37,14 +37,18 @@ class Scale:
                 raise ConfigError(f"Scale: {name} = {value}; expected a number above 0")
 
     def pixels(self, um: float) -> float:
-        """A retinal distance in pixels."""
+        """Retinal distance in µm, converted to pixels."""
         return um / self.um_per_degree / self.degrees_per_pixel
 
     def decay(self, tau: float, name: str) -> float:
-        """The share that a filter with time constant ``tau`` loses per step, ``1 - e^(-dt/tau)``.
+        """Decay of a filter with time constant ``tau``: the share lost per step, 1 - e^(-dt / tau).
+
+        Args:
+            tau: time constant in seconds.
+            name: name of the filter in error messages.
 
         Raises:
-            ConfigError: the step is longer than the time constant, by the filter's name.
+            ConfigError: a step longer than the time constant.
         """
         if not tau > 0 or self.dt > tau:
             raise ConfigError(
@@ -55,5 +59,5 @@ class Scale:
 
 
 def time_constant(decay: float, dt: float = 1.0) -> float:
-    """The time constant of a filter that loses the share ``decay`` per step of length ``dt``."""
+    """Time constant of a filter that loses the share ``decay`` per step of length ``dt``."""
     return -dt / math.log1p(-decay) if 0 < decay < 1 else (0.0 if decay == 1 else math.inf)

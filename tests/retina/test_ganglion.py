@@ -139,7 +139,7 @@ def test_a_point_between_pixels_has_a_weight(shift):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"excited_by": {}}, "hears nothing"),
+        ({"excited_by": {}}, "excited_by is empty"),
         ({"excited_by": {"sustained on": -1.0}}, "weight -1.0 of 'sustained on'"),
         ({"field": 0.0}, "field = 0.0"),
         ({"tau": math.nan}, "tau = nan"),
@@ -163,7 +163,7 @@ def test_a_type_that_makes_no_sense_is_refused_by_name(changes, message):
 
 def test_a_signal_that_is_not_there_is_refused():
     blue = CellType("blue", {"blue sustained on": 1.0}, field=1.0, tau=2)
-    with pytest.raises(ConfigError, match="'blue' hears 'blue sustained on'; this retina has sus"):
+    with pytest.raises(ConfigError, match="'blue': no signal 'blue sustained on'; this"):
         event_camera((blue,))
-    with pytest.raises(ConfigError, match="without a cell type"):
+    with pytest.raises(ConfigError, match="without cell types"):
         event_camera(())

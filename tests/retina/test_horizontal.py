@@ -57,5 +57,5 @@ def test_all_sizes_have_a_gradient():
 
 
 def test_other_inputs_are_refused():
-    with pytest.raises(ConfigError, match="'rgb'; events, light, cones fit"):
+    with pytest.raises(ConfigError, match="'rgb'; expected events, light, cones"):
         synapse("rgb")

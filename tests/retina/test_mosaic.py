@@ -51,7 +51,7 @@ def test_an_image_without_a_cell_is_refused():
 
 @pytest.mark.parametrize(("spacing", "jitter"), [(math.nan, 0.1), (-1.0, 0.1), (2.0, math.nan)])
 def test_a_lattice_of_no_size_is_refused(spacing, jitter):
-    with pytest.raises(ConfigError, match="positive numbers fit"):
+    with pytest.raises(ConfigError, match="expected positive numbers"):
         place_mosaic(8, 8, spacing, jitter=jitter)
 
 

@@ -173,13 +173,13 @@ def test_whole_numbers_are_counts(kind):
 
 @pytest.mark.parametrize("size", [8, (8.5, 8), (0, 4), (4,)])
 def test_a_size_that_is_none_is_refused(size):
-    with pytest.raises(ConfigError, match="height and width in pixels fit"):
+    with pytest.raises(ConfigError, match="expected height and width in pixels"):
         mouse(size=size)
 
 
 @pytest.mark.parametrize(
     ("types", "message"),
-    [(("alpha",), "a CellType fits"), ((MOUSE[0], MOUSE[0]), "two cell types are called")],
+    [(("alpha",), "expected a CellType"), ((MOUSE[0], MOUSE[0]), "two cell types are named")],
 )
 def test_types_that_are_none_or_one_twice_are_refused(types, message):
     with pytest.raises(ConfigError, match=message):
@@ -207,12 +207,12 @@ def test_a_kinetic_synapse_adapts_to_contrast_over_seconds():
 
 
 def test_images_have_to_fit_the_mosaics():
-    with pytest.raises(DataError, match="its cells stand on 12 x 12"):
+    with pytest.raises(DataError, match="its mosaics are for 12 x 12"):
         event_camera(size=(12, 12))(torch.zeros(3, 1, 2, 10, 12))
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ConfigError, match="inputs 'rgb'; light, cones, events fit"):
+    with pytest.raises(ConfigError, match="inputs 'rgb'; expected light, cones, events"):
         build_retina(MOUSE_ANATOMY, PRIMATE, "rgb", 0.1, 0.005)
     with pytest.raises(DataError, match="no cell type 'rod'; there are midget on"):
         primate_periphery().index("rod")
