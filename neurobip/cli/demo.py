@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.train import JsonOption, SetOption
+from neurobip.cli.options import JsonOption, SetOption
 from neurobip.runs.output import reporting
 
 
@@ -38,6 +38,7 @@ def demo(
 
         from neurobip.cli.tables import demo_text
         from neurobip.runs.controls import Controls
+        from neurobip.runs.data import open_data
         from neurobip.runs.measures import (
             energy_of,
             energy_table,
@@ -48,24 +49,24 @@ def demo(
         )
         from neurobip.runs.metrics import add_logistic, write_metrics
         from neurobip.runs.pages import demo_page
-        from neurobip.runs.runs import open_data, open_run_with
+        from neurobip.runs.run import open_run_with
         from neurobip.runs.training import train_run
         from neurobip.viz.page import write_page
 
         require_lava()
         data = open_data(config, output)
         if controls:
-            with Controls(config, out, output, "overwrite") as beside:
+            with Controls(config, out, output, "overwrite") as trained:
                 metrics = train_run(config, out, data, output, overwrite=True)
-                beside.finish(metrics, data)
+                trained.finish(metrics, data)
         else:
             metrics = train_run(config, out, data, output, overwrite=True)
             add_logistic(metrics, data, output)
 
         run = open_run_with(out, data)
-        _, quantized = integers(run.model, run.checkpoint.config.learn.weight_bits)
+        _, quantized = integers(run.network, run.config.learn.weight_bits)
         output.say("evaluating the integer network")
-        metrics["integer"] = integer_accuracy(run.model, quantized, data.part("test"))
+        metrics["integer"] = integer_accuracy(run.network, quantized, data.part("test"))
         metrics["energy"] = energy_of(run, 64, energy_table("45nm-int8"), output)
         frames = torch.cat([frames for frames, _ in data.part("test", samples)], dim=1)
         metrics["lava"] = lava_check(quantized, frames, output)

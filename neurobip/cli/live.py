@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurobip.cli.train import JsonOption
+from neurobip.cli.options import JsonOption
 from neurobip.runs.output import Output, reporting
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neurobip.datasets.events import Sensor
     from neurobip.retina import Retina
 
-WINDOWS_MS = {"event": 15.0, "primate": 5.0, "mouse": 10.0}
+WINDOWS_MS = {"event_camera": 15.0, "mouse": 10.0, "primate_periphery": 5.0}
 """The retinas that there are, and the length of a step that each was made for."""
 
 MOST_SIDE = 4096
@@ -37,10 +37,12 @@ def live(
             help="A recording: .bin as in N-MNIST, .events of a DAVIS, or .npy with t, x, y, p.",
         ),
     ],
-    preset: Annotated[str, typer.Option(help="Retina: event, primate or mouse.")] = "event",
+    preset: Annotated[
+        str, typer.Option(help="Retina: event_camera, mouse or primate_periphery.")
+    ] = "event_camera",
     chunk_ms: Annotated[float, typer.Option(help="Length of a chunk of the recording.")] = 3.7,
     window_ms: Annotated[
-        float | None, typer.Option(help="Length of a step.", show_default="15, 5 or 10")
+        float | None, typer.Option(help="Length of a step.", show_default="15, 10 or 5")
     ] = None,
     speed: Annotated[
         float, typer.Option(min=0, help="Pace; 1 is that of the recording, 0 as fast as it goes.")
@@ -63,7 +65,7 @@ def live(
 
         from neurobip.errors import ConfigError
         from neurobip.runs.live_steps import LiveSummary, live_steps
-        from neurobip.runs.runs import one_thread
+        from neurobip.runs.run import one_thread
 
         if preset not in WINDOWS_MS:
             raise ConfigError(f"--preset {preset}: {', '.join(WINDOWS_MS)} fit")
@@ -117,9 +119,9 @@ def grown(preset: str, window_us: int) -> Retina:
     """
     from neurobip.retina import event_camera, mouse, primate_periphery
 
-    if preset == "event":
+    if preset == "event_camera":
         return event_camera()
-    make = primate_periphery if preset == "primate" else mouse
+    make = primate_periphery if preset == "primate_periphery" else mouse
     return make(inputs="events", dt=window_us * 1e-6)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurobip.cli import live
-from neurobip.cli.train import JsonOption
+from neurobip.cli.options import JsonOption
 from neurobip.runs.output import reporting
 
 app = typer.Typer(no_args_is_help=True, help="Retinas: characterize, live.")
@@ -17,7 +17,9 @@ app.command("live")(live.live)
 
 @app.command()
 def characterize(
-    preset: Annotated[str, typer.Option(help="Retina: primate, mouse or event.")] = "primate",
+    preset: Annotated[
+        str, typer.Option(help="Retina: event_camera, mouse or primate_periphery.")
+    ] = "primate_periphery",
     out: Annotated[
         Path | None, typer.Option(help="The page; runs/retina/PRESET.html without it.")
     ] = None,
@@ -39,7 +41,7 @@ def characterize(
         from neurobip.physiology.claims import claims
         from neurobip.runs.retina_page import retina_page
         from neurobip.runs.retinas import rig_of
-        from neurobip.runs.runs import one_thread
+        from neurobip.runs.run import one_thread
         from neurobip.viz.page import write_page
 
         began = time.perf_counter()

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurobip.cli.evaluate import RunArgument
-from neurobip.cli.train import JsonOption
+from neurobip.cli.options import (
+    BitsOption,
+    ImportOption,
+    IntegerOption,
+    JsonOption,
+    RunArgument,
+)
 from neurobip.runs.output import reporting
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from neurobip.converters.simulators.event_driven import EventDriven
-    from neurobip.models.bitformer import BiTFormer
+    from neurobip.models.network import Network
 
 
 def stream(
@@ -32,19 +37,15 @@ def stream(
     speed: Annotated[
         float, typer.Option(min=0, help="Pace; 1 is that of the recording, 0 as fast as it goes.")
     ] = 1.0,
-    integer: Annotated[
-        bool, typer.Option("--integer/--float", help="The network in integers, or as trained.")
-    ] = True,
-    weight_bits: Annotated[
-        int | None,
-        typer.Option(min=2, max=8, help="Bits of its learned weights, if not those of the run."),
-    ] = None,
+    integer: IntegerOption = False,
+    weight_bits: BitsOption = None,
     reset_every: Annotated[
         int | None,
         typer.Option(min=0, show_default="data.steps of the run",
                      help="Bins to an answer, after which the network starts afresh; 0: never."),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Times to stream the recording.")] = 1,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Stream a recording through a run's network, one step as soon as a time bin closes.
@@ -52,7 +53,7 @@ def stream(
     Bins begin at time 0 of the recording and are as long as in training; the answer is the class
     with the largest sum of the last readout's potentials since the network last started afresh.
     By default that is every data.steps bins, so that answers are those of evaluate. The network is
-    event-driven: in integers it equals the integer network, number by number.
+    event-driven; with --integer it equals the integer network, number by number.
 
     Latency is from the close of a bin to the answer; an answer is late where the next bin has
     closed before. Ctrl-C ends with the table of what has been streamed.
@@ -60,27 +61,35 @@ def stream(
     with reporting(json) as out:
         from neurobip.datasets.files import read_events
         from neurobip.errors import ConfigError, DataError
-        from neurobip.runs.checkpoint import load_run
-        from neurobip.runs.runs import one_thread
+        from neurobip.runs.imports import import_all
+        from neurobip.runs.run import load_run, one_thread
         from neurobip.runs.streaming import Binning, Summary
         from neurobip.runs.streaming import stream as answers
 
         if weight_bits is not None and not integer:
-            raise ConfigError("--weight-bits says how to round; leave out --float")
+            raise ConfigError("--weight-bits says how to round; ask for --integer too")
         if not isfinite(speed):
             raise ConfigError(f"--speed {speed}: expected a number from 0")
+        import_all(import_)
         one_thread()
         model, checkpoint = load_run(run)
         config = checkpoint.config
-        if config.model.answer_steps or config.data.task != "digit":
+        assert config is not None  # of a run there is one
+        if model.answer_steps or config.data.task != "digit":
             raise ConfigError(
                 f"{run}: it answers at the end of a sample (model.answer_steps "
-                f"{config.model.answer_steps}, data.task {config.data.task}), and a stream answers "
+                f"{model.answer_steps}, data.task {config.data.task}), and a stream answers "
                 "at every bin of a recording; neurobip evaluate measures it"
             )
-        events = read_events(file, config.model.sensor)
+        sensor = model.input_shape
+        if sensor is None or len(sensor) != 3:
+            raise ConfigError(
+                f"{run}: a time step has the shape {sensor}, and a stream gives counts of events, "
+                "[2, H, W]"
+            )
+        events = read_events(file, sensor)
         reset = config.data.steps if reset_every is None else reset_every
-        binning = Binning(config.model.sensor, config.data.window_us, reset)
+        binning = Binning(sensor, config.data.window_us, reset)
         try:
             binning.bins(events)
         except DataError as error:
@@ -105,7 +114,7 @@ def stream(
             out.emit(document, stream_text(document))
 
 
-def driven(model: BiTFormer, integer: bool, bits: int | None) -> EventDriven:
+def driven(model: Network, integer: bool, bits: int | None) -> EventDriven:
     """The event-driven network of a model."""
     from neurobip.converters.lowering import to_graph
     from neurobip.converters.quantization.qat import learned_bits

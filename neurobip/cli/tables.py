@@ -8,17 +8,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from neurobip.evaluation.controls import ANN_BITS
-
-#: What the keys of the controls mean, in words.
-CONTROLS = {
-    "no_attention": "no attention",
-    "frozen_qk": "random q and k",
-    "frozen_features": "random features",
-    "rate_code": "steps shuffled",
-    "ann_twin": f"no spikes ({ANN_BITS}-bit ANN twin)",
-    "logistic_regression": "logistic regression",
-}
+from neurobip.runs.report import named_accuracies
 
 
 def table(
@@ -31,16 +21,6 @@ def table(
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
     return Group(title, made) if title else Group(made)
-
-
-def named_accuracies(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Accuracy of the run and of its controls, by name in words; the run first."""
-    named = {"this network": metrics["accuracy"]}
-    if "integer" in metrics:
-        named["the same in integers"] = metrics["integer"]["accuracy"]
-    for key, control in metrics["controls"].items():
-        named[CONTROLS.get(key, key)] = control["accuracy"]
-    return named
 
 
 def accuracy_table(metrics: Mapping[str, Any], run: str) -> Group:
@@ -160,14 +140,6 @@ def percent(share: float) -> str:
     return "<0.01 %" if share < 1e-4 else f"{100 * share:.2f} %"
 
 
-def verify_rows(document: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    """Layer, neurons, spikes and mismatches of a Lava check."""
-    return [
-        (layer["name"], layer["neurons"], layer["spikes"], layer["mismatches"])
-        for layer in document["layers"]
-    ]
-
-
 def verify_text(document: Mapping[str, Any]) -> Group:
     """The Lava check by layer, and its verdict."""
     samples, steps = document["samples"], document["steps"]
@@ -210,4 +182,28 @@ def demo_text(document: Mapping[str, Any]) -> Group:
         f"(table {document['energy']['model']})",
         f"Lava: {lava['mismatches']} mismatches in {lava['samples']} samples",
         f"{document['seconds']:.0f} s in all; pictures in {document['report']}",
+    )
+
+
+def robustness_table(document: Mapping[str, Any]) -> Group:
+    """Accuracy in percent by corruption and severity, and the three numbers that sum it up."""
+    rows: list[tuple[object, ...]] = [
+        (
+            name.replace("_", " "),
+            *(f"{100 * value:.1f}" for value in found["accuracy"]),
+            f"{100 * found['mean']:.1f}",
+            f"{', '.join(f'{value:g}' for value in found['strengths'])} {found['unit']}",
+        )
+        for name, found in document["corruptions"].items()
+    ]
+    mean = 100 * document["mean_corruption_accuracy"]
+    by_severity = (f"{100 * value:.1f}" for value in document["by_severity"])
+    rows.append(("all", *by_severity, f"{mean:.1f}", ""))
+    title = f"accuracy in percent by severity, {document['samples']} test samples"
+    columns = ("corruption", *map(str, document["severities"]), "mean", "strength")
+    return Group(
+        table(title, columns, rows),
+        "",
+        f"clean {100 * document['clean']:.1f} %, mean corruption accuracy {mean:.1f} %, "
+        f"which is {100 * document['relative']:.1f} % of the clean one",
     )

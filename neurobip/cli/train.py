@@ -7,15 +7,8 @@ from typing import Annotated
 
 import typer
 
+from neurobip.cli.options import DeviceOption, ImportOption, JsonOption, SetOption
 from neurobip.runs.output import reporting
-
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as learn.lr=0.002."),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout instead of text.")
-]
 
 
 def train(
@@ -29,9 +22,8 @@ def train(
     controls: Annotated[
         bool, typer.Option("--controls", help="Train the controls too, with the same budget.")
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")
-    ] = "cpu",
+    device: DeviceOption = "cpu",
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a network from a configuration and measure it on the test set."""
@@ -39,8 +31,11 @@ def train(
     from neurobip.errors import ConfigError
 
     with reporting(json) as output:
+        from neurobip.runs.imports import import_all
+
         if resume and overwrite:
             raise ConfigError("--resume goes on with a run and --overwrite replaces it; choose one")
+        import_all(import_)
         settings = load_config(config, set_ or ())
 
         from neurobip.device import usable
@@ -50,19 +45,19 @@ def train(
 
         from neurobip.cli.tables import accuracy_table
         from neurobip.runs.controls import Controls
+        from neurobip.runs.data import open_data
         from neurobip.runs.metrics import write_metrics
-        from neurobip.runs.runs import open_data
         from neurobip.runs.training import train_run
 
         data = open_data(settings, output)
         if controls:
             mode = "resume" if resume else "overwrite" if overwrite else ""
-            with Controls(settings, folder, output, mode, place) as beside:
+            with Controls(settings, folder, output, mode, place, import_ or ()) as trained:
                 metrics = train_run(
                     settings, folder, data, output,
                     resume=resume, overwrite=overwrite, device=place,
                 )  # fmt: skip
-                beside.finish(metrics, data)
+                trained.finish(metrics, data)
             write_metrics(folder, metrics)
         else:
             metrics = train_run(

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from neurobip.cli.convert import (
-    BitsOption,
     CalibrateOption,
     Dialect,
     DialectOption,
@@ -15,14 +14,14 @@ from neurobip.cli.convert import (
     LargestOption,
     SourceArgument,
 )
-from neurobip.cli.train import JsonOption, SetOption
+from neurobip.cli.options import BitsOption, ImportOption, JsonOption, SetOption
 from neurobip.runs.output import reporting
 
 
 def verify(
     source: SourceArgument,
     samples: Annotated[
-        int, typer.Option(min=1, help="Test samples of a run, random ones for NIR.")
+        int, typer.Option(min=1, help="Test samples, evenly spaced; random ones for NIR.")
     ] = 5,
     weight_bits: BitsOption = None,
     calibrate: CalibrateOption = 0,
@@ -41,6 +40,7 @@ def verify(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds without progress after which Lava is stopped.")
     ] = 120.0,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> int:  # fmt: skip
     """Run samples through Lava and compare every spike with the integer network's.
@@ -54,9 +54,11 @@ def verify(
     with reporting(json) as out:
         from neurobip.cli.tables import verify_text
         from neurobip.runs.conversion import before_rounding
+        from neurobip.runs.imports import import_all
         from neurobip.runs.measures import lava_check, require_lava
         from neurobip.runs.sources import NIR, noise, open_nir, open_trained, refuse
 
+        import_all(import_)
         require_lava()
         only: dict[str, object]
         if source.suffix == NIR:

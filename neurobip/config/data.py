@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_serializer, model_validator
 
-from neurobip.config.fields import Count, Index, NotNegative, Positive, Section, Seed
+from neurobip.config.fields import Count, Index, NotNegative, Positive, Seed
+from neurobip.config.named import DATASETS, Kind, Named
 
 
-class DataConfig(Section):
+class DataConfig(Named):
     """Which recordings, how they are binned and how they are split.
+
+    ``name`` is that of a data set, see :mod:`neurobip.config.named`; options of its own are further
+    keys.
 
     ``steps`` bins of ``window_ms`` milliseconds make a sample; what comes later is dropped. The
     test set is fold ``fold`` of ``folds`` by hash of the sample's name, and ``valid_fraction`` of
@@ -28,7 +32,9 @@ class DataConfig(Section):
     is moved by up to ``shift`` pixels, always in the same way; trials are not turned or zoomed.
     """
 
-    name: Literal["nmnist", "saccade_digits"] = "saccade_digits"
+    kind: ClassVar[Kind] = DATASETS
+    default: ClassVar[str | None] = "saccade_digits"
+
     root: Path | None = None
     task: Literal[
         "digit", "recall", "same_or_different", "delayed_match", "order", "count"
@@ -71,9 +77,13 @@ class DataConfig(Section):
         return None if value is None else str(value)
 
     @model_validator(mode="after")
-    def _fits(self) -> DataConfig:
+    def _parts_fit(self) -> DataConfig:
         if self.fold >= self.folds:
             raise ValueError(f"fold {self.fold} does not exist among {self.folds} folds")
         if self.window_us < 1:
             raise ValueError(f"window_ms {self.window_ms} is less than a microsecond")
+        if self.task != "digit" and (self.rotate or self.zoom or self.warp):
+            raise ValueError(
+                f"rotate, zoom and warp are for single digits, task is {self.task}: set them to 0"
+            )
         return self

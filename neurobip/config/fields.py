@@ -1,8 +1,8 @@
-"""The numbers that keys take, and what every section of a configuration is."""
+"""The numbers that keys take."""
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 
 def _no_bool(value: Any) -> Any:
@@ -20,7 +20,7 @@ NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_
 Decay = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
 
 
-def pace(value: Any) -> Any:
+def update_times(value: Any) -> Any:
     """When weights move: a word, or a number of steps."""
     # One sentence instead of pydantic's one for each side of a union.
     steps = isinstance(value, int) and not isinstance(value, bool) and value >= 2
@@ -29,7 +29,8 @@ def pace(value: Any) -> Any:
     return value
 
 
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def checked(annotation: Any) -> Any:
+    """The type of a keyword parameter, with true and false refused where a number is expected."""
+    return Annotated[annotation, BeforeValidator(_no_bool)] if annotation in (int, float) else (
+        annotation
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from neurobip.config.run import RunConfig
+from neurobip.config.sentences import sentences
 from neurobip.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number and a key may stand only once."""
+    """Safe YAML in which 1e-3 is a number and each key comes once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -24,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    None, None, f"the key {key!r} comes twice", key_node.start_mark
                 )
             seen.add(key if isinstance(key, str) else repr(key))
         return super().construct_mapping(node, deep)
@@ -69,13 +70,13 @@ def make_config(
     tree: Mapping[str, Any], overrides: Iterable[str] = (), where: str = "configuration"
 ) -> RunConfig:
     """Check a nested mapping, after ``key=value`` overrides; see :func:`load_config`."""
-    tree = {key: dict(part) if isinstance(part, Mapping) else part for key, part in tree.items()}
+    tree = copy.deepcopy(dict(tree))
     for override in overrides:
         _set(tree, override)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {'; '.join(map(_sentence, error.errors()))}") from None
+        raise ConfigError(f"{where}: {sentences(error, RunConfig, tree)}") from None
 
 
 def _parse(text: str, where: str) -> Any:
@@ -97,37 +98,9 @@ def _set(tree: dict[str, Any], override: str) -> None:
     for i, part in enumerate(parts[:-1]):
         if place.get(part) is None:
             place[part] = {}
+        elif isinstance(place[part], str):  # a bare name, as in learn.rule=eprop
+            place[part] = {"name": place[part]}
         place = place[part]
         if not isinstance(place, dict):
             raise ConfigError(f"override {override!r}: {'.'.join(parts[: i + 1])} has no keys")
     place[parts[-1]] = _parse(value, f"override {override!r}")
-
-
-def _sentence(error: Any) -> str:
-    """One problem: the dotted key, what came, what fits."""
-    path = [str(part) for part in error["loc"]]
-    name = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        known = _keys(path[:-1])
-        close = difflib.get_close_matches(path[-1], known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
-        return f"unknown key {name}; {hint}"
-    if error["type"] == "model_type":
-        return f"{name}: got {_short(error['input'])}, expected the keys {', '.join(_keys(path))}"
-    message = error["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if error["type"] == "value_error" and len(path) < 2:
-        return f"{name}: {message}" if name else message
-    return f"{name}: got {_short(error['input'])}, {message}"
-
-
-def _keys(path: list[str]) -> list[str]:
-    section: Any = RunConfig
-    for part in path:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -2,129 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Annotated, Literal
+from typing import ClassVar
 
-from pydantic import Field, model_validator
-
-from neurobip.config.fields import Count, Decay, Index, NotNegative, Positive, Section
+from neurobip.config.named import MODELS, Kind, Named
 
 
-class ModelConfig(Section):
-    """The architecture of a :class:`~neurobip.models.bitformer.BiTFormer`.
+class ModelConfig(Named):
+    """A network by its name, with its options; see :mod:`neurobip.config.named`.
 
-    Two networks with equal ``ModelConfig`` have the same tensors, by name and shape; a checkpoint
-    loads into no other.
-
-    ``retina`` is ``event`` (four types of ganglion cells), ``motion`` (four direction selective
-    types beside them) or ``none``. The spikes of the last block come back after ``top_down`` steps
-    as currents into the embedding, and after ``top_down_threshold`` steps as gain of the ganglion cells.
-
-    With ``merge`` every window of ``merge`` x ``merge`` tokens becomes one token of ``merged``
-    features before the first block: a cell behind it sees a whole digit where one before saw a
-    stroke. Blocks are then ``merged`` wide.
-
-    ``connectivity`` is how the attention is connected: in ``full``, or with the masks and shared
-    weights of :mod:`neurobip.attention.connectivity`, at a width of 48 with 4 heads
-    10, 27 and 41 times fewer of them.
-
-    With ``answer_steps`` the answer is that of the last steps, as where a question comes at the
-    end; 0 takes all.
-
-    Units:
-        decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
-        shortcut: firing thresholds; top_down, top_down_threshold: time steps, 0 is no feedback at all.
+    Options ``sensor``, ``input_shape`` and ``classes`` are those of the data, where the
+    configuration is silent about them.
     """
 
-    sensor: tuple[Count, Count, Count] = (2, 34, 34)
-    classes: Annotated[Count, Field(ge=2)] = 10
-    retina: Literal["event", "motion", "none"] = "event"
-    width: Count = 48
-    merge: Index = 0
-    merged: Count = 96
-    hidden: Count = 96
-    depth: Index = 2
-    heads: Count = 4
-    attention: Literal["linear", "masked", "query-key", "none"] = "linear"
-    connectivity: Literal["full", "cortical", "cortical-medium", "cortical-small"] = "full"
-    memory_shift: Annotated[Index, Field(le=12)] = 2
-    top_down: Index = 0
-    top_down_threshold: Index = 0
-    patch: Count = 7
-    stride: Count = 4
-    padding: Index = 2
-    decay_v: Decay = 0.25
-    readout_decay: Decay = 0.125
-    answer_steps: Index = 0
-    shortcut: NotNegative = 1.125
-    surrogate_width: Positive = 1.0
-
-    @model_validator(mode="after")
-    def _fits(self) -> ModelConfig:
-        channels, height, width = self.sensor
-        if channels != 2:
-            raise ValueError(f"sensor has {channels} channels, events have 2 polarities")
-        if self.token_width % self.heads:
-            name = "merged" if self.merge else "width"
-            raise ValueError(
-                f"{name} {self.token_width} is not a multiple of heads {self.heads}"
-            )
-        if min(height, width) + 2 * self.padding < self.patch:
-            raise ValueError(
-                f"a patch of {self.patch} with padding {self.padding} is larger than the "
-                f"sensor of {height} x {width}"
-            )
-        for name in ("top_down", "top_down_threshold"):
-            if getattr(self, name) and not self.depth:
-                raise ValueError(f"{name} needs a block to come from, depth is 0")
-        grid = [(e + 2 * self.padding - self.patch) // self.stride + 1 for e in (height, width)]
-        if self.merge > min(grid):
-            raise ValueError(
-                f"merge {self.merge} is more than the {grid[0]} x {grid[1]} tokens of this sensor "
-                "and these patches"
-            )
-        if self.merge and self.loops:
-            raise ValueError(
-                "merge does not go with feedback (top_down, top_down_threshold), which goes from token to "
-                "token; set merge 0"
-            )
-        if self.top_down_threshold and self.retina == "none":
-            raise ValueError("top_down_threshold needs a retina to go to, retina is none")
-        return self
-
-    @property
-    def token_width(self) -> int:
-        """Features of a token in the blocks."""
-        return self.merged if self.merge else self.width
-
-    @property
-    def heard(self) -> str:
-        """Which of queries, keys and values the attention takes."""
-        return {"linear": "qkv", "masked": "qkv", "query-key": "qk", "none": "v"}[self.attention]
-
-    @property
-    def loops(self) -> bool:
-        """Whether anything comes back from above, so that a step has to wait for the last one."""
-        return bool(self.top_down or self.top_down_threshold)
-
-    @property
-    def loop(self) -> int:
-        """Connections from the embedding through all blocks and back, on the longest way.
-
-        Where every connection takes a time step, as in Lava, it is the shortest ``top_down`` that
-        the loop can keep. A block has four connections (into queries, out, up, down), and the
-        attention as many more as follow one another in it.
-        """
-        inside = {"linear": 1, "masked": 3, "query-key": 2, "none": 0}[self.attention]
-        return self.depth * (4 + inside) + 1
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the architecture, the same for equal configurations."""
-        # A setting that came later counts where it is used: older checkpoints keep their prints.
-        switches = ("top_down", "top_down_threshold", "merge", "answer_steps")
-        later = {name for name in switches if not getattr(self, name)}
-        later |= set() if self.merge else {"merged"}
-        later |= {"connectivity"} if self.connectivity == "full" else set()
-        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    kind: ClassVar[Kind] = MODELS
+    default: ClassVar[str | None] = "bitformer"

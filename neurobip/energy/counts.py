@@ -1,4 +1,4 @@
-"""What a network does for one sample, counted projection by projection while it runs."""
+"""Operations of a network for one sample, counted projection by projection while it runs."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
+from neurobip.device import beside
 from neurobip.projection import Projection, ProjectionState, projections, state_at
 from neurobip.synapses import Operations
 
@@ -39,7 +40,11 @@ class LayerCounts(NamedTuple):
 def _step(projection: Projection, state: ProjectionState) -> Operations:
     """Operations of one step, those of the shortcut, of feedback and the population included."""
     acs, macs, dense, updates = projection.synapse.operations(state.synapse)
-    for synapse, held in ((projection.top_down, state.top_down), (projection.threshold_shift, state.threshold_shift)):
+    feedback = (
+        (projection.top_down, state.top_down),
+        (projection.threshold_shift, state.threshold_shift),
+    )
+    for synapse, held in feedback:
         if synapse is not None and held is not None:
             back = synapse.operations(held)
             acs, macs, dense = acs + back.acs, macs + back.macs, dense + back.dense
@@ -62,7 +67,7 @@ def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[Layer
     """
     totals: dict[str, list[float]] = {name: [0.0] * 6 for name, _ in projections(model)}
     samples = 0
-    for frames, _ in data:
+    for frames, _ in beside(model, data):
         samples += frames.shape[1]
         state = None
         for t, frame in enumerate(frames):

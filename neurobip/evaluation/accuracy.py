@@ -1,4 +1,4 @@
-"""How often the network is right, and about what it is wrong."""
+"""Accuracy of a network, and its confusion matrix."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -8,18 +8,17 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from neurobip.device import beside
-from neurobip.models import Network
+from neurobip.models.network import Network
 
 
 class Accuracy(NamedTuple):
-    """Share of right answers, number of samples, and who was taken for whom.
+    """Share of right answers, number of samples, and the confusion matrix.
 
     Attributes:
         confusion: ``[classes, classes]`` counts, true label by row, answer by column.
-        loss: mean cross-entropy of the last readout's potentials, averaged first over the steps
-            that answer. It
-            tells epochs apart where there are too few samples for the accuracy to do so, and is
-            not the loss of training, which is taken at every step.
+        loss: mean cross-entropy of the answer, averaged first over the answering steps. It tells
+            epochs apart where there are too few samples for the accuracy to do so, and is not the
+            loss of training, which is taken at every step.
     """
 
     accuracy: float
@@ -29,23 +28,23 @@ class Accuracy(NamedTuple):
 
 
 @torch.no_grad()
-def accuracy(model: Network, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
-    """Accuracy of the last readout over all batches, on the device that the model is on.
+def accuracy(network: Network, data: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
+    """Accuracy of the answering readout over all batches, on the device that the network is on.
 
     Shape:
-        data yields ``(frames [T, B, 2, H, W], labels [B])``.
+        data yields ``(frames [T, B, ...], labels [B])``.
 
     Raises:
         ValueError: there is no sample.
     """
-    classes = model.config.classes
+    classes = network.classes
     confusion = torch.zeros(classes, classes, dtype=torch.long)
     loss = 0.0
-    for frames, labels in beside(model, data):
-        potentials, _ = model(frames)
-        answers = labels.cpu(), model.decide(potentials).cpu()
+    for frames, labels in beside(network, data):
+        outputs, _ = network(frames)
+        answers = labels.cpu(), network.decide(outputs).cpu()
         confusion.index_put_(answers, torch.ones(len(labels), dtype=torch.long), True)
-        logits = model.config.readout_decay * potentials[-model.config.answer_steps :, -1].mean(0)
+        logits = network.logit_scale * network.answer(outputs)[-network.answer_steps :].mean(0)
         loss += float(cross_entropy(logits, labels, reduction="sum"))
     samples = int(confusion.sum())
     if samples == 0:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.ao.nn.qat import Conv2d, Linear
 from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, QConfig
 
-from neurobip.config import ModelConfig
+from neurobip.config import RunConfig
 from neurobip.errors import DataError
 from neurobip.evaluation.controls import ANN_BITS
+from neurobip.models.bitformer_config import BiTFormerConfig
 
 #: Bits of weights, of the input and of what attention sums over tokens, as on an integer chip.
 WIDE_BITS = 8
@@ -35,6 +36,11 @@ WEIGHTS = QConfig(
 )
 
 Windows = Sequence[tuple[int, int]]
+
+
+def has_twin(config: RunConfig) -> bool:
+    """Whether the twin of a run's network is defined: that of a BiTFormer is."""
+    return isinstance(config.model, BiTFormerConfig)
 
 
 def time_windows(
@@ -127,7 +133,7 @@ class TwinBlock(nn.Module):
         ``[B, N, D]`` to itself.
     """
 
-    def __init__(self, config: ModelConfig, bits: int) -> None:
+    def __init__(self, config: BiTFormerConfig, bits: int) -> None:
         super().__init__()
         width, hidden = config.token_width, config.hidden
         alone = config.attention == "none"
@@ -163,7 +169,7 @@ class AnnTwin(nn.Module):
         ``[B, 2 * bins, H, W]``, see :func:`binned`, to logits ``[B, classes]``.
     """
 
-    def __init__(self, config: ModelConfig, bins: int, bits: int = ANN_BITS) -> None:
+    def __init__(self, config: BiTFormerConfig, bins: int, bits: int = ANN_BITS) -> None:
         super().__init__()
         self.twin_of, self.bins = config, bins
         self.seen, self.embedded = Quantised(WIDE_BITS), Quantised(bits)

@@ -37,19 +37,14 @@ class Control(NamedTuple):
 def variants(config: RunConfig) -> dict[str, RunConfig]:
     """The controls of a run that are networks, by name: everything equal but one thing.
 
-    A network without attention has neither itself nor frozen queries and keys as a control, and a
-    network that is already one of the controls is left out.
+    A network without an option ``attention``, or with none, has neither of the two controls of
+    attention, and a network that is already one of the controls is left out.
     """
     found = {}
     for name, change in WITHOUT.items():
-        if config.model.attention == "none" and name in ATTENTION:
+        if getattr(config.model, "attention", "none") == "none" and name in ATTENTION:
             continue
-        control = config.model_copy(
-            update={
-                section: getattr(config, section).model_copy(update=values)
-                for section, values in change.items()
-            }
-        )
+        control = config.changed(**change)
         if control != config:
             found[name] = control
     return found

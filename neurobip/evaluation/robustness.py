@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from neurobip.evaluation.accuracy import accuracy
-from neurobip.models import Network
+from neurobip.models.network import Network
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

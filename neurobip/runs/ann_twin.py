@@ -13,8 +13,9 @@ from neurobip.evaluation.ann_training import ANN_RATES, Twins, best_of, train_tw
 from neurobip.evaluation.ann_twin import time_windows
 from neurobip.evaluation.controls import ANN_BITS
 from neurobip.runs.checkpoint import LAST, capture, restore, save_run
+from neurobip.runs.data import Data
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Data, one_thread
+from neurobip.runs.run import one_thread, settled
 from neurobip.runs.training import CPU, earlier_run
 
 
@@ -33,9 +34,9 @@ def train_ann_twin(
     It has the run's training samples, augmentation, batches, epochs and seed, and sees counts in
     three time bins, in trials in three for every period. The learning rate is chosen on the
     validation samples; the answer is that of the last epoch. It always begins with random weights,
-    also where the run starts from the front of another one.
+    also where the run has a frozen encoder.
 
-    Returns what stands beside the accuracy of the run: ``accuracy`` and ``samples``,
+    Returns ``accuracy`` and ``samples``,
     ``parameters``, ``macs`` for a sample, ``bits`` of its activations, and the chosen ``lr``.
 
     Raises:
@@ -43,8 +44,9 @@ def train_ann_twin(
             set, or the one to resume has another configuration.
     """
     one_thread()
+    config = settled(config, data.facts)
     earlier = None if overwrite else earlier_run(config, folder, resume)
-    data = data._replace(front=None)
+    data = data._replace(encoded=None)
     windows = time_windows(data.dataset.steps, getattr(data.dataset, "periods", None))
     epochs = config.learn.epochs
     total = epochs * math.ceil(len(data.split.train) / config.data.batch)

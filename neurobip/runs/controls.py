@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,18 +18,20 @@ import torch
 from neurobip.atomic import write_atomic
 from neurobip.config import RunConfig
 from neurobip.errors import NeurobipError
+from neurobip.evaluation.ann_twin import has_twin
 from neurobip.evaluation.controls import ANN_TWIN, Control, variants
 from neurobip.runs.ann_twin import train_ann_twin
+from neurobip.runs.data import Data, open_data
 from neurobip.runs.metrics import add_control, add_logistic
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Data, open_data
 from neurobip.runs.training import CPU, train_run
 
 
 class Controls:
-    """What stands beside a run: networks that lack one thing, one without spikes, and a line.
+    """The controls of a run: networks that lack one thing, one without spikes, and a line.
 
-    The networks are trained as runs in ``folder/controls/<name>``, each with the run's budget.
+    Those without spikes and without attention are of networks that have such a control. The
+    networks are trained as runs in ``folder/controls/<name>``, each with the run's budget.
 
     Entering the context starts one helper for every core to spare; a helper trains one control
     after the other with the command line in a process of its own. :meth:`finish` trains in this
@@ -42,9 +45,14 @@ class Controls:
         out: Output,
         mode: str = "",
         device: torch.device = CPU,
+        imports: Sequence[str] = (),
     ) -> None:
-        """``mode`` is "resume", "overwrite" or empty, as for the run itself."""
-        self.device = device
+        """``mode`` is "resume", "overwrite" or empty, as for the run itself.
+
+        Args:
+            imports: what a helper has to import, as ``--import``.
+        """
+        self.device, self.imports = device, imports
         self.config, self.configs = config, variants(config)
         self.folder, self.out, self.mode = folder / "controls", out, mode
         self.waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -90,7 +98,7 @@ class Controls:
         """
         add_logistic(metrics, data, self.out)
         again = {"resume": self.mode == "resume", "overwrite": self.mode == "overwrite"}
-        if ANN_TWIN not in metrics["controls"]:
+        if has_twin(self.config) and ANN_TWIN not in metrics["controls"]:
             metrics["controls"][ANN_TWIN] = train_ann_twin(
                 self.config, self.folder / ANN_TWIN, data, self.out, device=self.device, **again
             )
@@ -99,7 +107,7 @@ class Controls:
             done = train_run(
                 config,
                 self.folder / name,
-                # A front that stands made its spikes of the run's data, not of these.
+                # The features of an encoder are of the run's data, not of these.
                 data if config.data == self.config.data else open_data(config, self.out),
                 self.out,
                 title=f"control {name}",
@@ -134,6 +142,7 @@ class Controls:
         command = [sys.executable, "-m", "neurobip.cli", "train", str(source), "--json"]
         command += ["--out", str(folder), "--device", str(self.device)]
         command += [f"--{self.mode}"] if self.mode else []
+        command += [f"--import={name}" for name in self.imports]
         with self.starting:
             if self.closing:
                 raise NeurobipError(f"control {name}: ended early")

@@ -18,9 +18,10 @@ from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.energy import INT8_45NM, TABLES, EnergyTable, count, dense_joules, joules
 from neurobip.errors import ConfigError, ConversionError
-from neurobip.models.bitformer import BiTFormer
+from neurobip.models.network import Network
+from neurobip.runs.data import Batches
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Batches, Run
+from neurobip.runs.run import Run
 
 
 def energy_table(name: str) -> EnergyTable:
@@ -40,7 +41,7 @@ def energy_of(run: Run, samples: int, table: EnergyTable, out: Output) -> dict[s
     ``dense_pj`` is the same network without spikes in 8-bit integers, run once a sample.
     """
     out.say(f"counting operations on {min(samples, len(run.data.split.test))} test samples")
-    layers = count(run.model, run.data.part("test", samples))
+    layers = count(run.network, run.data.part("test", samples))
     return {
         "model": table.name,
         "samples": min(samples, len(run.data.split.test)),
@@ -67,25 +68,25 @@ def energy_of(run: Run, samples: int, table: EnergyTable, out: Output) -> dict[s
     }
 
 
-def integers(model: BiTFormer, weight_bits: int | None = None) -> tuple[Graph, QuantizedGraph]:
+def integers(network: Network, weight_bits: int | None = None) -> tuple[Graph, QuantizedGraph]:
     """The graph of a network, in its own numbers and in integers.
 
     ``weight_bits`` are those of the weights that learn, 8 if nothing is said.
     """
-    graph = to_graph(model)
-    return graph, quantize(graph, learned_bits(model, weight_bits or 8))
+    graph = to_graph(network)
+    return graph, quantize(graph, learned_bits(network, weight_bits or 8))
 
 
 @torch.no_grad()
 def integer_accuracy(
-    model: BiTFormer, quantized: QuantizedGraph, data: Batches
+    network: Network, quantized: QuantizedGraph, data: Batches
 ) -> dict[str, Any]:
-    """Accuracy of the integer network, decided as the model decides."""
-    network = IntegerNetwork(quantized)
+    """Accuracy of the integer network, whose answer is taken from its outputs as the network's."""
+    integer = IntegerNetwork(quantized)
     correct, samples = 0, 0
     for frames, labels in data:
-        potentials, _ = network.potentials(frames)
-        correct += int((model.decide(potentials) == labels).sum())
+        outputs, _ = integer.potentials(frames)
+        correct += int((network.decide(outputs) == labels).sum())
         samples += len(labels)
     return {"accuracy": correct / samples, "samples": samples}
 

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from neurobip.atomic import write_atomic
 from neurobip.errors import DataError
 from neurobip.evaluation.controls import LOGISTIC, Control, count_features, logistic_regression
+from neurobip.runs.data import Data
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Data
 
 METRICS = "metrics.json"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from neurobip.cli.tables import named_accuracies, verify_rows
 from neurobip.evaluation.activity import record
 from neurobip.evaluation.controls import ANN_BITS
-from neurobip.runs.runs import Run
+from neurobip.runs.report import named_accuracies, verify_rows
+from neurobip.runs.run import Run
 from neurobip.viz import (
     accuracy_bars,
     cell_rates,
@@ -55,7 +55,7 @@ def demo_page(run: Run, metrics: dict[str, Any]) -> str:
 def activity_sections(run: Run) -> list[Section]:
     """One test sample: what the retina sees and says, and what every population does with it."""
     frames, labels = next(iter(run.data.part("test", 1)))
-    outputs = {name: z[:, 0] for name, z in record(run.model, frames).items()}
+    outputs = {name: z[:, 0] for name, z in record(run.network, frames).items()}
     label, step_ms = int(labels[0]), run.data.config.window_ms
     sections = []
     if "retina.ganglion" in outputs:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurobip.cli.retina_text import LIGHT, NOTES, SPACE, claim_rows, light_rows, space_rows
 from neurobip.physiology.characterize import Characterization
 from neurobip.physiology.claims import Claim
 from neurobip.physiology.receptive import strongest_lag
+from neurobip.runs.retina_rows import LIGHT, NOTES, SPACE, claim_rows, light_rows, space_rows
 from neurobip.runs.retinas import SIDE, Chosen
 from neurobip.viz.chirp import chirp_figure
 from neurobip.viz.fields import mosaic_pictures, receptive_field_pictures

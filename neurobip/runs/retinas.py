@@ -46,7 +46,7 @@ def rig_of(preset: str) -> Chosen:
     Raises:
         ConfigError: another name.
     """
-    if preset == "primate":
+    if preset == "primate_periphery":
         screen = Screen(SIDE, SIDE, degrees_per_pixel=0.1, dt=0.005)
         rig = Rig(primate_periphery(degrees_per_pixel=0.1, dt=0.005), screen)
         return Chosen(preset, "primate periphery", rig, 4.0, 20.0, laid=primate_periphery)
@@ -54,11 +54,11 @@ def rig_of(preset: str) -> Chosen:
         screen = Screen(SIDE, SIDE, degrees_per_pixel=1.0, dt=0.01)
         rig = Rig(mouse(degrees_per_pixel=1.0, dt=0.01), screen)
         return Chosen(preset, "mouse", rig, 2.0, 40.0, laid=mouse)
-    if preset == "event":
+    if preset == "event_camera":
         screen = Screen(SIDE, SIDE, degrees_per_pixel=1.0, dt=0.015)
         rig = Rig(event_camera(), screen, camera=through_camera(0.015), noise=0.05)
         return Chosen(preset, "event camera", rig, 2.0, 40.0, contrast=0.8, impulse=0.45)
-    raise ConfigError(f"no retina {preset!r}; primate, mouse and event fit")
+    raise ConfigError(f"no retina {preset!r}; event_camera, mouse and primate_periphery fit")
 
 
 def through_camera(dt: float) -> Callable[[Tensor], Tensor]:

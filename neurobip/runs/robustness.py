@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Group
 from torch.utils.data import Subset
 
 from neurobip.atomic import write_atomic
-from neurobip.cli.tables import table
 from neurobip.datasets.corrupted import Corrupted
 from neurobip.datasets.corruptions import CORRUPTIONS, NAMES, SEVERITIES, strength
 from neurobip.datasets.loader import batches
-from neurobip.datasets.recordings import Recordings
 from neurobip.errors import ConfigError
 from neurobip.evaluation.robustness import robustness
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Run
+from neurobip.runs.run import Run
 
 NUMBERS = "robustness.json"
 PICTURE = "robustness.png"
@@ -51,18 +47,18 @@ def parse_severities(text: str) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def recordings_of(run: Run) -> Recordings:
+def recordings_of(run: Run) -> Any:
     """The recordings that a run is measured on.
 
     Raises:
         ConfigError: it is measured on something else, of which there are no events to corrupt.
     """
     dataset = run.data.dataset
-    if not isinstance(dataset, Recordings):
+    if not hasattr(dataset, "events"):
         raise ConfigError(
             f"--robustness: {run.folder} has learned from {type(dataset).__name__}; corruptions "
-            "change the events of single recordings. Train one on data.task digit without "
-            "data.shuffle_time"
+            "change the events of single recordings, events(i). Train one on data.task digit "
+            "without data.shuffle_time"
         )
     return dataset
 
@@ -76,10 +72,7 @@ def robustness_of(
         ConfigError: as :func:`recordings_of`.
     """
     dataset = recordings_of(run)
-    chosen = run.data.split.test
-    if samples < len(chosen):
-        chosen = chosen[np.linspace(0, len(chosen) - 1, samples).astype(int)]
-    indices, config = chosen.tolist(), run.data.config
+    indices, config = run.data.chosen("test", samples).tolist(), run.data.config
     some = Corrupted(dataset, NAMES[0], SEVERITIES[0], seed, indices)
     out.say(
         f"{len(indices)} test samples under {len(NAMES)} corruptions, severities "
@@ -87,7 +80,7 @@ def robustness_of(
     )
     with out.progress("corruptions") as advance:
         found = robustness(
-            run.model,
+            run.network,
             batches(Subset(dataset, indices), config.batch),
             # No workers: each would read the events anew for every cell.
             lambda name, severity: batches(some.under(name, severity), config.batch),
@@ -125,27 +118,3 @@ def keep_robustness(folder: Path, document: Mapping[str, Any]) -> None:
     write_atomic(folder / NUMBERS, json.dumps(document, indent=2, allow_nan=False) + "\n")
     figure = robustness_panels(document["corruptions"], document["severities"], document["clean"])
     write_atomic(folder / PICTURE, png_bytes(figure))
-
-
-def robustness_table(document: Mapping[str, Any]) -> Group:
-    """Accuracy in percent by corruption and severity, and the three numbers that sum it up."""
-    rows: list[tuple[object, ...]] = [
-        (
-            name.replace("_", " "),
-            *(f"{100 * value:.1f}" for value in found["accuracy"]),
-            f"{100 * found['mean']:.1f}",
-            f"{', '.join(f'{value:g}' for value in found['strengths'])} {found['unit']}",
-        )
-        for name, found in document["corruptions"].items()
-    ]
-    mean = 100 * document["mean_corruption_accuracy"]
-    by_severity = (f"{100 * value:.1f}" for value in document["by_severity"])
-    rows.append(("all", *by_severity, f"{mean:.1f}", ""))
-    title = f"accuracy in percent by severity, {document['samples']} test samples"
-    columns = ("corruption", *map(str, document["severities"]), "mean", "strength")
-    return Group(
-        table(title, columns, rows),
-        "",
-        f"clean {100 * document['clean']:.1f} %, mean corruption accuracy {mean:.1f} %, "
-        f"which is {100 * document['relative']:.1f} % of the clean one",
-    )

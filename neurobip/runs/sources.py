@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neurobip.config import RunConfig
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lowering import to_graph
 from neurobip.converters.nir import assumptions, from_nir, from_norse, read_nir
@@ -19,10 +18,9 @@ from neurobip.converters.quantization.qat import learned_bits
 from neurobip.converters.quantization.quantize import Bits, quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.errors import ConfigError, ConversionError
-from neurobip.models.bitformer import BiTFormer
-from neurobip.runs.checkpoint import load_run
+from neurobip.runs.data import Data
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Data, one_thread, open_run
+from neurobip.runs.run import load_run, one_thread, open_run
 
 NIR = ".nir"
 """Suffix by which a NIR file is told from a run."""
@@ -86,16 +84,16 @@ def open_trained(
         CheckpointError, ConfigError, DataError, ConversionError: as the parts do.
     """
     data: Data | None = None
-    model: BiTFormer
     if recordings:
-        _, model, checkpoint, data = open_run(folder, overrides, out)
+        _, network, checkpoint, data = open_run(folder, overrides, out)
     else:
         one_thread()
-        model, checkpoint = load_run(folder)
-    config: RunConfig = checkpoint.config
-    chosen = learned_bits(model, bits or config.learn.weight_bits or 8)
+        network, checkpoint = load_run(folder)
+    config = checkpoint.config
+    assert config is not None  # of a run there is one
+    chosen = learned_bits(network, bits or config.learn.weight_bits or 8)
     seconds = config.data.window_ms / 1000
-    return Source(to_graph(model), seconds, chosen, data, config.model.answer_steps)
+    return Source(to_graph(network), seconds, chosen, data, network.answer_steps)
 
 
 def open_nir(

@@ -10,26 +10,25 @@ from typing import Any
 import torch
 
 from neurobip.config import RunConfig
-from neurobip.converters.quantization.qat import RoundedWeights
 from neurobip.errors import CheckpointError, ConfigError
 from neurobip.evaluation.accuracy import accuracy
-from neurobip.learning.loop import EpochRecord, build, build_rule, fit, prepare
-from neurobip.learning.rule import BatchResult, Rule, check_precision
-from neurobip.models import BiTFormer, Network
+from neurobip.learning.loop import EpochRecord, fit, prepare
+from neurobip.learning.rule import BatchResult, check_precision
+from neurobip.models.network import Network
 from neurobip.runs.checkpoint import (
     BEST,
     LAST,
     Checkpoint,
     capture,
     check_architecture,
-    load_run,
     read,
     restore,
     save_run,
 )
+from neurobip.runs.data import Data, encoded
 from neurobip.runs.metrics import METRICS, read_metrics, versions, write_metrics
 from neurobip.runs.output import Output
-from neurobip.runs.runs import FREE, Data, behind, one_thread
+from neurobip.runs.run import FREE, build, load_run, make_rule, one_thread, settled
 
 CPU = torch.device("cpu")
 
@@ -47,50 +46,52 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a run to its last epoch in ``folder`` and measure it on the test set.
 
-    Data that hold the spikes of the run's front already, as one run of several with the same front
-    leaves them, are taken as they are.
+    Data that hold the features of the run's encoder already, as one of several runs with the same
+    encoder leaves them, are used.
 
     A network is drawn, and a checkpoint kept, on the CPU: on every device a run begins with the
     same weights, and it may go on on another one.
 
-    Returns what also stands in the folder's ``metrics.json``.
+    Returns the content of the folder's ``metrics.json``.
 
     Raises:
         CheckpointError: the folder holds a run already and neither ``resume`` nor ``overwrite`` is
             set, or the run to resume has another configuration.
         ConfigError: half precision on a CPU.
     """
-    check_precision(config.learn, device)
+    check_precision(config.learn.precision, device)
     one_thread()
     began = time.perf_counter()
+    config = settled(config, data.facts)
     earlier = None if overwrite else earlier_run(config, folder, resume)
-    model = build(config.model, config.learn, config.seed)
-    learner: Network = model
-    if config.learn.start is not None:
+    network = build(config)
+    learner = network
+    if config.learn.encoder is not None:
         if earlier is None:
-            take_front(model, config)
-        else:  # the front that it began with, whatever has become of that run
-            restore(model, earlier, str(folder / LAST))
-        learner = model.tail()
-        if data.front is None:
-            data = behind(model.to(device), data, out, title)
+            take_encoder(network, config)
+        else:  # the encoder that it began with, whatever has become of that run
+            restore(network, earlier, str(folder / LAST))
+        learner = network.head()
+        if data.encoded is None:
+            data = encoded(network.to(device), data, out, title)
     # Samples of an epoch are independent of any generator; this is for rules that draw numbers.
     torch.manual_seed(config.seed)
     per_epoch = math.ceil(len(data.split.train) / config.data.batch)
+    batches = config.learn.epochs * per_epoch
     history: list[dict[str, Any]] = []
     if earlier is None:
         for name in (LAST, BEST, METRICS):
             (folder / name).unlink(missing_ok=True)
-        model.to(device)
+        network.to(device)
         prepare(learner, config.learn, data.train(config.seed, 0))
-        rule = rule_over(learner, config, per_epoch)
-        save_run(folder, capture(config, 0, model, rule.state_dict()))
+        rule = make_rule(learner, config.learn, batches)
+        save_run(folder, capture(config, 0, network, rule.state_dict()))
         done = 0
     else:
-        # The rule may keep parts of the network as it finds them, so the network comes first.
-        restore(model, earlier, str(folder / LAST))
-        model.to(device)
-        rule = rule_over(learner, config, per_epoch)
+        # The rule may copy parts of the network, so the network comes first.
+        restore(network, earlier, str(folder / LAST))
+        network.to(device)
+        rule = make_rule(learner, config.learn, batches)
         if "batches" not in earlier.rule:
             raise CheckpointError(
                 f"{folder / LAST}: holds a network but no state of its training, so it cannot be "
@@ -108,14 +109,14 @@ def train_run(
         def on_batch(epoch: int, result: BatchResult) -> None:
             nonlocal batch
             batch += 1
-            advance(batch, config.learn.epochs * per_epoch)
+            advance(batch, batches)
 
         def on_epoch(record: EpochRecord) -> None:
-            check_finite(record, model)
+            check_finite(record, network)
             # The loss tells epochs apart that are equal in the accuracy of a few samples.
             best = min((row["valid_loss"] for row in history), default=math.inf)
             history.append(record._asdict())
-            checkpoint = capture(config, record.epoch, model, rule.state_dict(), history)
+            checkpoint = capture(config, record.epoch, network, rule.state_dict(), history)
             chosen = config.learn.select == "last" or record.valid_loss < best
             save_run(folder, checkpoint, best=chosen)
             out.say(
@@ -142,56 +143,77 @@ def train_run(
     return metrics
 
 
-SAME_FRONT = ("retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
-              "surrogate_width")  # fmt: skip
-"""Keys of ``model`` that make a front what it is."""
-
 SAME_TEST = ("samples", "seed", "folds", "fold")
 """Keys of ``data`` that say which recordings are for testing, in one and the same data set."""
 
 
-def take_front(model: BiTFormer, config: RunConfig) -> None:
-    """Give a network the front that its configuration starts from.
+def take_encoder(network: Network, config: RunConfig) -> None:
+    """Give a network the encoder of another run, and freeze it.
 
     Raises:
-        CheckpointError: there is no such run, its front is another one, or it has learned from
+        CheckpointError: there is no such run, its encoder is another one, or it has learned from
             recordings that are for testing here.
+        ConfigError: the network has no encoder and head, or its encoder does not stay the same.
     """
-    assert config.learn.start is not None
-    source, checkpoint = load_run(config.learn.start)
+    check_encoder(network, config)
+    assert config.learn.encoder is not None
+    source, checkpoint = load_run(config.learn.encoder)
+    assert checkpoint.config is not None
     theirs = checkpoint.config
-    keys = [("model", key) for key in SAME_FRONT] + [("data", "window_ms")]
-    if theirs.data.name == config.data.name:
-        keys += [("data", key) for key in SAME_TEST]
-    for section, key in keys:
-        one, other = (getattr(getattr(c, section), key) for c in (theirs, config))
-        if one != other:
+    pairs = [(f"model.{key}", here, there) for key, here, there in encoder_options(network, source)]
+    keys = ["window_ms"] + (list(SAME_TEST) if theirs.data.name == config.data.name else [])
+    pairs += [(f"data.{key}", getattr(config.data, key), getattr(theirs.data, key)) for key in keys]
+    for key, here, there in pairs:
+        if here != there:
             raise CheckpointError(
-                f"learn.start {config.learn.start}: it has {section}.{key} = {one!r}, this "
-                f"configuration {other!r}; a front stands as it is, and may not have seen what is "
-                "for testing: give both the same"
+                f"learn.encoder {config.learn.encoder}: it has {key} = {there!r}, this "
+                f"configuration {here!r}; an encoder is frozen, and may not have learned from what "
+                "is for testing: give both the same"
             )
-    learned = source.front_state()
-    for name, tensor in model.front_state().items():
+    learned = source.encoder_state()
+    for name, tensor in network.encoder_state().items():
         tensor.copy_(learned[name])
 
 
-def rule_over(model: Network, config: RunConfig, per_epoch: int) -> Rule:
-    """The rule of a run, which rounds weights where the run says so."""
-    bits = config.learn.weight_bits
-    rounding = None
-    if bits is not None and isinstance(model, BiTFormer):
-        rounding = RoundedWeights(model, bits)
-    return build_rule(model, config.learn, config.learn.epochs * per_epoch, rounding)
+def encoder_options(network: Network, source: Network) -> list[tuple[str, Any, Any]]:
+    """Options that make the encoders of two networks what they are: key, value of each."""
+    ours, theirs = network.config(), source.config()
+    keys = ["name", *getattr(network, "encoder_options", ())]
+    return [(key, ours.get(key), theirs.get(key)) for key in keys]
 
 
-def check_finite(record: EpochRecord, model: BiTFormer) -> None:
+def check_encoder(network: Network, config: RunConfig) -> None:
+    """Check that an encoder can be frozen.
+
+    Raises:
+        ConfigError: there is no head, feedback changes the encoder's spikes, its weights would be
+            rounded, or samples are augmented.
+    """
+    network.head()
+    if network.loops:
+        raise ConfigError(
+            "learn.encoder does not go with feedback (model.top_down, model.top_down_threshold), "
+            "which changes the spikes of the encoder"
+        )
+    if config.learn.weight_bits is not None:
+        raise ConfigError(
+            "learn.encoder does not go with learn.weight_bits: the encoder keeps its weights"
+        )
+    data = config.data
+    if data.task == "digit" and (data.shift or data.rotate or data.zoom or data.warp):
+        raise ConfigError(
+            "learn.encoder needs data.shift, rotate, zoom and warp of 0: the features of the "
+            "encoder are computed once, for all epochs"
+        )
+
+
+def check_finite(record: EpochRecord, network: Network) -> None:
     """Stop a run whose numbers have left the range of floats; its last checkpoint stays.
 
     Raises:
         ConfigError: the loss or a parameter is not finite.
     """
-    wild = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+    wild = [name for name, p in network.named_parameters() if not bool(torch.isfinite(p).all())]
     if wild or not math.isfinite(record.loss + record.valid_loss):
         losses = f"the loss is {record.loss} and {record.valid_loss} on validation samples"
         what = f"{wild[0]} is no longer finite" if wild else losses
@@ -202,14 +224,15 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
     """Test accuracy of the chosen (``best``) and the last epoch, and what explains it."""
     rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
-        model, checkpoint = load_run(folder, name)
+        network, checkpoint = load_run(folder, name)
+        assert checkpoint.config is not None
         # The last epoch is often the best one too; it need not be run twice.
         if rows and rows["best"]["epoch"] == checkpoint.epoch:
             rows["last"] = rows["best"]
             continue
-        # Behind the spikes of the front stands the tail of the network, to the same answers.
-        network = model if data.front is None else model.tail()
-        result = accuracy(network.to(device), data.part("test"))
+        # From the features of an encoder the head gives the same answers as the network.
+        answering = network if data.encoded is None else network.head()
+        result = accuracy(answering.to(device), data.part("test"))
         rows["best" if name == BEST else "last"] = {
             "epoch": checkpoint.epoch,
             "test_accuracy": result.accuracy,
@@ -220,11 +243,11 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
         "samples": len(data.split.test),
         "best": rows["best"],
         "last": rows["last"],
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
         "split": {name: len(chosen) for name, chosen in data.split._asdict().items()},
         "history": checkpoint.history,
         "controls": {},
-        "config": checkpoint.config.model_dump(mode="json"),
+        "config": checkpoint.config.tree(),
         "versions": versions(),
     }
 
@@ -244,21 +267,25 @@ def earlier_run(config: RunConfig, folder: Path, resume: bool) -> Checkpoint | N
             "it, --out names another folder"
         )
     checkpoint = read(path)
-    check_architecture(config.model, checkpoint.config.model, str(path))
-    ours, theirs = _flat(config), _flat(checkpoint.config)
-    for key, value in ours.items():
-        if theirs[key] != value:
+    if checkpoint.config is None:
+        raise CheckpointError(f"{path}: is no checkpoint of a run; --overwrite replaces it")
+    ours, theirs = config.tree(), checkpoint.config.tree()
+    check_architecture(ours["model"], theirs["model"], str(path))
+    ours, theirs = _flat(ours), _flat(theirs)
+    for key in ours | theirs:
+        if ours.get(key) != theirs.get(key):
             raise CheckpointError(
-                f"{path}: the run has {key} = {theirs[key]!r}, the configuration {value!r}; "
-                "resume with what it was started with"
+                f"{path}: the run has {key} = {theirs.get(key)!r}, the configuration "
+                f"{ours.get(key)!r}; resume with what it was started with"
             )
     return checkpoint
 
 
-def _flat(config: RunConfig) -> dict[str, Any]:
-    flat: dict[str, Any] = {"seed": config.seed}
-    for section in ("data", "model", "learn"):
-        for key, value in getattr(config, section).model_dump(mode="json").items():
-            if key not in FREE:
-                flat[f"{section}.{key}"] = value
-    return flat
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for section, keys in tree.items():
+        if isinstance(keys, dict):
+            flat |= {f"{section}.{key}": value for key, value in _flat(keys).items()}
+        else:
+            flat[section] = keys
+    return {key: value for key, value in flat.items() if key.rpartition(".")[2] not in FREE}

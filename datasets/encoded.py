@@ -1,4 +1,4 @@
-"""What the front of a network makes of a data set: made once where the front stays as it is."""
+"""The features of a frozen encoder: computed once for a data set, and learned from ever after."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 from neurobip.datasets.cache import Progress
 from neurobip.datasets.loader import Item, batches
 from neurobip.device import device_of
-from neurobip.models.bitformer import BiTFormer
+from neurobip.models.network import Network
 
 
-class FrontSpikes(Dataset[Item]):
-    """Spikes in front of the first block, sample by sample, with the labels.
+class EncodedSpikes(Dataset[Item]):
+    """Spikes of an encoder, sample by sample, with the labels.
 
-    Shape: spikes uint8 [T, samples, N, D]; item (uint8 [T, N, D], label).
+    Shape: spikes uint8 [T, samples, ...]; item (uint8 [T, ...], label).
     """
 
     def __init__(self, spikes: torch.Tensor, labels: torch.Tensor) -> None:
@@ -30,24 +30,24 @@ class FrontSpikes(Dataset[Item]):
         return self.spikes[:, i], int(self.labels[i])
 
 
-def front_spikes(
-    model: BiTFormer, dataset: Dataset[Item], batch: int = 64, progress: Progress | None = None
-) -> FrontSpikes:
-    """Run the front of a network over a whole data set, on the device that the network is on.
+def encode(
+    network: Network, dataset: Dataset[Item], batch: int = 64, progress: Progress | None = None
+) -> EncodedSpikes:
+    """Run the encoder of a network over a whole data set, on the device that the network is on.
 
-    Units: the result takes T * N * D bytes a sample.
+    Units: the result takes a byte a feature, time step and sample.
     """
     samples = len(cast(Sequence[Any], dataset))
     spikes: torch.Tensor | None = None
     labels = torch.empty(samples, dtype=torch.int64)
     done = 0
     for frames, answers in batches(dataset, batch):
-        made = model.tokens_of(frames.to(device_of(model))).to("cpu", torch.uint8)
+        encoded = network.encode(frames.to(device_of(network))).to("cpu", torch.uint8)
         if spikes is None:
-            spikes = torch.empty(len(made), samples, *made.shape[2:], dtype=torch.uint8)
-        spikes[:, done : done + len(answers)] = made
+            spikes = torch.empty(len(encoded), samples, *encoded.shape[2:], dtype=torch.uint8)
+        spikes[:, done : done + len(answers)] = encoded
         labels[done : done + len(answers)] = answers
         done += len(answers)
         if progress is not None:
             progress(done, samples)
-    return FrontSpikes(torch.empty(0) if spikes is None else spikes, labels)
+    return EncodedSpikes(torch.empty(0) if spikes is None else spikes, labels)
