@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
+from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.launch import Progress, simulate
-from neurobip.converters.lowering import to_graph
+from neurobip.converters.lowering import graph_frames
 from neurobip.converters.quantization.calibration import Overflowing
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -27,8 +28,9 @@ class LayerCheck:
         mismatches: outputs in which Lava differs, over all samples, steps and neurons.
         first_step: the earliest time step of a sample with a mismatch, None without one.
         overflows: how many numbers of state stood at either end of their 24 bits, or wrapped, over
-            all samples and steps, see :func:`~neurobip.converters.quantization.calibration.overflow`. Both
-            sides do so alike, so these are no mismatches.
+            all samples and steps, see
+            :func:`~neurobip.converters.quantization.calibration.overflow`. Both sides do so alike,
+            so these are no mismatches.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Verification:
 
 
 def verify(
-    model: Component | QuantizedGraph,
+    network: Component | Graph | QuantizedGraph,
     frames: Tensor | np.ndarray,
     *,
     timeout: float = 120.0,
@@ -62,29 +64,29 @@ def verify(
     """Run samples through the integer simulator and through Lava, and compare.
 
     Args:
-        model: a trained BiTFormer, or a graph that was quantized before.
+        network: a trained network, its graph, or a graph that was quantized before.
         timeout, on_step: see :func:`~neurobip.converters.lava.launch.simulate`.
 
     Shape:
-        frames ``[T, B, C, H, W]`` event counts.
+        frames ``[T, B, C, H, W]`` event counts, or as the network takes them, time first.
 
     Raises:
-        ConversionError: the model cannot be converted, the frames do not fit it, or Lava failed.
+        ConversionError: the network cannot be converted, the frames do not fit it, or Lava failed.
     """
-    quantized = model if isinstance(model, QuantizedGraph) else quantize(to_graph(model))
-    x = torch.as_tensor(frames)
-    network = Overflowing(quantized)
+    quantized = network if isinstance(network, QuantizedGraph) else quantize(network)
+    x = graph_frames(torch.as_tensor(frames))
+    integers = Overflowing(quantized)
     names = [population.name for population in quantized.graph.populations]
     totals = {name: np.zeros(3, dtype=np.int64) for name in names}
     first: dict[str, int] = {}
     for part in x.split(SAMPLES_PER_RUN, dim=1):
-        before = dict(network.overflows)
-        expected = record(network, part)
-        frames_seen = network.counts(part).to(torch.int32).numpy()
+        before = dict(integers.overflows)
+        expected = record(integers, part)
+        frames_seen = integers.counts(part).to(torch.int32).numpy()
         found = simulate(quantized, frames_seen, timeout=timeout, on_step=on_step)
         for name in names:
             differs = found[name] != expected[name]
-            overflows = network.overflows[name] - before[name]
+            overflows = integers.overflows[name] - before[name]
             counts = np.count_nonzero(expected[name]), np.count_nonzero(differs), overflows
             totals[name] += np.array(counts)
             steps = np.flatnonzero(differs.reshape(len(differs), -1).any(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from neurobip.component import Component
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.graph.names import INPUT
@@ -80,3 +82,25 @@ def graph_shape(shape: tuple[int, ...]) -> Shape:
         case (channels, height, width):
             return channels, height, width
     raise ConversionError(f"an input of {len(shape)} axes; expected 1 to 3")
+
+
+def graph_frames(frames: Tensor) -> Tensor:
+    """Frames of a network, time first, with the axes of the input population.
+
+    Shape:
+        ``[T, B, F]``, tokens ``[T, B, N, D]`` or images ``[T, B, C, H, W]`` to ``[T, B, C, H, W]``.
+
+    Raises:
+        ConversionError: another number of axes.
+    """
+    match frames.ndim:
+        case 3:
+            return frames[..., None, None]
+        case 4:
+            return frames.transpose(2, 3)[..., None]
+        case 5:
+            return frames
+    raise ConversionError(
+        f"frames of shape {tuple(frames.shape)}; expected [T, B, C, H, W], tokens [T, B, N, D] or "
+        "features [T, B, F]"
+    )

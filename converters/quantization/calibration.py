@@ -53,8 +53,8 @@ class Overflowing(IntegerNetwork):
     """An integer network that counts its states that overflow.
 
     Attributes:
-        overflows: by population, over all steps so far: states at either end of their 24 bits, as
-            :meth:`~neurobip.converters.simulators.integer.IntegerNetwork.saturated` has them, and the
+        overflows: by population, over all steps so far: states at either end of their 24 bits (see
+            :meth:`~neurobip.converters.simulators.integer.IntegerNetwork.saturated`), and the
             synaptic currents of LIF that wrapped.
     """
 

@@ -1,8 +1,9 @@
 """Quantization-aware training: the weights that a network computes with are those of the chip.
 
-A learning rule keeps precise weights and moves those; what the network sees are the same weights,
-rounded to the steps that :func:`~neurobip.converters.quantization.quantize.quantize` finds for them. Errors and
-gradients are those of the rounded network, and small changes add up until a weight takes a step.
+A learning rule keeps full-precision weights and updates those; the network computes with the same
+weights, rounded to the steps that :func:`~neurobip.converters.quantization.quantize.quantize` finds
+for them. Errors and gradients are those of the rounded network, and small changes add up until a
+weight takes a step.
 
 Source: Courbariaux et al. 2015, "BinaryConnect", for the two sets of weights.
 """
@@ -10,7 +11,7 @@ Source: Courbariaux et al. 2015, "BinaryConnect", for the two sets of weights.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +44,13 @@ class RoundedWeights:
 
     def __init__(self, model: Component, weight_bits: int) -> None:
         self.model, self.weight_bits = model, weight_bits
-        self.connections, self._of = learned(model)
+        self.connections, self._of, mixed = learned(model)
+        if mixed:
+            raise ConversionError(
+                f"{mixed[0]}: a pool or another layer lies between its weights and its source, so "
+                "that a weight of the chip is a sum of weights; quantize after training, without "
+                "rounded weights"
+            )
         self.bits = dict.fromkeys((name for name, _ in self.connections), weight_bits)
         self.grids = torch.ones(len(self.connections), 2)
         self._entries: dict[str, Tensor] = {}
@@ -91,16 +98,29 @@ def learned_bits(model: Component, weight_bits: int) -> dict[str, int]:
     Populations with weights that learn get ``weight_bits``; a retina, whose kernels are fixed and
     few, keeps its 8.
     """
-    connections, _ = learned(model)
+    connections, _, _ = learned(model)
     return dict.fromkeys((name for name, _ in connections), weight_bits)
 
 
-def learned(model: Component) -> tuple[list[tuple[str, int]], dict[str, Tensor]]:
-    """The connections whose weights learn, and by parameter the number of each entry's connection.
+class Learned(NamedTuple):
+    """The weights of a graph that learn.
+
+    Attributes:
+        connections: by population and number.
+        parameters: by name, the index in ``connections`` of each entry; -1 of one in none.
+        mixed: populations with weights that are sums of entries, which have no index.
+    """
+
+    connections: list[tuple[str, int]]
+    parameters: dict[str, Tensor]
+    mixed: list[str]
+
+
+def learned(model: Component) -> Learned:
+    """Where the parameters of a network are in its graph.
 
     Each parameter in turn is filled with the numbers of its own entries; where they come out, in
-    the graph, the entries have gone, however a layer is split or reordered on the way. An entry in
-    no connection has the number -1.
+    the graph, the entries have gone, however a layer is split or reordered on the way.
     """
     probe = copy.deepcopy(model)
     # A freed constant is no weight of a connection.
@@ -114,6 +134,7 @@ def learned(model: Component) -> tuple[list[tuple[str, int]], dict[str, Tensor]]
     still = weights_of(to_graph(probe))
     rows: dict[tuple[str, int], int] = {}
     found: dict[str, Tensor] = {}
+    mixed: dict[str, None] = {}
     for name, parameter in parameters.items():
         count = parameter.numel()
         if count >= 2**24:
@@ -121,13 +142,17 @@ def learned(model: Component) -> tuple[list[tuple[str, int]], dict[str, Tensor]]
         parameter.data.copy_(torch.arange(1, count + 1).view_as(parameter))
         which = torch.full((count + 1,), -1)
         for at, weight in weights_of(to_graph(probe)).items():
+            if weight.shape != still[at].shape:  # a product of matrices drops what is 0
+                rows.setdefault(at, len(rows))
+                mixed[at[0]] = None
+                continue
             entries = (weight - still[at]).astype(np.int64)
             if entries.any():
                 which[torch.from_numpy(entries.reshape(-1))] = rows.setdefault(at, len(rows))
         nn.init.zeros_(parameter)
         if bool((which[1:] >= 0).any()):
             found[name] = which[1:].view_as(parameter)
-    return list(rows), found
+    return Learned(list(rows), found, list(mixed))
 
 
 def weights_of(graph: Graph) -> dict[tuple[str, int], np.ndarray]:

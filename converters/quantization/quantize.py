@@ -6,8 +6,9 @@ exponent, so that weak and strong ones both fill their bits. Scale and exponents
 change the weights least, within what the threshold, the biases and the currents allow.
 
 Where no recordings are given, the scale leaves no input whatever that could make a current
-overflow. With the peaks of recordings (:func:`~neurobip.converters.quantization.calibration.observe`) it leaves
-room for twice of what was seen, and finer steps in exchange.
+overflow. With the peaks of recordings
+(:func:`~neurobip.converters.quantization.calibration.observe`) it leaves room for twice of what was
+seen, and finer steps in exchange.
 
 Thresholds and biases are rounded and never clipped; a decay of 1 becomes 4095/4096, the most that
 12 bits hold; weights are clipped where that costs less than coarser steps would. What saturates is
@@ -28,10 +29,12 @@ from typing import Any
 
 import numpy as np
 
+from neurobip.component import Component
 from neurobip.converters.graph.checks import check_model
 from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.neuron_nodes import BipolarNode, InputNode, LINode, NeuronNode
 from neurobip.converters.graph.synapse_nodes import MemoryNode
+from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.quantized import LayerReport, QuantizedGraph
 from neurobip.converters.quantization.rounding import (
@@ -57,11 +60,14 @@ Bits = int | Mapping[str, int]
 
 
 def quantize(
-    graph: Graph, weight_bits: Bits = 8, peaks: Mapping[str, float] | None = None
+    network: Component | Graph,
+    weight_bits: Bits = 8,
+    peaks: Mapping[str, float] | None = None,
 ) -> QuantizedGraph:
-    """Round a float graph to integers.
+    """Round a trained network, or its float graph, to integers.
 
     Args:
+        network: a network that has its ``input_shape``, or a graph.
         weight_bits: bits of a weight, 2 to 8, for all or by population (those not named have 8);
             mixed signs take one of them.
         peaks: the largest current of each population that recordings made, in the model's units.
@@ -69,6 +75,7 @@ def quantize(
     Raises:
         ConversionError: names the population whose numbers do not fit together.
     """
+    graph = network if isinstance(network, Graph) else to_graph(network)
     bits = weight_bits if isinstance(weight_bits, Mapping) else dict.fromkeys(
         (p.name for p in graph.populations), weight_bits
     )  # fmt: skip
@@ -189,8 +196,8 @@ class Rounding(Search):
         if largest > room and population.name not in self.peaks:
             raise ConversionError(
                 f"{population.name}: a current can reach {largest}, which overflows; give the "
-                "peaks of recordings (neurobip.converters.quantization.calibration.observe), or let an "
-                "attention memory have a population of its own"
+                "peaks of recordings (neurobip.converters.quantization.calibration.observe), or "
+                "let an attention memory have a population of its own"
             )
         rounded = [weights for weights in self.rounded[population.name] if weights is not None]
         return LayerReport(

@@ -12,7 +12,12 @@ from neurobip.constants import make_trainable
 from neurobip.converters.lowering import to_graph
 from neurobip.converters.quantization.qat import RoundedWeights, learned_bits
 from neurobip.converters.quantization.quantize import quantize
+from neurobip.errors import ConversionError
 from neurobip.learning.loop import build_rule
+from neurobip.models.sequential import Sequential
+from neurobip.neurons import LI, LIF
+from neurobip.shapes import Flatten, Pool2d
+from neurobip.synapses import Conv2d, Linear
 
 
 def rounded_by_conversion(model, bits: int) -> dict[tuple[str, int], torch.Tensor]:
@@ -102,3 +107,12 @@ def test_without_rounding_nothing_changes(make_model, make_events) -> None:
         learn(build_rule(model, LearnConfig(), 20), make_events, 2)
         weights.append(model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+
+
+def test_weights_behind_a_pool_have_bits_but_no_steps_of_their_own() -> None:
+    network = Sequential(
+        Conv2d(2, 3, 3), LIF(), Pool2d(2), Flatten(), Linear(12, 3), LI(0.2), input_shape=(2, 6, 6)
+    )
+    assert learned_bits(network, 5) == {"0": 5, "3": 5}
+    with pytest.raises(ConversionError, match="^3: a pool"):
+        RoundedWeights(network, 5)
