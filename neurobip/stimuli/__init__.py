@@ -1,9 +1,9 @@
 """Stimuli of retina physiology, with units.
 
 Every function takes a :class:`Screen` and returns linear luminance, ``[T, 1, 1, H, W]`` in
-float32, between 0 and 1. Contrast is Weber's for what stands on the background (flash, bar,
-edge, disc: luminance ``mean (1 + contrast)``) and Michelson's for what goes to both sides of it
-(gratings, chirp, noise).
+float32, between 0 and 1. Contrast is Weber contrast for objects on the background (flash, bar,
+edge, disc: luminance ``mean (1 + contrast)``) and Michelson contrast for symmetric modulations of
+it (gratings, chirp, noise).
 """
 
 from neurobip.stimuli.checkerboard import checkerboard

@@ -1,4 +1,4 @@
-"""White noise: the checkerboard."""
+"""Checkerboard white noise."""
 
 from typing import Literal
 
@@ -19,16 +19,16 @@ def checkerboard(
     seed: int = 0,
     duration: float = 1.0,
 ) -> Tensor:
-    """White noise in space and time: independent checks, drawn anew at the refresh rate.
+    """Checkerboard white noise: independent checks, redrawn at the refresh rate.
 
     Args:
-        check: side of a check, whole pixels; None is two of them. The first check starts at the
-            upper left corner.
-        refresh: patterns a second. A pattern starts at the first frame at or after its time.
+        check: side of a check, a multiple of the pixel; None is two pixels. The first check starts
+            at the upper left corner.
+        refresh: patterns per second. A pattern starts at the first frame at or after its time.
         distribution: binary checks are ``mean (1 ± contrast)``; gaussian ones have the standard
-            deviation ``mean · contrast`` and are cut at three of them.
-        contrast: None is the largest that fits: for binary 1 at mean 0.5, for gaussian a third.
-        seed: of the generator; the same seed gives the same noise.
+            deviation ``mean · contrast`` and are clipped at three of them.
+        contrast: None is the largest possible: 1 for binary at mean 0.5, a third for gaussian.
+        seed: seed of the generator; the same seed gives the same noise.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -37,8 +37,8 @@ def checkerboard(
         check in degrees; refresh in Hz; duration in seconds.
 
     Raises:
-        ConfigError: checks that are no whole number of pixels, a refresh rate above the frame
-            rate, a contrast that leaves 0 to 1, an unknown distribution.
+        ConfigError: checks that are not a whole number of pixels, a refresh rate above the frame
+            rate, a contrast whose luminance exceeds 0 to 1, or an unknown distribution.
 
     Source: Chichilnisky 2001, "A simple white noise analysis of neuronal light responses".
     """

@@ -1,8 +1,8 @@
-"""How much of a square pixel lies under a shape: exact areas, so that motion is smooth.
+"""Pixel coverage: the exact area of a square pixel under a shape, so that motion is smooth.
 
 A pixel shows the mean of the luminance over its area. For a pattern that changes along one
-direction only, that mean follows from the pattern's antiderivatives: seen in that direction, a
-square is the convolution of two boxes. For a disc it is an integral over a circle's arc.
+direction only, the mean follows from the pattern's antiderivatives: projected on that direction, a
+square is the convolution of two boxes. For a disc it is an integral over a circular arc.
 """
 
 from collections.abc import Callable
@@ -24,15 +24,15 @@ def pixel_mean(
 
     Args:
         direction: in degrees.
-        once, twice: the pattern's first and second antiderivative.
-        place: of the pixel's center, in degrees along the direction; any shape.
+        first_integral, second_integral: the pattern's first and second antiderivative.
+        position: position of the pixel's center, in degrees along the direction; any shape.
 
     Returns:
-        the mean, as place.
+        the mean, with the shape of position.
     """
     half = sorted(abs(part) * screen.degrees_per_pixel / 2 for part in unit_vector(direction))
     small, large = half
-    if small < 1e-6 * large:  # the square stands upright: one box
+    if small < 1e-6 * large:  # the direction is along an axis: one box
         return (first_integral(position + large) - first_integral(position - large)) / (2 * large)
     ends = second_integral(position + large + small) + second_integral(position - large - small)
     inner = second_integral(position + large - small) + second_integral(position - large + small)
@@ -43,10 +43,10 @@ def half_plane(screen: Screen, direction: float, position: Tensor) -> Tensor:
     """Share of a pixel that lies beyond an edge, along the direction.
 
     Args:
-        place: of the pixel's center from the edge, in degrees along the direction.
+        position: distance of the pixel's center from the edge, in degrees along the direction.
 
     Returns:
-        0 to 1, as place.
+        0 to 1, with the shape of position.
     """
     far = screen.degrees_per_pixel  # farther than any corner: all or nothing
     return pixel_mean(
@@ -62,11 +62,11 @@ def square_wave(screen: Screen, direction: float, position: Tensor, frequency: f
     """Mean over a pixel of the sign of a cosine.
 
     Args:
-        place: in degrees along the direction, from a crest.
+        position: position in degrees along the direction, from a crest.
         frequency: cycles per degree.
 
     Returns:
-        -1 to 1, as place.
+        -1 to 1, with the shape of position.
     """
 
     def half_cycle(s: Tensor) -> tuple[Tensor, Tensor]:

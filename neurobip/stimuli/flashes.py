@@ -1,4 +1,4 @@
-"""Light for the whole field or a spot: the chirp, and flashes."""
+"""Full-field and spot stimuli: the chirp, and flashes."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def chirp(
     ramp: float = 8.0,
     ramp_frequency: float = 2.0,
 ) -> Tensor:
-    """The full-field chirp: a step, a sweep of frequency, a sweep of contrast.
+    """Full-field chirp: a step, a frequency sweep, a contrast sweep.
 
     ::
 
@@ -32,10 +32,13 @@ def chirp(
         (t / ramp) sin(2 pi ramp_frequency t) (ramp), gray (pause), dark (before)
 
     The frequency sweeps linearly from f0 = start_frequency to f1 = end_frequency. With the
-    defaults it takes 32 s.
+    defaults it lasts 32 s.
 
     Args:
-        contrast: Michelson, of the step and of both sweeps at their largest.
+        contrast: Michelson contrast of the step and maximum of both sweeps.
+        before, step, pause, sweep, ramp: durations of the parts.
+        start_frequency, end_frequency: range of the frequency sweep.
+        ramp_frequency: frequency of the contrast sweep.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -44,8 +47,8 @@ def chirp(
         before, step, pause, sweep, ramp in seconds; frequencies in Hz.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a frequency at or above half the frame rate,
-            a duration below one frame.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, a frequency at or above half the
+            frame rate, or a duration below one frame.
 
     Source: Baden et al. 2016, "The functional diversity of retinal ganglion cells in the mouse".
     """
@@ -81,13 +84,13 @@ def flash(
     length: float = 0.5,
     duration: float = 1.0,
 ) -> Tensor:
-    """A flash of light or dark, over the full field or in a spot.
+    """Bright or dark flash, over the full field or in a spot.
 
     Args:
-        contrast: Weber, of either sign.
-        diameter: of the spot; None is the full field.
+        contrast: Weber contrast, of either sign.
+        diameter: diameter of the spot; None is the full field.
         center: x and y of the spot.
-        onset, length: when the flash comes and how long it stays, to the nearest frame.
+        onset, length: start and duration of the flash, rounded to the nearest frame.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -96,7 +99,8 @@ def flash(
         diameter, center in degrees; onset, length, duration in seconds.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a size or a time that is not positive.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, or a size or time that is not
+            positive.
     """
     dt = screen.dt
     screen.check_weber("flash", contrast)

@@ -1,4 +1,4 @@
-"""Gratings that drift or reverse their contrast."""
+"""Drifting and contrast-reversing gratings."""
 
 import math
 from typing import Literal
@@ -24,20 +24,20 @@ def drifting_grating(
     waveform: Waveform = "sine",
     duration: float = 1.0,
 ) -> Tensor:
-    """A grating that moves along a direction, its stripes at right angles to it.
+    """Drifting grating; its stripes are perpendicular to the direction of motion.
 
     ::
 
         luminance = mean (1 + contrast · cos(2 pi (k s - f t) + phase))
 
-    with s the place along the direction. Its speed is f / k degrees per second. A square wave is
-    the sign of the cosine, averaged over every pixel. A sine is taken at the pixel's center, so
+    with s the position along the direction. Its speed is f / k degrees per second. A square wave is
+    the sign of the cosine, averaged over every pixel. A sine is sampled at the pixel's center, so
     that its contrast is exact.
 
     Args:
-        spatial_frequency: k; 0 is a full field that flickers.
-        temporal_frequency: f; 0 stands still.
-        contrast: Michelson.
+        spatial_frequency: k; 0 is full-field flicker.
+        temporal_frequency: f; 0 is a static grating.
+        contrast: Michelson contrast.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -47,8 +47,8 @@ def drifting_grating(
         in Hz; phase in degrees of a cycle; duration in seconds.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a frequency at or above the Nyquist frequency
-            of the pixels or of the frames, an unknown waveform.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, a frequency at or above the Nyquist
+            frequency of the pixels or of the frames, or an unknown waveform.
     """
     where = "drifting_grating"
     _check(where, screen, direction, spatial_frequency, temporal_frequency, contrast, phase)
@@ -69,22 +69,21 @@ def reversing_grating(
     modulation: Waveform = "sine",
     duration: float = 1.0,
 ) -> Tensor:
-    """A grating that stands still and reverses its contrast.
+    """Static grating that reverses its contrast.
 
     ::
 
         luminance = mean (1 + contrast · cos(2 pi k s + phase) · cos(2 pi f t))
 
-    with s the place along the direction, at right angles to the stripes. Contrast reverses twice
-    a cycle, 2 f times a second.
+    with s the position along the direction, perpendicular to the stripes. Contrast reverses twice
+    per cycle, 2 f times per second.
 
     Args:
         spatial_frequency: k.
-        temporal_frequency: f, of the whole cycle; 0 stands still.
-        contrast: Michelson, at its largest.
-        waveform: over space; a square wave is averaged over every pixel.
-        modulation: over time; a square one stands at +1 for the first half of a cycle, then at
-            -1.
+        temporal_frequency: f, of the whole cycle; 0 is a constant grating.
+        contrast: maximum of the Michelson contrast.
+        waveform: waveform over space; a square wave is averaged over every pixel.
+        modulation: waveform over time; square is +1 for the first half of a cycle, then -1.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -94,8 +93,8 @@ def reversing_grating(
         in Hz; phase in degrees of a cycle; duration in seconds.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a frequency at or above the Nyquist frequency
-            of the pixels or of the frames, an unknown waveform.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, a frequency at or above the Nyquist
+            frequency of the pixels or of the frames, or an unknown waveform.
     """
     where = "reversing_grating"
     _check(where, screen, direction, spatial_frequency, temporal_frequency, contrast, phase)
@@ -111,7 +110,7 @@ def reversing_grating(
 def _wave(
     where: str, screen: Screen, direction: float, frequency: float, cycles: Tensor, form: str
 ) -> Tensor:
-    """The cosine or its sign, -1 to 1, with its start in cycles."""
+    """Cosine or square wave, -1 to 1, with its phase in cycles."""
     _known(where, "waveform", form)
     position = screen.distance_along(direction)
     if form == "sine":

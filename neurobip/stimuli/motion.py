@@ -1,4 +1,4 @@
-"""Shapes that move: bars, edges and the looming disc. Their borders cover pixels in part."""
+"""Moving shapes: bars, edges and the looming disc; pixels at their borders are covered in part."""
 
 import math
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def bar(
     contrast: float = 1.0,
     duration: float | None = None,
 ) -> Tensor:
-    """A bar that sweeps across the screen, as long as the screen is wide.
+    """Bar that sweeps across the screen and extends over its full length.
 
-    Its front enters at time 0 and moves along the direction, the bar at right angles to it::
+    Its leading edge enters at time 0; the bar is perpendicular to the direction of motion::
 
         luminance = mean (1 + contrast · share of the pixel under the bar)
 
     Args:
-        direction: see :data:`DIRECTIONS`; any angle will do.
+        direction: see :data:`DIRECTIONS`; any angle is allowed.
         contrast: Weber, of either sign.
         duration: None until the bar has left.
 
@@ -41,14 +41,14 @@ def bar(
         in seconds.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a speed, width or duration that is not
-            positive.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, a speed, width or duration that is
+            not positive.
     """
     require_positive("bar", "width", width, "degrees")
-    front = _front("bar", screen, direction, speed, contrast, width, duration)
-    behind_front = half_plane(screen, direction, front)
-    behind_back = half_plane(screen, direction, front - width)
-    return screen.frames_of(contrast * (behind_front - behind_back))
+    leading = _leading_edge("bar", screen, direction, speed, contrast, width, duration)
+    after_leading = half_plane(screen, direction, leading)
+    after_trailing = half_plane(screen, direction, leading - width)
+    return screen.frames_of(contrast * (after_leading - after_trailing))
 
 
 def edge(
@@ -59,13 +59,13 @@ def edge(
     contrast: float = 1.0,
     duration: float | None = None,
 ) -> Tensor:
-    """An edge that sweeps across the screen and leaves it bright or dark.
+    """Edge that sweeps across the screen and leaves it bright or dark.
 
-    It enters at time 0 and moves along the direction; behind it luminance is
+    It enters at time 0 and moves along the direction; after its passage the luminance is
     ``mean (1 + contrast)``.
 
     Args:
-        direction: see :data:`DIRECTIONS`; any angle will do.
+        direction: see :data:`DIRECTIONS`; any angle is allowed.
         contrast: Weber, of either sign.
         duration: None until the edge has crossed.
 
@@ -76,13 +76,14 @@ def edge(
         direction in degrees of angle; speed in degrees per second; duration in seconds.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a speed or duration that is not positive.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, a speed or duration that is
+            not positive.
     """
-    front = _front("edge", screen, direction, speed, contrast, 0.0, duration)
-    return screen.frames_of(contrast * half_plane(screen, direction, front))
+    leading = _leading_edge("edge", screen, direction, speed, contrast, 0.0, duration)
+    return screen.frames_of(contrast * half_plane(screen, direction, leading))
 
 
-def _front(
+def _leading_edge(
     where: str,
     screen: Screen,
     direction: float,
@@ -91,15 +92,15 @@ def _front(
     width: float,
     duration: float | None,
 ) -> Tensor:
-    """How far a moving front has passed every pixel, in degrees: ``[T, H, W]``."""
+    """Distance by which the leading edge has passed every pixel, in degrees: ``[T, H, W]``."""
     screen.check_weber(where, contrast)
     require(where, "direction", direction, lambda value: True, "an angle in degrees")
     require_positive(where, "speed", speed, "degrees per second")
     half_extent = screen.half_extent(direction)
     if duration is None:  # the first frame without it is the last one
         duration = (math.ceil((2 * half_extent + width) / speed / screen.dt - 1e-9) + 1) * screen.dt
-    front = screen.times(duration, where) * speed - half_extent
-    return front[:, None, None] - screen.distance_along(direction)
+    leading = screen.times(duration, where) * speed - half_extent
+    return leading[:, None, None] - screen.distance_along(direction)
 
 
 def loom(
@@ -111,18 +112,18 @@ def loom(
     center: Sequence[float] = (0.0, 0.0),
     duration: float = 1.0,
 ) -> Tensor:
-    """A disc that approaches at constant speed.
+    """Looming disc: the image of an object that approaches at constant speed.
 
-    An object of half size l that comes with the speed v spans the angle::
+    An object of half size l and approach speed v subtends the angle::
 
         diameter(t) = 2 atan(l / (|v| (collision - t)))
 
-    From the collision on it covers the half space, 180 degrees.
+    From the collision on it covers 180 degrees.
 
     Args:
-        size_to_speed: l / |v|, all that matters of size and speed.
-        contrast: Weber: dark is negative, bright positive.
-        collision: when the object arrives.
+        size_to_speed: l / |v|; only this ratio of size and speed matters.
+        contrast: Weber contrast: negative is dark, positive bright.
+        collision: time of collision.
         center: x and y of the disc.
 
     Shape:
@@ -132,7 +133,7 @@ def loom(
         size_to_speed, collision, duration in seconds; center in degrees.
 
     Raises:
-        ConfigError: a contrast that leaves 0 to 1, a time that is not positive.
+        ConfigError: a contrast whose luminance exceeds 0 to 1, or a time that is not positive.
 
     Source: Gabbiani, Krapp & Laurent 1999, "Computation of object approach by a wide-field,
     motion-sensitive neuron".

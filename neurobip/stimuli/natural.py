@@ -1,4 +1,4 @@
-"""Natural images and the eye that moves over them."""
+"""Natural images under eye movements."""
 
 import math
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ def natural_saccades(
     seed: int = 0,
     duration: float = 1.0,
 ) -> Tensor:
-    """A natural image under an eye that drifts and makes saccades.
+    """Natural image under fixational drift and saccades.
 
-    A pixel of the image is as large as one of the screen; between pixels luminance is
-    interpolated linearly. Gaze follows :func:`gaze` with the same arguments; at the border of
-    the image it turns back, as in a mirror. The image keeps its own mean luminance.
+    Pixels of the image and of the screen have the same size; luminance is interpolated linearly
+    between pixels. The eye position is that of :func:`gaze`, reflected at the borders of the image.
+    The image keeps its own mean luminance.
 
     Args:
         image: linear luminance, 0 to 1; None is :func:`natural_image`.
-        rate, amplitude, diffusion, start, seed: see :func:`gaze`; place 0 is the middle of the
+        rate, amplitude, diffusion, start, seed: see :func:`gaze`; position 0 is the center of the
             image.
 
     Shape:
@@ -47,8 +47,8 @@ def natural_saccades(
         as :func:`gaze`; duration in seconds.
 
     Raises:
-        ConfigError: an image that is too small, not two-dimensional or leaves 0 to 1; what
-            :func:`gaze` refuses.
+        ConfigError: an image that is too small, not two-dimensional or exceeds 0 to 1, and as
+            :func:`gaze`.
     """
     picture = _luminance(screen, natural_image() if image is None else image)
     path = gaze(
@@ -83,17 +83,18 @@ def gaze(
     seed: int = 0,
     duration: float = 1.0,
 ) -> Tensor:
-    """Where the eye looks: Brownian drift and saccades that jump within one frame.
+    """Eye position over time: Brownian drift and saccades, each within one frame.
 
-    Saccades come at random, at most one a frame, in a random direction. Their size is
-    exponentially distributed. Drift alone spreads as ``E[x² + y²] = 4 diffusion t``.
+    Saccades occur at random, at most one per frame, in a random direction and with exponentially
+    distributed amplitude. For drift alone ``E[x² + y²] = 4 diffusion t``.
 
     Args:
-        rate: saccades a second; 0 is drift alone.
-        amplitude: mean size of a saccade.
-        diffusion: of the drift; 0.011 degrees²/s is 40 arcmin²/s, about what the human eye does.
+        rate: saccades per second; 0 is drift alone.
+        amplitude: mean amplitude of a saccade.
+        diffusion: diffusion constant of the drift; 0.011 degrees²/s is 40 arcmin²/s, similar to
+            the human eye.
         start: x and y of the first frame.
-        seed: of the generator; the same seed gives the same path.
+        seed: seed of the generator; the same seed gives the same path.
 
     Shape:
         ``[T, 2]``, x and y, float64.
@@ -103,7 +104,7 @@ def gaze(
         in seconds.
 
     Raises:
-        ConfigError: a rate from the frame rate on, a negative amplitude or diffusion.
+        ConfigError: a rate at or above the frame rate, or a negative amplitude or diffusion.
 
     Source: Kuang et al. 2012, "Temporal encoding of spatial information during active visual
     fixation" (drift as Brownian motion).
@@ -125,7 +126,7 @@ def gaze(
 
 
 def natural_image(name: Literal["china", "flower"] = "china") -> Tensor:
-    """A photograph that comes with scikit-learn, as linear luminance.
+    """Photograph from scikit-learn as linear luminance.
 
     Shape:
         ``[427, 640]``, float64, 0 to 1.
@@ -148,16 +149,16 @@ def natural_image(name: Literal["china", "flower"] = "china") -> Tensor:
 def synthetic_image(
     height: int = 256, width: int = 256, *, contrast: float = 0.5, seed: int = 0
 ) -> Tensor:
-    """An image with the statistics of natural scenes: 1/f amplitude, skewed luminance.
+    """Random image with the statistics of natural scenes: 1/f amplitude, skewed luminance.
 
     The logarithm of luminance is a random field with an amplitude of exactly 1/f and a normal
-    distribution, so that luminance has many dark and few bright pixels. The brightest
-    thousandth is cut to 1. The image continues at its opposite borders.
+    distribution, so that luminance has many dark and few bright pixels. The brightest 0.1 % is
+    clipped to 1. The image is periodic.
 
     Args:
         height, width: pixels.
         contrast: standard deviation of the natural logarithm of luminance.
-        seed: of the generator; the same seed gives the same image.
+        seed: seed of the generator; the same seed gives the same image.
 
     Shape:
         ``[height, width]``, float64, above 0 to 1.
@@ -185,7 +186,7 @@ def synthetic_image(
 
 
 def _luminance(screen: Screen, image: Tensor | np.ndarray) -> Tensor:
-    """The image as float64, checked."""
+    """The image in float64, after validation."""
     if isinstance(image, Tensor):
         picture = image.detach().cpu().double()
     else:
@@ -205,9 +206,9 @@ def _luminance(screen: Screen, image: Tensor | np.ndarray) -> Tensor:
 
 
 def _corner(shift: Tensor, image: int, screen: int) -> tuple[Tensor, Tensor]:
-    """First pixel of the image that the screen shows, and the part of a pixel beyond it.
+    """First image pixel on the screen, and the remaining fraction of a pixel.
 
-    The path is folded at the image's border.
+    The path is reflected at the image's border.
     """
     spare = image - screen
     if spare == 0:

@@ -1,4 +1,4 @@
-"""The screen in front of the retina: where its pixels lie, when its frames come, what fits."""
+"""Stimulus screen: pixel positions, frame times, and validation of stimulus parameters."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,17 +12,21 @@ from neurobip.errors import ConfigError
 
 
 def require(where: str, name: str, value: object, fits: Callable[[float], bool], what: str) -> None:
-    """Refuse a value that is no finite number or does not fit.
+    """Check that a value is a finite number that satisfies a condition.
+
+    Args:
+        where, name: stimulus and parameter, for the message.
+        fits: the condition. what: the expected values in words, for the message.
 
     Raises:
-        ConfigError: it says where, which parameter, what came and what fits.
+        ConfigError: the condition is not met.
     """
     if not (isinstance(value, Real) and math.isfinite(value) and fits(float(value))):
         raise ConfigError(f"{where}: {name} is {value!r}; it has to be {what}")
 
 
 def require_positive(where: str, name: str, value: object, unit: str) -> None:
-    """Refuse what is not a positive finite number.
+    """Check that a value is a positive finite number.
 
     Raises:
         ConfigError: see :func:`require`.
@@ -31,7 +35,7 @@ def require_positive(where: str, name: str, value: object, unit: str) -> None:
 
 
 def require_whole(where: str, name: str, value: object, least: int) -> None:
-    """Refuse what is not a whole number of pixels from the least on.
+    """Check that a value is a whole number of pixels, ``least`` or more.
 
     Raises:
         ConfigError: see :func:`require`.
@@ -43,23 +47,24 @@ def require_whole(where: str, name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True)
 class Screen:
-    """A flat field of square pixels, viewed so that a pixel has the same visual angle everywhere.
+    """Stimulus screen: square pixels of the same visual angle everywhere.
 
     A stimulus is linear luminance, ``[T, 1, 1, H, W]`` in float32: time first, batch 1, one
-    channel, 0 dark and 1 the brightest that the screen shows. Frame n stands for the time n dt.
+    channel, 0 dark and 1 the brightest that the screen shows. Frame n is shown at time n dt.
 
     Args:
         height, width: pixels.
-        degrees_per_pixel: visual angle of a pixel's side, in degrees.
-        dt: seconds from one frame to the next.
+        degrees_per_pixel: visual angle of a pixel's side.
+        dt: time between frames.
         mean: luminance of the background, between 0 and 1.
 
     Units:
-        Place in degrees from the middle, x to the right and y **up**, so that row 0 has the
-        largest y. A direction is in degrees: 0 is to the right, 90 up, counterclockwise.
+        degrees_per_pixel in degrees, dt in seconds. Positions are in degrees from the center, x to
+        the right and y **up**, so that row 0 has the largest y. Directions are in degrees: 0 is to
+        the right, 90 up, counterclockwise.
 
     Raises:
-        ConfigError: a size, a pixel, a frame or a mean that does not fit.
+        ConfigError: a size, pixel size, time step or mean out of range.
     """
 
     height: int = 32
@@ -92,17 +97,17 @@ class Screen:
         return position * self.degrees_per_pixel
 
     def distance_along(self, direction: float) -> Tensor:
-        """How far a pixel's center lies in a direction, in degrees: ``[H, W]``, float64."""
+        """Position of every pixel's center along a direction, in degrees: ``[H, W]``, float64."""
         cos, sin = unit_vector(direction)
         return self.x * cos + self.y[:, None] * sin
 
     def half_extent(self, direction: float) -> float:
-        """From the middle to the last corner in a direction, in degrees."""
+        """Distance from the center to the farthest corner along a direction, in degrees."""
         cos, sin = unit_vector(direction)
         return (self.width * abs(cos) + self.height * abs(sin)) * self.degrees_per_pixel / 2
 
     def steps(self, seconds: float, where: str = "Screen", name: str = "duration") -> int:
-        """Frames of a duration, to the nearest whole frame.
+        """Number of frames of a duration in seconds, rounded to the nearest.
 
         Raises:
             ConfigError: a duration that is not positive or rounds to no frame.
@@ -112,7 +117,7 @@ class Screen:
         return round(seconds / self.dt)
 
     def times(self, seconds: float, where: str = "Screen", name: str = "duration") -> Tensor:
-        """When the frames of a duration come, in seconds from 0: ``[T]``, float64."""
+        """Times of the frames of a duration, in seconds from 0: ``[T]``, float64."""
         steps = self.steps(seconds, where, name)
         return torch.arange(steps, dtype=torch.float64) * self.dt
 
@@ -130,7 +135,7 @@ class Screen:
         """Check a Michelson contrast, luminances of ``mean (1 ± contrast)``.
 
         Args:
-            scale: how many contrasts have to fit, for what goes beyond one.
+            scale: largest deviation in units of the contrast, such as 3 standard deviations.
 
         Raises:
             ConfigError: a negative contrast, or a luminance below 0 or above 1.
@@ -141,7 +146,7 @@ class Screen:
 
     @property
     def max_contrast(self) -> float:
-        """The largest contrast that fits to both sides of the mean."""
+        """Largest Michelson contrast at the mean luminance."""
         return min(1.0, 1 / self.mean - 1)
 
     def frequency(self, where: str, name: str, value: float) -> None:
@@ -155,7 +160,7 @@ class Screen:
         require(where, name, value, lambda number: 0 <= number < nyquist, what)
 
     def frames_of(self, contrast: Tensor) -> Tensor:
-        """Frames of a contrast to the mean.
+        """Luminance frames of a contrast relative to the mean.
 
         Shape:
             contrast ``[T, H, W]``, or ``[T, 1, 1]`` for the full field; frames
@@ -177,7 +182,7 @@ def unit_vector(direction: float) -> tuple[float, float]:
 def screen_position(
     where: str, position: Sequence[float], name: str = "center"
 ) -> tuple[float, float]:
-    """A place on the screen as two numbers of degrees.
+    """Position on the screen, x and y in degrees, after validation.
 
     Raises:
         ConfigError: not two finite numbers.
@@ -190,7 +195,7 @@ def screen_position(
 
 
 def gray(screen: Screen, duration: float = 1.0) -> Tensor:
-    """The uniform field at the mean luminance.
+    """Uniform field at the mean luminance.
 
     Shape:
         ``[T, 1, 1, H, W]``.
