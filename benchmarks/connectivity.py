@@ -35,11 +35,12 @@ from torch import Tensor, nn
 from neurobip.attention import Wiring, cortical, wiring
 from neurobip.config import RunConfig, make_config
 from neurobip.evaluation import accuracy
-from neurobip.learning.loop import build, build_rule, fit, prepare
+from neurobip.learning.loop import build_rule, fit, prepare
 from neurobip.models import BiTFormer
+from neurobip.runs.data import Data, encoded, open_data
 from neurobip.runs.output import Output
-from neurobip.runs.runs import Data, behind, open_data
-from neurobip.runs.training import take_front
+from neurobip.runs.run import build
+from neurobip.runs.training import take_encoder
 from neurobip.synapses import Indexed, Synapse, SynapseState
 
 TASK = "same_or_different"
@@ -93,7 +94,7 @@ def at_random(like: Indexed, shared: bool, scale: float) -> Indexed:
 
 def connected(condition: str, model: BiTFormer, parts: int, scale: float) -> Synapse | None:
     """The synapse of a condition onto so many populations; None leaves what is there."""
-    c = model.config
+    c = model.options
     width = c.token_width
     full = wiring("cortical", width, c.heads)
 
@@ -188,18 +189,18 @@ def data_of(config: RunConfig, encoders: Path) -> Data:
     """The trials as features of the encoder of this seed."""
     if not (folder_of(encoders, "encoders", ENCODER, config.seed) / "best.safetensors").exists():
         train(encoders, "encoders", config.seed, [ENCODER])
-    model = build(config.model, config.learn, config.seed)
-    take_front(model, config)
+    model = build(config)
+    take_encoder(model, config)
     output = Output(False, sys.stdout)
-    return behind(model, open_data(config, output), output, TASK)
+    return encoded(model, open_data(config, output), output, TASK)
 
 
 def run(condition: str, config: RunConfig, data: Data) -> dict[str, Any]:
     """Train and test one network."""
-    model = build(config.model, config.learn, config.seed)
-    take_front(model, config)
+    model = build(config)
+    take_encoder(model, config)
     connect(model, condition, config.seed)
-    learner, seed, epochs = model.tail(), config.seed, config.learn.epochs
+    learner, seed, epochs = model.head(), config.seed, config.learn.epochs
     prepare(learner, config.learn, data.train(seed, 0))
     rule = build_rule(
         learner, config.learn, epochs * math.ceil(len(data.split.train) / config.data.batch)

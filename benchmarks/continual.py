@@ -96,7 +96,7 @@ def beginner(
 def learner(model: BiTFormer, learn: LearnConfig, lr: float) -> Rule:
     """A rule at a constant rate, for streams of unknown length."""
     rule = build_rule(model, learn.model_copy(update={"lr": lr}), 10**9)
-    rule.warm_up = 5
+    rule.optimizer.warm_up = 5
     return rule
 
 

@@ -59,7 +59,7 @@ def settings(out: Path, name: str, condition: str, seed: int) -> tuple[Row, list
     tree = {key: dict(plan[key]) for key in ("data", "model", "learn")} | {"seed": seed}
     tree["data"]["fold"] = seed
     if "encoder" in plan:
-        tree["learn"]["start"] = str(folder_of(out, plan["encoder"], ENCODER, seed))
+        tree["learn"]["encoder"] = str(folder_of(out, plan["encoder"], ENCODER, seed))
     return tree, list(plan["conditions"][condition])
 
 
@@ -76,10 +76,10 @@ def digest(row: Row) -> str:
 def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
     """Train the conditions of one seed in this process, on the features of one encoder."""
     from neurobip.config import make_config
-    from neurobip.learning.loop import build
+    from neurobip.runs.data import encoded, open_data
     from neurobip.runs.output import Output
-    from neurobip.runs.runs import behind, open_data
-    from neurobip.runs.training import take_front, train_run
+    from neurobip.runs.run import build
+    from neurobip.runs.training import take_encoder, train_run
 
     output, data = Output(False, sys.stdout), None
     encoder = experiments()[name].get("encoder")
@@ -90,10 +90,10 @@ def train(out: Path, name: str, seed: int, conditions: list[str]) -> None:
         config = make_config(tree, changes, where=f"{name}, {condition}")
         if data is None or data.config != config.data:
             data = open_data(config, output)
-            if config.learn.start is not None:
-                model = build(config.model, config.learn, seed)
-                take_front(model, config)
-                data = behind(model, data, output, name)
+            if config.learn.encoder is not None:
+                network = build(config)
+                take_encoder(network, config)
+                data = encoded(network, data, output, name)
         here = folder_of(out, name, condition, seed)
         kept = here / "config.yaml"  # of the run that is there, perhaps with other settings
         begun = kept.exists() and kept.read_text(encoding="utf-8") == config.to_yaml()

@@ -30,7 +30,7 @@ RULES: dict[str, dict[str, object]] = {
     "local, an update every step": {"update": "online"},
     "local, an update every 5 steps": {"update": 5},
     "local, an update a batch": {"update": "sequence"},
-    "through time": {"rule": "bptt", "deep_supervision": True},
+    "through time": {"rule": {"name": "bptt", "deep_supervision": True}},
 }
 ONLINE = next(iter(RULES))
 LARGE = {"width": 768, "hidden": 1280, "heads": 12}

@@ -22,9 +22,9 @@ LONG = 1000
 """Steps that are for the local rules alone: through time they would fill the machine."""
 RULES = {
     "local, online": {"rule": "local", "update": "online"},
-    "local, exact memory traces": {"rule": "local", "memory_trace": "exact"},
+    "local, exact memory traces": {"rule": {"name": "local", "memory_trace": "exact"}},
     "local, once a batch": {"rule": "local", "update": "sequence"},
-    "backpropagation through time": {"rule": "bptt", "deep_supervision": True},
+    "backpropagation through time": {"rule": {"name": "bptt", "deep_supervision": True}},
 }
 PEERS = {
     "SpikingJelly, through time": "spikingjelly",

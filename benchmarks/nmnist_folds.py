@@ -20,12 +20,12 @@ from statistics import mean, stdev
 from neurobip.atomic import write_atomic
 
 CONFIG = Path(__file__).with_name("nmnist.yaml")
-LOCAL = ["learn.rule=local"]
-BPTT = ["learn.rule=bptt"]
+LOCAL = ["learn.rule={name: local}"]
+BPTT = ["learn.rule={name: bptt}"]
 METHODS = {
     "local": LOCAL,
-    "local-aligned": [*LOCAL, "learn.locality=aligned", "learn.weight_decay=0.3"],
-    "bptt": [*BPTT, "learn.deep_supervision=true", "learn.lr=0.01"],
+    "local-kolen-pollack": [*LOCAL, "learn.rule.feedback=kolen_pollack", "learn.weight_decay=0.3"],
+    "bptt": [*BPTT, "learn.rule.deep_supervision=true", "learn.lr=0.01"],
     "bptt-last-loss": [*BPTT, "learn.lr=0.01"],
     "local-no-attention": [*LOCAL, "model.attention=none"],
     "local-frozen-qk": [*LOCAL, "learn.freeze=qk"],

@@ -23,7 +23,7 @@ from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.datasets import NMNIST, Augment, batches, split
 from neurobip.learning.loop import build, build_rule, fit, prepare
-from neurobip.learning.onchip import OnChipRule
+from neurobip.learning.rules import on_chip
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--digits", type=int, nargs="+", default=[3, 6, 9])
@@ -80,12 +80,12 @@ def one_digit(new: int) -> None:
             three_factor = ThreeFactor(lr=lr)
             learned = learn_in_integers(quantized, frames, labels.numpy(), [answer], three_factor)
             held_out(f"lr {lr:g}, integers", new, IntegerNetwork(learned.network).potentials)
-            pupil = copy.deepcopy(model)
-            on_chip = OnChipRule(pupil, [answer], lr=lr, delay=learned.delay)
+            copied = copy.deepcopy(model)
+            rule = on_chip(copied, [answer], lr=lr, delay=learned.delay, warmup_steps=2)
             for i, label in enumerate(labels):
-                on_chip.learn(frames[:, i : i + 1], label[None])
+                rule.learn(frames[:, i : i + 1], label[None])
             with torch.no_grad():
-                held_out(f"lr {lr:g}, float", new, pupil)
+                held_out(f"lr {lr:g}, float", new, copied)
 
 
 for digit in arguments.digits:

@@ -31,7 +31,7 @@ from neurobip.learning.loop import build, build_rule, fit, prepare
 NAMES = [corruption.name for corruption in CORRUPTIONS]
 LEARN = {
     "local": LearnConfig(rule="local", lr=2e-3),
-    "bptt": LearnConfig(rule="bptt", lr=1e-2, deep_supervision=True),
+    "bptt": LearnConfig(rule={"name": "bptt", "deep_supervision": True}, lr=1e-2),
 }
 FEEDBACK = {
     "none": {},

@@ -42,11 +42,11 @@ def fresh(samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
 def trained(run: Path, samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
     """The network of a run and frames of its test set."""
     from neurobip.runs.output import Output
-    from neurobip.runs.runs import open_run
+    from neurobip.runs.run import open_run
 
     opened = open_run(run, (), Output(False, sys.stdout))
     frames = torch.cat([frames for frames, _ in opened.data.part("test", samples)], 1)
-    return opened.model, frames
+    return opened.network, frames
 
 
 def main() -> None:

@@ -28,13 +28,13 @@ RULES: dict[str, dict[str, object]] = {
     "local, an update a batch": {"update": "sequence"},
     "local, every 5 steps, stages on 2 threads": {"update": 5, "overlap": 2},
     "local, every step, stages on 2 threads": {"update": "online", "overlap": 2},
-    "through time": {"rule": "bptt", "deep_supervision": True},
+    "through time": {"rule": {"name": "bptt", "deep_supervision": True}},
 }
 ONLINE, CHUNKED, *_ = RULES
 STILL = 1e-9
 
 
-def ours(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
+def local_steps(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
     """A training step by every rule, each on a network of its own."""
     chosen: dict[str, Work] = {}
     for name, settings in RULES.items():
@@ -46,7 +46,7 @@ def ours(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
     return chosen
 
 
-def theirs(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
+def peer_steps(model: BiTFormer, frames: Tensor, labels: Tensor) -> dict[str, Work]:
     """A training step of every peer that is installed."""
     chosen: dict[str, Work] = {}
     for name, module in installed().items():
@@ -73,9 +73,9 @@ def main() -> None:
             frames, labels = frames_of(arguments.steps, batch)
             with threads(count):
                 model = network(frames)
-                local = ours(model, frames, labels)
+                local = local_steps(model, frames, labels)
                 flops = operations(local["through time"])
-                taken = alternate(local | theirs(model, frames, labels), arguments.repeats)
+                taken = alternate(local | peer_steps(model, frames, labels), arguments.repeats)
             floor = floor_of(rate, model, frames, flops, LEARNING)
             at = f"batch {batch}, T = {arguments.steps}, {count} thread{'s' * (count > 1)}"
             table = ratio_table(f"training step, {at}", taken, ONLINE, floor)

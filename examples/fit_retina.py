@@ -40,7 +40,8 @@ with torch.no_grad():  # slope 200 Hz per threshold (its logarithm), threshold, 
 # What was recorded: one long showing, and a short one many times.
 seed, blocks = arguments.seed, max(1, arguments.seconds // 8)
 train = poisson_recording(cell, mixed_stimulus(screen, blocks, seed=seed), seed=seed)
-test = poisson_recording(cell, mixed_stimulus(screen, 1, seed=seed + 100), repeats=30, seed=seed + 100)
+held_out = mixed_stimulus(screen, 1, seed=seed + 100)
+test = poisson_recording(cell, held_out, repeats=30, seed=seed + 100)
 print(f"{int(train.counts().sum())} spikes in {train.duration:.0f} s\n")
 
 

@@ -19,7 +19,9 @@ from neurobip.learning.loop import build, build_rule, fit, prepare
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--samples", type=int, help="fewer recordings, for a quick look")
-parser.add_argument("--locality", choices=("block", "aligned"), default="block")
+parser.add_argument(
+    "--feedback", choices=("local_backprop", "kolen_pollack"), default="local_backprop"
+)
 arguments = parser.parse_args()
 torch.set_num_threads(1)
 
@@ -38,9 +40,9 @@ def epoch_of(epoch: int):
 
 # Retina, patch tokens, two blocks of linear attention, a readout at each stage.
 learn = LearnConfig(
-    locality=arguments.locality,
+    rule={"name": "local", "feedback": arguments.feedback},
     lr=2e-3,
-    weight_decay=0.3 if arguments.locality == "aligned" else 0.0,
+    weight_decay=0.3 if arguments.feedback == "kolen_pollack" else 0.0,
 )
 model = build(ModelConfig(), learn, seed=0)
 rates = prepare(model, learn, epoch_of(0))

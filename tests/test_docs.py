@@ -1,12 +1,17 @@
 """The pages: their size, their links, and that the configuration page has every key."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from neurobip.config import RunConfig
+from neurobip.config import DataConfig, LearnConfig, ModelConfig, RunConfig
+from neurobip.config.learn import RuleConfig
+from neurobip.config.named import names, own_options
+from neurobip.config.section import Section
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -55,19 +60,45 @@ def test_every_page_is_linked_from_the_readme():
         assert f"docs/{page.name}" in readme
 
 
-def documented(section: str) -> dict[str, str]:
-    """Keys and defaults that the configuration page states for a section."""
+def documented(heading: str) -> dict[str, str]:
+    """Keys and defaults that the configuration page states right below a heading."""
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    _, _, rest = text.partition(f"\n## {section}\n")
-    part = re.split(r"^## ", rest, flags=re.MULTILINE)[0]
+    _, found, rest = text.partition(f"\n{heading}\n")
+    assert found, f"no heading {heading!r}"
+    part = re.split(r"^##", rest, flags=re.MULTILINE)[0]
     return dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", part, re.MULTILINE))
 
 
-@pytest.mark.parametrize("section", ["data", "model", "learn"])
-def test_the_configuration_page_has_every_key_with_its_default(section):
-    defaults = RunConfig().model_dump(mode="json")[section]
-    expected = {
-        key: yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
-        for key, value in defaults.items()
-    }
-    assert documented(section) == expected
+def defaults(section: Section, keys: Iterable[str]) -> dict[str, str]:
+    """Defaults as a file has them."""
+    values = section.model_dump(mode="json")
+
+    def written(value: Any) -> str:
+        return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+
+    return {key: written(values[key]) for key in keys}
+
+
+def test_the_configuration_page_has_every_key_of_data_and_learn():
+    config = RunConfig()
+    assert documented("## data") == defaults(config.data, DataConfig.model_fields)
+    learn = defaults(config.learn, LearnConfig.model_fields)
+    assert documented("## learn") == learn | {"rule": config.learn.rule.name}
+
+
+@pytest.mark.parametrize("base", [DataConfig, ModelConfig, RuleConfig])
+def test_the_configuration_page_has_every_option_of_what_is_named(base):
+    for name in names(base.kind):
+        thing = base(name=name)
+        if options := own_options(type(thing)):
+            found = documented(f"### {name}")
+            assert found.keys() == set(options)
+            given = base.kind.facts  # by the data, where the configuration is silent
+            own = [key for key in options if key not in given]
+            assert {key: found[key] for key in own} == defaults(thing, own)
+
+
+def test_the_configuration_page_names_every_rule():
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for name in names(RuleConfig.kind):
+        assert f"`{name}`" in text

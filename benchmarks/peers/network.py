@@ -75,7 +75,7 @@ class Network(nn.Module):
     def __init__(self, model: BiTFormer, lif: Population) -> None:
         """Copy sizes and weights of ``model``."""
         super().__init__()
-        c = model.config
+        c = model.options
         if c.retina != "none" or c.attention != "linear" or c.top_down:
             raise ValueError(f"peers: {c}; only linear attention without retina is written here")
         self.readout_keep = 1 - c.readout_decay

@@ -44,5 +44,5 @@ class Population(nn.Module):
 
 def trainer(model) -> Trainer:
     """Training of a copy of ``model``."""
-    network = Network(model, lambda: Population(model.config.decay_v))
-    return Trainer(network, lambda: None, model.config.readout_decay)
+    network = Network(model, lambda: Population(model.options.decay_v))
+    return Trainer(network, lambda: None, model.options.readout_decay)

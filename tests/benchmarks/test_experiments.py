@@ -25,7 +25,7 @@ def test_every_condition_is_a_configuration():
             config = make_config(tree, changes, where=f"{name}, {condition}")
             assert config.seed == config.data.fold == seed
             encoder = script.experiments()[name].get("encoder")
-            assert (config.learn.start is None) == (encoder is None)
+            assert (config.learn.encoder is None) == (encoder is None)
 
 
 def test_conditions_differ_in_what_they_say():

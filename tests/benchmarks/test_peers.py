@@ -29,19 +29,19 @@ def task():
 def loss_of(model, frames, labels):
     """The loss at every readout, the mean over steps after the warm-up."""
     potentials, _ = model(frames)
-    logits = model.config.readout_decay * potentials[2:]
+    logits = model.logit_scale * potentials[2:]
     repeated = labels.expand(logits.shape[:-1]).reshape(-1)
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), repeated)
 
 
-def test_a_layer_fires_as_ours(peer):
+def test_a_layer_fires_equally(peer):
     from neurobip.neurons import LIF
 
     x = torch.randn(11, 5, 8, generator=torch.Generator().manual_seed(0)) + 0.2
     theirs = peer.population() if hasattr(peer, "population") else peer.Population()
-    ours = LIF(8, decay_v=0.25, bias=False)
+    own = LIF(8, decay_v=0.25, bias=False)
     results = []
-    for layer in (lambda x: ours(x)[0], theirs):
+    for layer in (lambda x: own(x)[0], theirs):
         leaf = x.clone().requires_grad_()
         spikes = layer(leaf)
         spikes.backward(torch.linspace(-1, 1, x.numel()).view_as(x))
@@ -52,7 +52,7 @@ def test_a_layer_fires_as_ours(peer):
     torch.testing.assert_close(gradient, their_gradient)
 
 
-def test_potentials_are_ours(peer, task):
+def test_potentials_are_equal(peer, task):
     model, frames, _ = task
     trainer = peer.trainer(model)
     with torch.no_grad():
@@ -72,11 +72,11 @@ def test_gradients_are_those_of_backpropagation_here(peer, task):
     loss = trainer.loss(frames, labels)
     loss.backward()
     torch.testing.assert_close(loss, expected)
-    ours = {name: parameter.grad for name, parameter in model.named_parameters()}
+    own = {name: parameter.grad for name, parameter in model.named_parameters()}
     theirs = {original(n): parameter.grad for n, parameter in trainer.network.named_parameters()}
-    assert all(bool(gradient.any()) for gradient in ours.values())
-    assert ours.keys() == theirs.keys()
-    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-7)
+    assert all(bool(gradient.any()) for gradient in own.values())
+    assert own.keys() == theirs.keys()
+    torch.testing.assert_close(theirs, own, rtol=1e-4, atol=1e-7)
 
 
 def test_a_step_of_training_lowers_the_loss(peer, task):

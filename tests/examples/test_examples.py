@@ -35,10 +35,10 @@ def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == TESTED
 
 
-@pytest.mark.parametrize("locality", ["block", "aligned"])
-def test_train_on_nmnist(real_nmnist, tmp_path, locality):
+@pytest.mark.parametrize("feedback", ["local_backprop", "kolen_pollack"])
+def test_train_on_nmnist(real_nmnist, tmp_path, feedback):
     out = run(
-        "train_nmnist.py", "--epochs", "2", "--samples", "120", "--locality", locality, cwd=tmp_path
+        "train_nmnist.py", "--epochs", "2", "--samples", "120", "--feedback", feedback, cwd=tmp_path
     )
     assert "epoch  2" in out and "held-out recordings" in out
 
