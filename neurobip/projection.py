@@ -14,12 +14,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
+from neurobip.component import Adjoint, Circuit, Mode, prefixed
 from neurobip.neurons.neuron import Neuron
-from neurobip.state import at
+from neurobip.state import at, stack
 from neurobip.synapses.synapse import Synapse
 
-__all__ = ["PopulationError", "Projection", "ProjectionState", "prefixed", "projections", "state_at"]
+__all__ = [
+    "PopulationError",
+    "Projection",
+    "ProjectionState",
+    "prefixed",
+    "projections",
+    "state_at",
+]
 
 
 class ProjectionState(NamedTuple):
@@ -114,20 +121,25 @@ class Projection(Circuit):
 
     def scan(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
         """A sequence with the states of all steps; step by step where the population recurs."""
-        if self.recurrent is not None and not inputs:
-            return Component.scan(self, x_seq, state)
-        return super().scan(x_seq, state, **inputs)
+        if self.recurrent is None:
+            return super().scan(x_seq, state, **inputs)
+        self._check_length(x_seq)
+        outputs, states = [], []
+        for t, x in enumerate(x_seq):
+            z, state = self.step(x, state, **{name: given[t] for name, given in inputs.items()})
+            outputs.append(z)
+            states.append(state)
+        return torch.stack(outputs), stack(states)
 
     def forward(self, x_seq: Tensor, state: Any = None, **inputs: Tensor) -> tuple[Tensor, Any]:
         """A sequence; step by step where the population recurs."""
-        if self.recurrent is None or len(x_seq) == 1:
+        if self.recurrent is None or len(x_seq) <= 1:
             return super().forward(x_seq, state, **inputs)
         outputs = []
         for t in range(len(x_seq)):
             given = {name: signal[t : t + 1] for name, signal in inputs.items()}
             z, state = super().forward(x_seq[t : t + 1], state, **given)
             outputs.append(z)
-        self._check_length(x_seq)
         return torch.cat(outputs), state
 
     def adjoint(self, error: Tensor, state: ProjectionState) -> Adjoint:

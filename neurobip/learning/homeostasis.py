@@ -10,10 +10,10 @@ from neurobip.projection import projections, state_at
 
 @torch.no_grad()
 def firing_rates(model: Component, frames: Tensor) -> dict[str, Tensor]:
-    """Mean spikes per step of every cell along the last axis, by projection.
+    """Mean spikes per step of the cells that share a bias, by projection.
 
     Shape:
-        frames ``[T, B, 2, H, W]``; each rate ``[size]``.
+        frames ``[T, B, ...]``; each rate as the bias, ``[size]`` or ``[C, 1, 1]``.
     """
     totals: dict[str, Tensor] = {}
     state = None
@@ -22,9 +22,16 @@ def firing_rates(model: Component, frames: Tensor) -> dict[str, Tensor]:
         for name, projection in projections(model):
             if isinstance(projection.neuron, LIF):
                 z = state_at(state, name).neuron.z
-                rate = z.reshape(-1, z.shape[-1]).mean(0)
+                rate = by_bias(projection.neuron, z)
                 totals[name] = totals.get(name, 0) + rate
     return {name: total / len(frames) for name, total in totals.items()}
+
+
+def by_bias(neuron: LIF, z: Tensor) -> Tensor:
+    """The mean over samples and places of cells that share a bias."""
+    if neuron.bias is not None and neuron.bias.ndim == 3:
+        return z.mean((0, -2, -1)).view_as(neuron.bias)
+    return z.reshape(-1, z.shape[-1]).mean(0)
 
 
 @torch.no_grad()

@@ -109,7 +109,7 @@ class OrthogonalProjection:
         """Every synapse with a weight that learns, and every bias without one."""
         for name, projection in projections(self.model):
             bias = self._there(f"{name}.neuron.bias")
-            for part in ("synapse", "top_down", "threshold_shift"):
+            for part in ("synapse", "top_down", "threshold_shift", "recurrent"):
                 weight = self._there(f"{name}.{part}.weight")
                 beside = bias if part == "synapse" else None
                 first = weight or beside
@@ -188,7 +188,7 @@ class OrthogonalProjection:
         ends: list[Tensor] = []
         if line.bias is not None:
             now = self.parameters[line.bias]
-            ends = [(now - before.get(line.bias, now)).unsqueeze(1)]
+            ends = [(now - before.get(line.bias, now)).reshape(-1, 1)]
         # Weight and feedback each have the step of the bias beside them.
         for name in (line.feedback, line.weight):
             if name is not None and name in before:
@@ -198,7 +198,7 @@ class OrthogonalProjection:
         if bias is not None:
             if line.weight is None:
                 step = line.heard.reject(ends[0])
-            self.parameters[bias].copy_(before[bias] + step[:, -1])
+            self.parameters[bias].copy_(before[bias] + step[:, -1].view_as(before[bias]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is held and what is being learned, as flat tensors by name."""

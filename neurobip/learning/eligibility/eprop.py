@@ -61,8 +61,8 @@ class EProp(Eligibility):
         kappa: share that the readout's membrane keeps per step.
 
     Memory: ``O(B P O K)``, one number or more a synapse, sample and position; behind a reset by
-    subtraction ``O(B P K)`` for the membrane. Cost: ``O(B P O K)`` a step, whether anybody
-    teaches or not.
+    subtraction ``O(B P K)`` for the membrane. Cost: ``O(B P O K)`` a step, with
+    a target or without.
 
     Raises:
         ValueError: kappa outside [0, 1].
@@ -90,9 +90,7 @@ class EProp(Eligibility):
             ConfigError: neurons or a synapse for which no derivative is written down here.
         """
         neuron, z = projection.neuron, state.neuron.z.detach()
-        current = pre_rows(projection, state.synapse.x)
-        if current.shape[-1] == 0:
-            current = current.expand(-1, post_rows(projection, z).shape[1], 0)
+        current = pre_rows(projection, state)
         kept = None
         if isinstance(neuron, LIF) and neuron.decay_u < 1:
             if traces is not None and traces.current is not None:

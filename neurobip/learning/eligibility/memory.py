@@ -60,7 +60,7 @@ class ExactMemory(Trace):
 class MemoryTraces:
     """What the weights onto keys and values have done to every cell of a linear memory.
 
-    A cell is a leaky sum, so its derivatives by the weights of its keys and values are leaky sums too::
+    A cell is a leaky sum, and so are its derivatives by the weights of its keys and values::
 
         S_ij[t]   = keep S_ij[t-1]  + sum_n k_i[t,n] v_j[t,n]
         K_ijp[t]  = keep K_ijp[t-1] + sum_n psi(k_i)[t,n] v_j[t,n] pre_trace_p[t,n]
@@ -71,8 +71,8 @@ class MemoryTraces:
         dS_ij[t]  = sum_n q_i[t,n] delta_j[t,n]
         dW_k[i,p] = sum_j dS_ij[t] K_ijp[t]       dW_v[j,p] = sum_i dS_ij[t] V_ijp[t]
 
-    This is the memory's whole part in backpropagation through time, forward in time; without it only
-    the keys and values of the same step get credit. The sums are changed in place.
+    This is the memory's whole part in backpropagation through time, forward in time; without it
+    only the keys and values of the same step get credit. The sums are changed in place.
 
     Memory: ``2 B D d (I + 1)`` numbers, with width D, heads of d, I inputs: no more for a longer
     sequence. Cost: a row of ``I + 1`` for each pair of a spike and a cell near threshold.

@@ -35,13 +35,13 @@ class RewardModulatedSTDP(Eligibility):
         dw_ij   = error_i e_ij[t]
 
     The third factor usually is a scalar a sample, minus the reward, alike in all cells
-    (:class:`~neurobip.learning.teaching.Reward`). Input and output of one step count as causal:
-    the input is what the cell has heard when it fires. Biases have no spikes before them and stay
-    as they are. A readout without spikes learns by its trace, see
+    (:class:`~neurobip.learning.signals.GlobalReward`). Input and output of one step count as
+    causal: the input is there when the cell fires. Biases have no presynaptic spikes and stay as
+    they are. A readout without spikes learns by its trace, see
     :class:`~neurobip.learning.eligibility.Trace`.
 
     Memory: ``O(B P O K)``, one number a synapse, sample and position. Cost: ``O(B P O K)`` a step,
-    whether anybody rewards or not.
+    with a reward or without.
 
     Raises:
         ValueError: a decay outside [0, 1].
@@ -77,7 +77,7 @@ class RewardModulatedSTDP(Eligibility):
         """
         if isinstance(projection.neuron, LI):
             return Trace().step(projection, error, state)
-        x = pre_rows(projection, state.synapse.x)
+        x = pre_rows(projection, state)
         z = post_rows(projection, state.neuron.z.detach())
         if x.shape[-1] == 0:
             return {}, None

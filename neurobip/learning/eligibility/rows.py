@@ -1,4 +1,4 @@
-"""A synapse as a plain matrix: what its cells hear, one row a position."""
+"""A projection as a plain matrix: the inputs of its cells, one row a position."""
 
 from typing import Any
 
@@ -8,35 +8,49 @@ from torch.nn import functional as F
 
 from neurobip.errors import ConfigError
 from neurobip.neurons import LIF
-from neurobip.projection import Projection
-from neurobip.synapses import Conv2d, Delayed, Linear, Patches
+from neurobip.projection import Projection, ProjectionState, prefixed
+from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Synapse
 from neurobip.synapses.torch_layer import TorchLayer
 
 
-def pre_rows(projection: Projection, x: Tensor) -> Tensor:
-    """The inputs of every cell in the order of its weights.
+def pre_rows(projection: Projection, state: ProjectionState) -> Tensor:
+    """The inputs of every cell in the order of its weights, those of the recurrent synapse last.
 
     Tokens are positions, and so are the places of a convolution, whose rows are its patches. A
-    synapse without weights has rows without entries.
+    projection without weights has rows without entries.
 
     Shape:
-        x: one step, as the synapse takes it; ``[B, P, K]``.
+        state: of one step; ``[B, P, K]``.
 
     Raises:
         ConfigError: a synapse with weights that are no matrix by position.
     """
-    synapse, x = projection.synapse, x.detach()
+    rows = synapse_rows(projection.synapse, state.synapse.x)
+    if rows.shape[-1] == 0:
+        rows = rows.expand(-1, post_rows(projection, state.neuron.z).shape[1], 0)
+    if projection.recurrent is None:
+        return rows
+    return torch.cat([rows, synapse_rows(projection.recurrent, state.recurrent.x)], -1)
+
+
+def synapse_rows(synapse: Synapse, x: Tensor) -> Tensor:
+    """The inputs of every cell through one synapse, see :func:`pre_rows`.
+
+    Shape:
+        x: one step, as the synapse takes it; ``[B, P, K]``.
+    """
+    x = x.detach()
     match synapse:
-        # Subclasses of Linear may hear something else than a token; Delayed does not.
+        # Subclasses of Linear may take something else than a token; Delayed does not.
         case Linear() if type(synapse) in (Linear, Delayed):
             return x.reshape(len(x), -1, x.shape[-1])
         case Patches():
             return synapse.cut(x)
         case Conv2d() if synapse.groups == 1:
-            heard = F.unfold(
+            patches = F.unfold(
                 x, synapse.weight.shape[-2:], padding=synapse.padding, stride=synapse.stride
             )
-            return heard.transpose(1, 2)
+            return patches.transpose(1, 2)
         case TorchLayer():
             return synapse.rows(x)
     if any(parameter.requires_grad for parameter in synapse.parameters()):
@@ -51,15 +65,16 @@ def pre_rows(projection: Projection, x: Tensor) -> Tensor:
 
 
 def with_bias(projection: Projection, rows: Tensor) -> Tensor:
-    """Rows with the constant 1 behind them that drives the neurons' bias, if they have one."""
+    """Rows followed by the constant 1 that drives the neurons' bias, if they have one."""
     neuron = projection.neuron
-    has_bias = isinstance(neuron, LIF) and neuron.bias is not None
-    if has_bias and images(projection):
+    if not isinstance(neuron, LIF) or neuron.bias is None:
+        return rows
+    if images(projection) and neuron.bias.ndim == 1:
         raise ConfigError(
-            "a trace by synapse of a LIF with a bias behind a convolution: its bias lies along a "
-            "row of the image; use LIF(..., bias=False)"
+            "a trace by synapse of a LIF with a bias along the rows of an image; use LIF() with a "
+            "bias by channel, or LIF(..., bias=False)"
         )
-    return F.pad(rows, (0, 1), value=1.0) if has_bias else rows
+    return F.pad(rows, (0, 1), value=1.0)
 
 
 def post_rows(projection: Projection, y: Tensor) -> Tensor:
@@ -78,22 +93,42 @@ def images(projection: Projection) -> bool:
 
 
 def by_name(projection: Projection, gradient: Tensor) -> dict[str, Tensor]:
-    """A gradient ``[O, K]`` of all that the rows meet, by parameter; the biases' come last."""
-    synapse, neuron = projection.synapse, projection.neuron
+    """A gradient ``[O, K]`` with the columns of :func:`with_bias`, by parameter."""
+    neuron, recurrent = projection.neuron, projection.recurrent
     dw: dict[str, Tensor] = {}
     if isinstance(neuron, LIF) and neuron.bias is not None:
-        gradient, dw["neuron.bias"] = gradient[:, :-1], gradient[:, -1]
+        gradient, dw["neuron.bias"] = gradient[:, :-1], gradient[:, -1].view_as(neuron.bias)
+    if recurrent is not None:
+        own = gradient.shape[1] - sum(p[0].numel() for p in weights(recurrent))
+        gradient, lateral = gradient[:, :own], gradient[:, own:]
+        dw |= prefixed("recurrent", synapse_by_name(recurrent, lateral))
+    return dw | prefixed("synapse", synapse_by_name(projection.synapse, gradient))
+
+
+def weights(synapse: Synapse) -> list[Tensor]:
+    """The parameters of a synapse that its rows meet."""
+    match synapse:
+        case TorchLayer():
+            return list(synapse.layer.parameters())
+        case Linear() | Patches() | Conv2d():
+            return [synapse.weight]
+    return []
+
+
+def synapse_by_name(synapse: Synapse, gradient: Tensor) -> dict[str, Tensor]:
+    """A gradient with the columns of :func:`synapse_rows`, by parameter of the synapse."""
+    dw: dict[str, Tensor] = {}
     match synapse:
         case TorchLayer():
             if synapse.layer.bias is not None:
-                gradient, dw["synapse.layer.bias"] = gradient[:, :-1], gradient[:, -1]
-            dw["synapse.layer.weight"] = gradient.reshape(synapse.layer.weight.shape)
+                gradient, dw["layer.bias"] = gradient[:, :-1], gradient[:, -1]
+            dw["layer.weight"] = gradient.reshape(synapse.layer.weight.shape)
         case Linear():
-            dw["synapse.weight"] = gradient
+            dw["weight"] = gradient
             if synapse.feedback is not None and synapse.feedback.requires_grad:
-                dw["synapse.feedback"] = gradient
+                dw["feedback"] = gradient
         case Patches() | Conv2d():
-            dw["synapse.weight"] = gradient.reshape(synapse.weight.shape)
+            dw["weight"] = gradient.reshape(synapse.weight.shape)
     return dw
 
 

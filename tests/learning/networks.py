@@ -1,4 +1,4 @@
-"""Chains and batches that the tests of the rules share."""
+"""Networks and batches that the tests of the rules share."""
 
 import torch
 
@@ -11,9 +11,10 @@ from neurobip.attention import (
     QueryCount,
     QueryKeyAttention,
 )
-from neurobip.learning import Flatten, Pool2d, Sequential
+from neurobip.models import Sequential
 from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.projection import Projection
+from neurobip.shapes import Flatten, Pool2d
 from neurobip.synapses import Conv2d, Linear, Patches
 
 CLASSES = 3
@@ -21,7 +22,7 @@ TRACE = {"decay_trace": 0.25}
 
 
 def attention(kind: str, width: int, heads: int = 2):
-    """An attention part, and how many times its width it hears."""
+    """An attention, and the width of its input in multiples of its own."""
     match kind:
         case "linear":
             memory = LinearMemory(width, heads, decay_shift=2, gain_shift=0)
@@ -43,64 +44,68 @@ def readout(inputs: int, decay: float = 0.25) -> Projection:
 
 def block(kind: str, width: int) -> Block:
     part, times = attention(kind, width)
-    heard = {3: "qkv", 2: "qk", 1: "v"}[times]
+    takes = {3: "qkv", 2: "qk", 1: "v"}[times]
     out, down = projection(width, width), projection(2 * width, width)
     out.shortcut = down.shortcut = 0.7
     return Block(
-        projection(width, times * width), part, out, projection(width, 2 * width), down, heard
+        projection(width, times * width), part, out, projection(width, 2 * width), down, takes
     )
 
 
-def lively(chain: Sequential) -> Sequential:
+def lively(network: Sequential) -> Sequential:
     """Biases that bring cells to their threshold, in double precision."""
-    for name, parameter in chain.named_parameters():
+    for name, parameter in network.named_parameters():
         if name.endswith("neuron.bias"):
             parameter.data.uniform_(0.1, 0.5)
-    return chain.double()
+    return network.double()
 
 
-def chains() -> dict[str, tuple[Sequential, tuple[int, ...]]]:
-    """Each chain and the shape of a sample at one step."""
+def networks() -> dict[str, Sequential]:
+    """Networks of all kinds of parts."""
     torch.manual_seed(0)
     conv = Conv2d(2, 4, 3, weight=0.6 * torch.randn(4, 2, 3, 3), stride=1, padding=1, **TRACE)
+    plain, image = {"input_shape": (6,)}, {"input_shape": (2, 6, 6)}
     found = {
-        "one layer": (Sequential(projection(6, 8), readout(8)), (6,)),
-        "two layers": (Sequential(projection(6, 8), projection(8, 7), readout(7)), (6,)),
-        "images": (
-            Sequential(
-                Projection(conv, LIF(6, bias=False)), Pool2d(2), Flatten(),
-                Projection(Linear(36, 7, scale=2.0, **TRACE), Leaky(0.75)), readout(7),
-            ),
-            (2, 6, 6),
+        "one layer": Sequential(projection(6, 8), readout(8), **plain),
+        "two layers": Sequential(projection(6, 8), projection(8, 7), readout(7), **plain),
+        "images": Sequential(
+            Projection(conv, LIF(6, bias=False)), Pool2d(2), Flatten(),
+            Projection(Linear(36, 7, scale=2.0, **TRACE), Leaky(0.75)), readout(7), **image,
         ),
-        "tokens": (
-            Sequential(
-                Projection(Patches(2, 8, patch=3, stride=2, padding=1, **TRACE), LIF(8)),
-                projection(8, 6), Flatten(), readout(54),
-            ),
-            (2, 6, 6),
+        "tokens": Sequential(
+            Projection(Patches(2, 8, patch=3, stride=2, padding=1, **TRACE), LIF(8)),
+            projection(8, 6), Flatten(), readout(54), **image,
         ),
-        "adaptive": (
-            Sequential(
-                Projection(
-                    Conv2d(2, 4, 3, weight=0.6 * torch.randn(4, 2, 3, 3), **TRACE), ALIF((0.2, 0.25, 0.3, 0.5))
-                ),
-                Flatten(), readout(64),
+        "adaptive": Sequential(
+            Projection(
+                Conv2d(2, 4, 3, weight=0.6 * torch.randn(4, 2, 3, 3), **TRACE),
+                ALIF((0.2, 0.25, 0.3, 0.5)),
             ),
-            (2, 6, 6),
+            Flatten(), readout(64), **image,
         ),
     }  # fmt: skip
+    tokens = {"input_shape": (4, 6)}
     for kind in ("linear", "masked", "query-key", "none"):
         part, times = attention(kind, 8)
         row = (projection(6, times * 8), part, projection(8, 8), Flatten(), readout(32))
-        found[f"attention, {kind}"] = Sequential(*row), (4, 6)
-        found[f"block, {kind}"] = (
-            Sequential(projection(6, 8), block(kind, 8), Flatten(), readout(32)), (4, 6),
-        )  # fmt: skip
-    return {name: (lively(chain), shape) for name, (chain, shape) in found.items()}
+        found[f"attention, {kind}"] = Sequential(*row, **tokens)
+        found[f"block, {kind}"] = Sequential(
+            projection(6, 8), block(kind, 8), Flatten(), readout(32), **tokens
+        )
+    return {name: lively(network) for name, network in found.items()}
 
 
-NAMES = list(chains())
+NAMES = list(networks())
+
+
+def recurrent(scale: float = 1.0) -> Sequential:
+    """One layer whose cells are connected with each other, and a readout."""
+    torch.manual_seed(0)
+    layer = Projection(
+        Linear(6, 8, scale=1.5, **TRACE), LIF(8, decay_v=0.25),
+        recurrent=Linear(8, 8, scale=scale, **TRACE),
+    )  # fmt: skip
+    return lively(Sequential(layer, readout(8), input_shape=(6,)))
 
 
 def batch(shape: tuple[int, ...], steps: int = 8, samples: int = 5):
@@ -111,8 +116,9 @@ def batch(shape: tuple[int, ...], steps: int = 8, samples: int = 5):
 
 
 def prepared(name: str, **sizes: int):
-    chain, shape = chains()[name]
-    return chain, *batch(shape, **sizes)
+    """A network, frames and labels."""
+    network = networks()[name]
+    return network, *batch(network.input_shape, **sizes)
 
 
 def cosine(a: dict, b: dict, names) -> float:
@@ -122,7 +128,7 @@ def cosine(a: dict, b: dict, names) -> float:
 
 
 def assert_equal(found: dict, expected: dict, names=None, least: float = 1e-12) -> None:
-    """Equal gradients, parameter by parameter, to the rounding of doubles; none of them silent."""
+    """Equal gradients, parameter by parameter, to the rounding of doubles; none of them zero."""
     names = expected.keys() if names is None else names
     assert names
     for name in names:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from neurobip.attention import LinearMemory
-from neurobip.attention.eligibility import MemoryEligibility
 from neurobip.kernels import outer
+from neurobip.learning.eligibility.memory import MemoryTraces
 from neurobip.neurons import LIF
 from neurobip.projection import Projection
 from neurobip.state import at
@@ -35,7 +35,7 @@ def by_autograd(qkv, attention, states, deltas, first):
         moved = pre @ weight.T + state.neuron.bias_trace * bias
         z = x + psi * (moved - moved.detach())
         q, k, v = attention.synapse.split(z).unbind(-3)
-        q = q.detach()  # queries read at their own step: their credit is that of the plain rule
+        q = q.detach()  # queries read at their own step: their credit is that of Trace
         memory = attention.synapse.keep * memory + torch.einsum("bnhi,bnhj->bhij", k, v)
         if t >= first:
             read = torch.einsum("bnhi,bhij->bnhj", q, memory).flatten(-2) / 2
@@ -53,7 +53,7 @@ def test_credit_is_that_of_the_whole_past(decay_shift, first):
     _, memories = attention.scan(z)
     assert 0.05 < float(z.mean()) < 0.7
     deltas = torch.randn(STEPS, BATCH, TOKENS, WIDTH)
-    eligibility = MemoryEligibility(qkv, attention)
+    eligibility = MemoryTraces(qkv, attention)
     for t in range(first):
         eligibility.write(at(states, t), at(memories.synapse, t))
     late = slice(first, None)
@@ -73,7 +73,7 @@ def test_a_memory_that_keeps_nothing_gives_the_plain_credit():
     _, memories = attention.scan(z)
     deltas = torch.randn(STEPS, BATCH, TOKENS, WIDTH)
     plain = qkv.credit(attention.synapse.send(deltas, memories.synapse), states).dw
-    found = MemoryEligibility(qkv, attention).credit(deltas, states, memories.synapse)
+    found = MemoryTraces(qkv, attention).credit(deltas, states, memories.synapse)
     for name, rows in found.items():
         torch.testing.assert_close(rows, plain[name][WIDTH:], atol=1e-4, rtol=1e-4)
 
@@ -84,7 +84,7 @@ def test_traces_neither_grow_nor_fade_away_over_a_thousand_steps():
     x = (torch.rand(1000, 1, 2, INPUTS) < 0.4).float()
     z, states = qkv.scan(x)
     _, memories = attention.scan(z)
-    long, short = MemoryEligibility(qkv, attention), MemoryEligibility(qkv, attention)
+    long, short = MemoryTraces(qkv, attention), MemoryTraces(qkv, attention)
     for t in range(1000):
         long.write(at(states, t), at(memories.synapse, t))
         if t >= 950:  # half is lost at every step: fifty are a whole past
@@ -103,17 +103,17 @@ def test_compiled_sums_are_those_of_torch():
     by, into, inputs = sparse(2, 3, 2, 4), sparse(2, 3, 2, 4), torch.randn(2, 3, 5)
     start, weights = torch.randn(2, 2, 4, 4, 5), sparse(2, 2, 4, 4)
     fast, slow = start.clone(), start.clone().to(torch.float16)  # half precision is torch's
-    outer.add(fast, by, into, inputs, 0.5)
+    outer.add_outer_products(fast, by, into, inputs, 0.5)
     wanted = start + 0.5 * torch.einsum("bnhi,bnhj,bnp->bhijp", by, into, inputs)
     torch.testing.assert_close(fast, wanted)
-    outer.add(slow, by.half(), into.half(), inputs.half(), 0.5)
+    outer.add_outer_products(slow, by.half(), into.half(), inputs.half(), 0.5)
     torch.testing.assert_close(slow.float(), wanted, atol=2e-2, rtol=2e-2)
-    one, two = outer.weigh(fast, weights, 2.0)
+    one, two = outer.weighted_sums(fast, weights, 2.0)
     torch.testing.assert_close(one, 2 * torch.einsum("bhij,bhijp->hip", weights, wanted))
     torch.testing.assert_close(two, 2 * torch.einsum("bhij,bhijp->hjp", weights, wanted))
 
 
 def test_it_is_for_a_linear_memory():
     qkv, attention = parts(1)
-    with pytest.raises(TypeError, match="Linear behind LIF; expected LinearMemory behind LIF"):
-        MemoryEligibility(qkv, qkv)
+    with pytest.raises(TypeError, match="Linear after LIF; expected LinearMemory after LIF"):
+        MemoryTraces(qkv, qkv)

@@ -5,20 +5,13 @@ import torch
 from torch import nn
 
 from neurobip.errors import ConfigError
-from neurobip.learning import (
-    EProp,
-    Instant,
-    Pool2d,
-    RewardModulatedSTDP,
-    TimingDependent,
-    TorchLayer,
-    Trace,
-)
+from neurobip.learning import EProp, Instant, RewardModulatedSTDP, TimingDependent, Trace
 from neurobip.neurons import ALIF, LI, LIF, Leaky, Neuron
 from neurobip.projection import Projection
-from neurobip.synapses import Conv2d, Linear, Patches
+from neurobip.shapes import Pool2d
+from neurobip.synapses import Conv2d, Linear, Patches, TorchLayer
 
-from .chains import assert_equal
+from ..networks import assert_equal
 
 KEEP = 0.75
 
@@ -38,11 +31,11 @@ def scene(projection: Projection, shape: tuple[int, ...], steps: int = 6, sample
     return x_seq, states, errors
 
 
-def summed(eligibility, projection, states, errors, taught=None):
+def summed(eligibility, projection, states, errors, steps=None):
     """The gradients over the steps; errors of the others are not given."""
     traces, total = None, {}
     for t, (state, error) in enumerate(zip(states, errors, strict=True)):
-        given = error if taught is None or t in taught else None
+        given = error if steps is None or t in steps else None
         dw, traces = eligibility.step(projection, given, state, traces)
         assert (given is not None) or dw == {}
         total = {name: total.get(name, 0) + gradient for name, gradient in dw.items()}
@@ -140,7 +133,7 @@ def test_reward_modulated_stdp_in_loops():
                 for t in (4, 5):
                     e = sum(0.9 ** (t - s) * pairs[s] for s in range(t + 1))
                     weight[i, j] -= reward[b] * e
-    found = summed(RewardModulatedSTDP(**settings), projection, states, errors, taught=(4, 5))
+    found = summed(RewardModulatedSTDP(**settings), projection, states, errors, steps=(4, 5))
     assert found.keys() == {"synapse.weight"}
     assert_equal(found, {"synapse.weight": weight})
 
@@ -203,7 +196,8 @@ def before_leaky(kind: str) -> tuple[Projection, tuple[int, ...]]:
             return Projection(synapse, neuron), (2, 5, 6)
         case "conv":
             weight = 0.4 * torch.randn(4, 2, 3, 3)
-            return Projection(Conv2d(2, 4, 3, weight=weight, stride=2, padding=1, **trace), neuron), (2, 5, 6)
+            synapse = Conv2d(2, 4, 3, weight=weight, stride=2, padding=1, **trace)
+            return Projection(synapse, neuron), (2, 5, 6)
         case "torch linear":
             return Projection(TorchLayer(nn.Linear(5, 4), **trace), neuron), (5,)
         case "torch conv":
@@ -234,7 +228,7 @@ def test_eprop_of_every_synapse_is_the_forward_derivative(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("eligibility", [Instant(), Trace()], ids=["instant", "trace"])
 def test_factors_of_every_synapse_are_those_of_its_rows(kind, eligibility):
-    """The product by the synapse's own gradient, against autograd at a current of traces."""
+    """The synapse's own gradient, against autograd at a current of traces."""
     projection, shape = before_leaky(kind)
     for parameter in projection.parameters():
         parameter.data.mul_(2.5)
@@ -253,7 +247,7 @@ def test_factors_of_every_synapse_are_those_of_its_rows(kind, eligibility):
     assert_equal(dw, {name: p.grad for name, p in projection.named_parameters()})
 
 
-def test_sends_of_torch_layers_are_the_adjoint():
+def test_torch_layers_send_the_vjp():
     for kind in KINDS[3:]:
         projection, shape = before_leaky(kind)
         x_seq, states, errors = scene_of(projection, shape)
@@ -288,7 +282,7 @@ def test_a_readout_gets_its_exact_gradient(eligibility):
 
 @pytest.mark.parametrize("eligibility", [EProp(), RewardModulatedSTDP()], ids=str)
 def test_what_has_no_trace_by_synapse_is_refused_and_says_what_fits(eligibility):
-    grouped = Projection(Conv2d(2, 4, 3, weight=torch.randn(4, 1, 3, 3), groups=2), Leaky(0.5)).double()
+    grouped = Projection(Conv2d(2, 4, 3, groups=2), Leaky(0.5)).double()
     layer = Projection(TorchLayer(nn.Conv2d(2, 4, 3, groups=2)), Leaky(0.5)).double()
     for projection in (grouped, layer):
         _, state = projection.step(torch.ones(1, 2, 4, 4).double())
@@ -309,10 +303,10 @@ def test_eprop_refuses_what_it_has_no_derivative_for():
     _, traces = EProp().step(projection, None, state)
     with pytest.raises(ConfigError, match="Other; expected LIF, ALIF, Leaky or LI"):
         EProp().step(projection, None, state, traces)
-    banded = Projection(Conv2d(1, 3, 2, weight=torch.randn(3, 1, 2, 2)), LIF(3))
-    _, state = banded.step(torch.ones(1, 1, 4, 4))
-    with pytest.raises(ConfigError, match="bias=False"):
-        EProp().step(banded, None, state)
+    rows = Projection(Conv2d(1, 3, 2), LIF(3))
+    _, state = rows.step(torch.ones(1, 1, 4, 4))
+    with pytest.raises(ConfigError, match="bias by channel"):
+        EProp().step(rows, None, state)
 
 
 def test_shares_are_between_0_and_1():
@@ -322,3 +316,28 @@ def test_shares_are_between_0_and_1():
         RewardModulatedSTDP(decay_e=2)
     with pytest.raises(ValueError, match="decay_post = -1"):
         TimingDependent(decay_post=-1)
+
+
+def test_eprop_of_images_with_a_bias_by_channel_is_the_forward_derivative():
+    torch.manual_seed(0)
+    projection = Projection(Conv2d(2, 4, 3, scale=3.0, stride=2, padding=1), LIF())
+    assert projection.neuron.bias.shape == (4, 1, 1)
+    projection.neuron.bias.data.uniform_(0, 0.4)
+    _, states, errors = scene(projection, (2, 5, 6))
+    found = summed(EProp(), projection, states, errors)
+    bias = torch.zeros(4, 1, 1).double()
+    for b in range(3):
+        for c in range(4):
+            for i in range(3):
+                for j in range(3):
+                    eps = before = 0.0
+                    for t in range(6):
+                        eps = KEEP * (1 - before) * eps + 1
+                        e = psi(float(states[t].neuron.v[b, c, i, j])) * eps
+                        bias[c] += errors[t, b, c, i, j] * e
+                        before = float(states[t].neuron.z[b, c, i, j])
+    assert_equal(found, {"neuron.bias": bias})
+    # The weights learn the same whether the cells have a bias, at the same spikes and membranes.
+    silent = Projection(projection.synapse, LIF(bias=False)).double()
+    dw = summed(EProp(), silent, states, errors)
+    assert_equal(found, dw)
