@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import inspect
+import pydoc
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurobip.config import ModelConfig, RunConfig, load_config, make_config
+from neurobip.config import LearnConfig, ModelConfig, RunConfig, load_config, make_config
 from neurobip.errors import ConfigError
+from neurobip.models import BiTFormerConfig
 
 
 def write(folder: Path, text: str) -> Path:
@@ -79,7 +80,7 @@ def test_misfits_are_named_in_one_line(override: str, words: list[str]) -> None:
         ("", ["empty"]),
         ("- a\n- b\n", ["top level", "list"]),
         ("learn: {lr: [\n", ["not valid YAML", "line"]),
-        ("seed: 1\nseed: 2\n", ["stands twice", "line 2"]),
+        ("seed: 1\nseed: 2\n", ["comes twice", "line 2"]),
         ("learn: !!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
     ],
 )
@@ -123,29 +124,21 @@ def test_when_weights_move_comes_back_from_yaml(pace) -> None:
     assert make_config(yaml.safe_load(config.to_yaml())) == config
 
 
-def test_fingerprint_follows_the_architecture() -> None:
-    same = ModelConfig(width=64)
-    assert same.fingerprint() == ModelConfig(width=64).fingerprint()
-    assert same.fingerprint() != ModelConfig(width=60).fingerprint()
-    assert RunConfig(seed=3).model.fingerprint() == RunConfig(seed=4).model.fingerprint()
-    assert ModelConfig(top_down=1).fingerprint() != ModelConfig().fingerprint()
-
-
-def test_checkpoints_of_before_keep_their_fingerprint() -> None:
-    """A setting that came later and is not used does not count."""
-    whole = ModelConfig().model_dump(mode="json")
-    for later in ("top_down", "top_down_threshold", "merge", "answer_steps"):
-        assert whole.pop(later) == 0
-    assert whole.pop("merged") == 96 and whole.pop("connectivity") == "full"
-    text = json.dumps(whole, sort_keys=True)
-    assert ModelConfig().fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+def test_the_data_give_what_the_configuration_is_silent_about() -> None:
+    silent, told = make_config({}), make_config({}, ["model.classes=4"])
+    facts = {"sensor": (2, 20, 30), "input_shape": (2, 20, 30), "classes": 3}
+    assert silent.model.build(facts=facts).classes == 3
+    assert silent.model.build(facts=facts).input_shape == (2, 20, 30)
+    assert told.model.build(facts=facts).classes == 4
+    tree = yaml.safe_load(silent.to_yaml())
+    assert "classes" not in tree["model"] and make_config(tree) == silent
+    assert make_config(tree).model.build(facts=facts).classes == 3
 
 
 def test_shuffled_time_is_off_and_comes_back_from_yaml(tmp_path: Path) -> None:
     config = make_config({}, ["data.shuffle_time=true"])
     assert config.data.shuffle_time and not RunConfig().data.shuffle_time
     assert load_config(write(tmp_path, config.to_yaml())) == config
-    assert config.model.fingerprint() == RunConfig().model.fingerprint()
     with pytest.raises(ConfigError, match="data.shuffle_time: got 'often'"):
         make_config({}, ["data.shuffle_time=often"])
 
@@ -154,10 +147,98 @@ def test_shuffled_time_is_off_and_comes_back_from_yaml(tmp_path: Path) -> None:
     ("tree", "words"),
     [
         ({"model": {"top_down": 2, "depth": 0}}, "model: top_down needs a block"),
-        ({"model": {"top_down": 20}}, "model.top_down 20 is no shorter than the 20 steps"),
         ({"model": {"top_down": -1}}, "model.top_down: got -1"),
+        ({"data": {"task": "order", "rotate": 3}}, "data: rotate, zoom and warp are for single"),
+        ({"learn": {"loss": "hinge", "label_smoothing": 0.1}}, "learn: label_smoothing 0.1 is for"),
     ],
 )
-def test_feedback_that_cannot_be(tree, words: str) -> None:
+def test_what_does_not_go_together(tree, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make_config(tree)
+
+
+def test_a_bare_string_is_a_name_and_options_follow(tmp_path: Path) -> None:
+    config = make_config({}, ["model=bitformer", "learn.rule=eprop", "learn.rule.symmetric=true"])
+    assert config.learn.rule.name == "eprop" and config.learn.rule.symmetric is True
+    assert config == load_config(write(tmp_path, config.to_yaml()))
+    tree = {"learn": {"rule": {"name": "local", "feedback": "sign"}}}
+    again = make_config(tree, ["learn.rule=bptt"])
+    assert again.learn.rule.model_dump() == {
+        "name": "bptt", "window": None, "deep_supervision": False,
+    }  # fmt: skip
+    assert make_config({}, ["learn.rule=reward-stdp"]).learn.rule.name == "reward_stdp"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.widht=3", "configuration: unknown key model.widht; did you mean width?"),
+        ("data.stepps=5", "configuration: unknown key data.stepps; did you mean steps?"),
+        ("learn.rule.feedbak=sign",
+         "configuration: unknown key learn.rule.feedbak; did you mean feedback?"),
+        ("model.name=bitfromer", "configuration: model.name: there is no network 'bitfromer'; did "
+         "you mean bitformer? (your own: module:attribute of a module that --import names)"),
+        ("learn.rule=eprp", "configuration: learn.rule: there is no rule 'eprp'; did you mean "
+         "eprop? (your own: module:attribute of a module that --import names)"),
+        ("model=5", "configuration: model: got 5, expected a name, or a mapping with a name and "
+         "options"),
+    ],
+)  # fmt: skip
+def test_names_and_options_are_refused_by_their_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config({}, [override])
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("os:system", "is no network: "),
+        ("subprocess:run", "is no network: say what the function returns, such as -> Network"),
+        ("subprocess:Popen", "is no network: the class does not derive from"),
+        ("neurobip.models.network:Network", "is no network: the class does not derive from"),
+        ("neurobip.models.head:Head", "parameter network has no default and no plain type"),
+        ("neurobip.models.sequential:Sequential", r"it takes \*parts"),
+        ("neurobip.models.head:Hed", "neurobip.models.head has no 'Hed'"),
+        ("nowhere:net", "'nowhere' of network 'nowhere:net' is not imported"),
+    ],
+)
+def test_what_builds_no_network_is_not_called(name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_config({"model": {"name": name}})
+
+
+def test_a_name_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bait.py").write_text("raise SystemExit('was imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="add --import bait, or import it before"):
+        make_config({"model": {"name": "bait:Net"}})
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (BiTFormerConfig, {"widht": 3}, "BiTFormerConfig: unknown key widht; did you mean width?"),
+        (BiTFormerConfig, {"width": 50}, "BiTFormerConfig: width 50 is not a multiple of heads 4"),
+        (LearnConfig, {"lr": -1}, "LearnConfig: lr: got -1, input should be greater than 0"),
+        (ModelConfig, {"name": "bitformer", "dept": 1},
+         "ModelConfig: unknown key dept; did you mean depth?"),
+        (RunConfig, {"learn": {"lrr": 1}}, "RunConfig: unknown key learn.lrr; did you mean lr?"),
+    ],
+)  # fmt: skip
+def test_a_section_in_python_is_refused_as_in_a_file(section, values, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        section(**values)
+    assert str(caught.value) == message
+
+
+def test_signature_and_help_show_plain_types() -> None:
+    parameters = inspect.signature(BiTFormerConfig).parameters
+    assert str(parameters["width"]) == "width: int = 48"
+    assert str(parameters["sensor"]) == "sensor: tuple[int, int, int] = (2, 34, 34)"
+    assert parameters["attention"].default == "linear"
+    assert str(inspect.signature(LearnConfig).parameters["lr"]) == "lr: float = 0.002"
+    text = pydoc.render_doc(BiTFormerConfig, renderer=pydoc.plaintext)
+    assert "width: int = 48" in text
+    for word in ("Annotated", "FieldInfo", "pydantic_core", "model_validate", "BeforeValidator"):
+        assert word not in text

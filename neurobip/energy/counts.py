@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from neurobip.component import Component
-from neurobip.device import beside
+from neurobip.device import device_of
 from neurobip.projection import Projection, ProjectionState, projections, state_at
 from neurobip.synapses import Operations
 
@@ -67,7 +67,8 @@ def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[Layer
     """
     totals: dict[str, list[float]] = {name: [0.0] * 6 for name, _ in projections(model)}
     samples = 0
-    for frames, _ in beside(model, data):
+    for frames, _ in data:
+        frames = frames.to(device_of(model))
         samples += frames.shape[1]
         state = None
         for t, frame in enumerate(frames):

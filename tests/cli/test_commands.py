@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from neurobip.config import load_config
-from neurobip.runs.checkpoint import load_run
+from neurobip.runs.run import load_run
 
 Command = Callable[..., Any]
 

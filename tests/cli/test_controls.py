@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from neurobip.cli.tables import CONTROLS, named_accuracies
 from neurobip.config import make_config
+from neurobip.runs.data import open_data
 from neurobip.runs.output import Output
-from neurobip.runs.runs import open_data
+from neurobip.runs.report import CONTROLS, named_accuracies
 
 TINY = """
 data: {samples: 60, steps: 6, window_ms: 50, shift: 0}

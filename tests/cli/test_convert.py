@@ -26,7 +26,7 @@ from neurobip.converters.quantization.calibration import overflow
 from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.converters.simulators.reference import FloatNetwork
-from neurobip.runs.checkpoint import load_run
+from neurobip.runs.run import load_run
 
 Command = Callable[..., Any]
 

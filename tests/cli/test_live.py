@@ -111,10 +111,10 @@ def test_rates_of_a_second() -> None:
     assert told == [None, None, None, {"on": 2.0}, None, None]
 
 
-@pytest.mark.parametrize("preset", ["event", "primate", "mouse"])
+@pytest.mark.parametrize("preset", ["event_camera", "primate_periphery", "mouse"])
 def test_the_command(command: Any, digit: np.ndarray, digit_file: Path, preset: str) -> None:
     document = command("retina", "live", digit_file, "--preset", preset, "--speed", 0)
-    window = {"event": 15, "primate": 5, "mouse": 10}[preset]
+    window = {"event_camera": 15, "primate_periphery": 5, "mouse": 10}[preset]
     assert document["window_ms"] == window and document["chunk_ms"] == 3.7
     assert document["sensor"] == list(SENSOR)
     assert document["events"] == len(digit)
@@ -193,7 +193,7 @@ def test_bad_files(
 
 OPTIONS = [
     (["--preset", "cat"], "event, primate, mouse"),
-    (["--preset", "primate", "--window-ms", "15"], "too long"),
+    (["--preset", "primate_periphery", "--window-ms", "15"], "too long"),
     (["--window-ms", "0"], "--window-ms"),
     (["--chunk-ms", "nan"], "--chunk-ms"),
     (["--speed", "inf"], "--speed"),

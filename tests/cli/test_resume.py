@@ -67,8 +67,8 @@ def test_sigkill_in_training(small_config: Path, command: Command, tmp_path: Pat
     "settings",
     [
         ["learn.update=sequence"],
-        ["learn.locality=aligned", "learn.weight_decay=0.01"],
-        ["learn.rule=bptt", "learn.deep_supervision=true"],
+        ["learn.rule.feedback=kolen_pollack", "learn.weight_decay=0.01"],
+        ["learn.rule=bptt", "learn.rule.deep_supervision=true"],
         ["learn.freeze=qk"],
         ["learn.freeze=features", "model.attention=masked"],
         ["model.top_down=2", "model.attention=query-key"],

@@ -22,7 +22,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def document(command: Command, page: Path) -> dict:
-    return command("retina", "characterize", "--preset", "primate", "--quick", "--out", page)
+    return command("retina", "characterize", "--preset", "primate_periphery", "--quick", "--out", page)
 
 
 def test_the_document_holds_measures_claims_and_curves(document: dict) -> None:
@@ -55,7 +55,7 @@ def test_people_get_tables(
     from neurobip.runs import retinas
 
     parasol = dataclasses.replace(PRIMATE[2], name="wrong", field=1.0)
-    chosen = rig_of("primate")
+    chosen = rig_of("primate_periphery")
     wrong = dataclasses.replace(
         chosen, rig=Rig(primate_periphery([parasol]), chosen.rig.screen), laid=None,
         noise_seconds=2.0,
@@ -90,7 +90,7 @@ def test_the_event_retina_keeps_its_claims(
 ) -> None:
     """All but one: frequency doubling of its transient on cells is near the bound, 1."""
     out = tmp_path / "event.html"
-    arguments = ["retina", "characterize", "--preset", "event", "--quick", "--json"]
+    arguments = ["retina", "characterize", "--preset", "event_camera", "--quick", "--json"]
     assert run([*arguments, "--out", str(out)]) in (0, 1)
     document = json.loads(capsys.readouterr().out)
     failing = [claim["text"] for claim in document["claims"] if not claim["holds"]]
@@ -109,5 +109,5 @@ def test_a_camera_stands_in_front_of_the_event_retina() -> None:
     assert counts.shape == (6, 2, 2, 4, 5)
     assert counts[2, 0, 1, 1, 3] == 2 and counts[4, 1, 0, 2, 0] == 1
     assert counts.sum() == 3
-    rig = rig_of("event").rig
+    rig = rig_of("event_camera").rig
     assert rig.retina.photoreceptor is None and rig.camera is not None

@@ -18,8 +18,8 @@ from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.datasets.splits import split
 from neurobip.errors import ConfigError
 from neurobip.evaluation import accuracy
-from neurobip.runs.checkpoint import load_run
 from neurobip.runs.robustness import parse_severities, recordings_of
+from neurobip.runs.run import load_run
 from neurobip.viz.robustness import robustness_panels
 
 Found = tuple[Path, dict[str, Any]]

@@ -20,7 +20,7 @@ from neurobip.datasets.events import bin_events, make_events
 from neurobip.datasets.files import write_nmnist
 from neurobip.datasets.saccade_digits import SaccadeDigits
 from neurobip.errors import DataError
-from neurobip.runs.checkpoint import load_run
+from neurobip.runs.run import load_run
 from neurobip.runs.streaming import Binning, Summary, stream
 
 SENSOR = (2, 34, 34)

@@ -1,4 +1,4 @@
-"""Runs on trials of several recordings, behind a front that another run has trained."""
+"""Runs on trials of several recordings, with the frozen encoder of another run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from neurobip.cli.main import run
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.runs import training
-from neurobip.runs.checkpoint import load_run
 from neurobip.runs.measures import integer_accuracy, integers
+from neurobip.runs.run import load_run
 
 DATA = "name: saccade_digits, samples: 300, steps: 6, window_ms: 50"
 PARTS = "merge: 3, merged: 12, width: 8, heads: 2, hidden: 8, patch: 9, stride: 8, padding: 3"
-FRONT = f"""
+ENCODER = f"""
 data: {{{DATA}}}
 model: {{{PARTS}, depth: 0}}
 learn: {{epochs: 1}}
@@ -26,17 +26,18 @@ TRIALS = f"""
 data: {{{DATA}, task: delayed_match, trials: 40, valid_trials: 10, test_trials: 30, gap: 2,
   digits: 3, valid_fraction: 0.3, shift: 1}}
 model: {{{PARTS}, depth: 1, classes: 2, answer_steps: 5, memory_shift: 4}}
-learn: {{epochs: 2, label_steps: 5, memory_trace: exact, start: FRONT}}
+learn: {{epochs: 2, label_steps: 5, encoder: ENCODER,
+  rule: {{name: local, memory_trace: exact}}}}
 """
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``front`` and ``trials``, both trained."""
+    """A folder with ``encoder`` and ``trials``, both trained."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "front.yaml").write_text(FRONT)
-    (folder / "trials.yaml").write_text(TRIALS.replace("FRONT", str(folder / "front")))
-    for name in ("front", "trials"):
+    (folder / "encoder.yaml").write_text(ENCODER)
+    (folder / "trials.yaml").write_text(TRIALS.replace("ENCODER", str(folder / "encoder")))
+    for name in ("encoder", "trials"):
         assert run(["train", str(folder / f"{name}.yaml"), "--out", str(folder / name)]) == 0
     return folder
 
@@ -50,11 +51,11 @@ def refused(words: list[Any], capsys: Any) -> str:
     return said.err.splitlines()[-1]
 
 
-def test_the_front_stands_and_the_blocks_have_learned(runs: Path) -> None:
-    front, _ = load_run(runs / "front")
+def test_the_encoder_is_frozen_and_the_blocks_have_learned(runs: Path) -> None:
+    source, _ = load_run(runs / "encoder")
     model, _ = load_run(runs / "trials")
-    for name, tensor in model.front_state().items():
-        assert torch.equal(tensor, front.state_dict()[name]), name
+    for name, tensor in model.encoder_state().items():
+        assert torch.equal(tensor, source.state_dict()[name]), name
     assert not model.readouts[0].synapse.weight.any() and not model.readouts[1].synapse.weight.any()
     assert model.readouts[2].synapse.weight.any()
 
@@ -113,15 +114,15 @@ def test_what_cannot_be_done_with_trials_says_so(runs: Path, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("learn.start=no/such/run", "no/such/run"),
+        ("learn.encoder=no/such/run", "no/such/run"),
         ("model.width=16", "it has model.width = 8, this configuration 16"),
         ("model.decay_v=0.5", "it has model.decay_v = 0.25, this configuration 0.5"),
         ("data.fold=1", "it has data.fold = 0, this configuration 1"),
         ("data.window_ms=40", "it has data.window_ms = 50.0, this configuration 40.0"),
         ("model.merge=9", "merge 9 is more than the 4 x 4 tokens"),
-        ("model.depth=0", "learn.start leaves blocks to learn"),
+        ("model.depth=0", "no block"),
         ("model.sensor=[2,34,68]", "(data.task delayed_match) has [2, 34, 34]"),
-        ("data.rotate=5", "data.rotate, zoom and warp are for single digits"),
+        ("data.rotate=5", "data: rotate, zoom and warp are for single digits"),
         ("learn.label_steps=99", "label_steps"),
         ("model.answer_steps=99", "answer_steps"),
         ("model.classes=10", "classes"),

@@ -5,20 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 import neurobip.datasets
-from neurobip.config import DataConfig
+from neurobip.config import DataConfig, make_config
 from neurobip.datasets import NMNIST, SaccadeDigits, available, open_dataset
 from neurobip.errors import DataError
 
 
 def test_the_list_is_what_a_configuration_takes():
-    names = [info.name for info in available()]
-    assert sorted(names) == sorted(get_args(DataConfig.model_fields["name"].annotation))
+    assert [info.name for info in available()] == ["nmnist", "saccade_digits"]
     for info in available():
+        assert make_config({"data": info.name}).data.name == info.name
+        assert info.title and info.recordings > 1000
         assert info.classes == 10 and info.sensor == (2, 34, 34) and info.license and info.source
 
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from neurobip.component import Component
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.energy import HOROWITZ_45NM, TABLES, count, dense_joules, joules
 from neurobip.learning.loop import build
+from neurobip.models import BiTFormerConfig
 from neurobip.neurons import LIF
 from neurobip.projection import Projection, projections
 from neurobip.synapses import Linear
@@ -61,7 +62,7 @@ def test_joules_follow_the_table():
 
 @pytest.mark.parametrize("attention", ["linear", "masked", "query-key"])
 def test_a_silent_sensor_costs_no_synaptic_operation_but_the_decay_of_the_memory(attention):
-    config = ModelConfig(
+    config = BiTFormerConfig(
         sensor=(2, 12, 12), width=8, hidden=8, heads=2, padding=1, attention=attention
     )
     model = build(config, LearnConfig(), 0)
@@ -74,7 +75,7 @@ def test_a_silent_sensor_costs_no_synaptic_operation_but_the_decay_of_the_memory
 
 
 def test_retina_multiplies_only_behind_the_graded_bipolar_cells():
-    model = build(ModelConfig(), LearnConfig(), 0)
+    model = build(BiTFormerConfig(), LearnConfig(), 0)
     torch.manual_seed(0)
     frames = torch.poisson(torch.full((4, 2, 2, 34, 34), 0.08))
     layers = {layer.name: layer for layer in count(model, [(frames, None)])}

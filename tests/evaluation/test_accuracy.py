@@ -6,23 +6,17 @@ import pytest
 import torch
 
 from neurobip.evaluation import accuracy
+from neurobip.models.network import Network
 
 
-class Fixed(torch.nn.Module):
+class Fixed(Network):
     """Answers with the number of events in the first pixel."""
 
-    class config:
-        classes = 4
-        readout_decay = 1.0
-        answer_steps = 0
+    classes = 4
 
     def forward(self, frames):
         answer = frames.sum(0)[:, 0, 0, 0].long()
-        return torch.nn.functional.one_hot(answer, 4).float().expand(len(frames), 1, -1, -1), None
-
-    @staticmethod
-    def decide(potentials):
-        return potentials[0, 0].argmax(-1)
+        return torch.nn.functional.one_hot(answer, 4).float().expand(len(frames), -1, -1), None
 
 
 def test_confusion_and_share():
@@ -40,20 +34,14 @@ def test_confusion_and_share():
 
 
 def test_the_loss_is_that_of_the_steps_that_answer():
-    class Late(torch.nn.Module):
-        class config:
-            classes = 2
-            readout_decay = 1.0
-            answer_steps = 2
+    class Late(Network):
+        classes = 2
+        answer_steps = 2
 
         def forward(self, frames):
-            potentials = torch.zeros(4, 1, 1, 2)
-            potentials[:2, ..., 1], potentials[2:, ..., 0] = 9.0, 3.0
-            return potentials, None
-
-        @staticmethod
-        def decide(potentials):
-            return potentials[-2:, -1].sum(0).argmax(-1)
+            outputs = torch.zeros(4, 1, 2)
+            outputs[:2, ..., 1], outputs[2:, ..., 0] = 9.0, 3.0
+            return outputs, None
 
     result = accuracy(Late(), [(torch.zeros(4, 1, 2, 2, 2), torch.tensor([0]))])
     assert result.accuracy == 1

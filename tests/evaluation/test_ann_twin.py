@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from neurobip.config import ModelConfig
 from neurobip.errors import DataError
 from neurobip.evaluation.ann_twin import (
     AnnTwin,
@@ -16,7 +15,7 @@ from neurobip.evaluation.ann_twin import (
     time_windows,
 )
 from neurobip.evaluation.controls import count_features
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig
 
 SMALL = {"sensor": (2, 18, 20), "width": 16, "hidden": 24, "heads": 2, "patch": 5, "classes": 4}
 KINDS = [
@@ -29,8 +28,8 @@ KINDS = [
 ]
 
 
-def small(**changes) -> ModelConfig:
-    return ModelConfig.model_validate({**SMALL, **changes})
+def small(**changes) -> BiTFormerConfig:
+    return BiTFormerConfig.model_validate({**SMALL, **changes})
 
 
 def counts(bins: int = 3, batch: int = 5) -> torch.Tensor:

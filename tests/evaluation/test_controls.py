@@ -61,7 +61,7 @@ def test_variants_change_one_thing() -> None:
             key
             for section in ("data", "model", "learn")
             for key, value in getattr(config, section).model_dump().items()
-            if getattr(getattr(control, section), key) != value
+            if getattr(control, section).model_dump()[key] != value
         ]
         assert len(changed) == 1
 
@@ -76,8 +76,8 @@ def test_a_control_is_not_its_own_control() -> None:
     assert all(control.data.shuffle_time for control in variants(shuffled).values())
 
 
-def test_controls_start_where_the_run_does(tmp_path: Path) -> None:
-    config = make_config({"data": {"shift": 0}, "learn": {"start": str(tmp_path)}})
+def test_controls_have_the_encoder_of_the_run(tmp_path: Path) -> None:
+    config = make_config({"data": {"shift": 0}, "learn": {"encoder": str(tmp_path)}})
     found = variants(config)
     assert len(found) == 4
-    assert all(control.learn.start == tmp_path for control in found.values())
+    assert all(control.learn.encoder == tmp_path for control in found.values())
