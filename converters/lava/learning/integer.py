@@ -1,7 +1,7 @@
-"""Learning in integers without Lava: weight by weight what ``fixed_pt`` makes of a lesson.
+"""Integer simulation of learning: the weights of Lava's ``fixed_pt``, without Lava.
 
-Only readouts learn in integers, so that the rest of the network answers as it always does, and a
-whole data set of lessons runs in the batched simulator and in this loop over the time steps.
+Only readouts learn in integers. The rest of the network does not change, so that it runs in the
+batched simulator, and only the readouts need this loop over the time steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from neurobip.converters.graph.neuron_nodes import spread
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.learning.learning import Learned, check
 from neurobip.converters.lava.learning.plan import Plan, Plastic, plan, synapse_entries
-from neurobip.converters.lava.learning.rule import FRACTION, ThreeFactor, changed, teaching
+from neurobip.converters.lava.learning.rule import FRACTION, ThreeFactor, changed, learning_signal
 from neurobip.converters.lava.learning.weights import weights_of, with_weights
 from neurobip.converters.quantization.formats import LIMIT
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -55,23 +55,23 @@ def learn_in_integers(
     weights, before, history, answers = {}, {}, {}, {}
     for (name, i), part in work.plastic.items():
         (source,) = work.graph[name].inputs[i].sources
-        lesson = Lesson(work, name, i, part)
-        potentials = lesson.run(np.stack(spikes[source]), labels)
+        readout = IntegerReadout(work, name, i, part)
+        potentials = readout.run(np.stack(spikes[source]), labels)
         before[name] = weights_of(work.graph, name)
-        weights[name] = lesson.weights.reshape(before[name].shape)
-        history[name] = np.stack(lesson.history).reshape(-1, *before[name].shape)
+        weights[name] = readout.weights.reshape(before[name].shape)
+        history[name] = np.stack(readout.history).reshape(-1, *before[name].shape)
         answers[name] = potentials.reshape(*x.shape[:2], *work.graph[name].shape)
     delay = {name: work.delay(name) for name in weights}
     learned = with_weights(work.begin, weights)
     return Learned(learned, weights, before, history, delay, answers)
 
 
-class Lesson:
+class IntegerReadout:
     """One readout that learns, step by step.
 
     Attributes:
-        weights: as they are now, flat.
-        history: as they were after each sample.
+        weights: at present, flat.
+        history: after each sample.
     """
 
     def __init__(self, work: Plan, name: str, i: int, part: Plastic) -> None:
@@ -93,7 +93,7 @@ class Lesson:
         self.rounding = np.random.default_rng(work.rule.seed + 4)
 
     def run(self, spikes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """All samples one behind the other.
+        """All samples, one after the other.
 
         Shape:
             spikes ``[T, B, sources]``; returns the potentials ``[T, B, classes]``.
@@ -111,12 +111,12 @@ class Lesson:
                 target = np.zeros(self.size, dtype=np.int64)
                 if t >= self.skip and labels[sample] >= 0:
                     target[labels[sample]] = 1
-                told = teaching(v, target, self.readout.gain, self.readout.shift)
-                late.append((stream[k], told, t == 0))
+                error = learning_signal(v, target, self.readout.gain, self.readout.shift)
+                late.append((stream[k], error, t == 0))
             if k >= self.part.lag:
-                heard, told, first = late.popleft()
-                trace = self.fade(np.zeros_like(trace) if first else trace, heard)
-                self.change(trace, told)
+                arrived, error, first = late.popleft()
+                trace = self.fade(np.zeros_like(trace) if first else trace, arrived)
+                self.change(trace, error)
             if k < len(stream) and t == steps - 1:
                 self.history.append(self.weights)
         return potentials.reshape(samples, steps, -1).swapaxes(0, 1)
@@ -136,8 +136,8 @@ class Lesson:
         kept = np.floor(kept) + (number < kept % 1)
         return np.minimum(kept + self.part.impulse * spikes, 127).astype(np.int64)
 
-    def change(self, trace: np.ndarray, told: np.ndarray) -> None:
+    def change(self, trace: np.ndarray, error: np.ndarray) -> None:
         """Change the weights by the product of trace and third factor."""
-        dw = trace[self.column] * told[self.row] >> 3 << self.part.exponent + FRACTION
+        dw = trace[self.column] * error[self.row] >> 3 << self.part.exponent + FRACTION
         total = np.bincount(self.which, dw, minlength=len(self.weights))
         self.weights = changed(self.weights, total, self.rounding.random(len(self.weights)))

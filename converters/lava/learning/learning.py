@@ -1,6 +1,6 @@
-"""Learning in Lava: a network goes on learning where it runs, sample by sample and step by step.
+"""Learning in Lava: a network learns where it runs, sample by sample and step by step.
 
-In ``floating_pt`` the weights change as :class:`neurobip.learning.onchip.OnChipRule` changes them;
+In ``floating_pt`` the weights change as by :func:`neurobip.learning.rules.on_chip`;
 in ``fixed_pt`` they are 8-bit integers, see :mod:`neurobip.converters.lava.learning.integer`.
 """
 
@@ -20,9 +20,9 @@ from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.neuron_nodes import InputNode, LINode
 from neurobip.converters.lava.frames import as_input
 from neurobip.converters.lava.launch import Progress, recorded, supervise
+from neurobip.converters.lava.learning.error_paths import plastic_connection
 from neurobip.converters.lava.learning.plan import Plan, plan
 from neurobip.converters.lava.learning.rule import ThreeFactor
-from neurobip.converters.lava.learning.ways import plastic_connection
 from neurobip.converters.lava.learning.weights import weights_of, with_weights
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.errors import ConversionError
@@ -32,16 +32,16 @@ COMMAND = (sys.executable, "-P", "-m", "neurobip.converters.lava.learning.run")
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What came of it.
+    """The result of learning in Lava.
 
     Attributes:
         network: the network with the weights that it has learned.
-        weights: they alone, by projection, in the shape of the synapse's weight.
-        before: the weights with which the lesson began. In integers these are even numbers: odd
+        weights: the learned weights, by projection, in the shape of the synapse's weight.
+        before: the weights before learning. In integers these are even numbers: odd
             ones, which quantization finds where all weights have one sign, were rounded.
         history: weights after every sample or step, by projection ``[records, ...]``. Changes
             arrive ``delay`` steps late, so that the last ones of a sample are in the next record.
-        delay: those steps, by projection.
+        delay: by projection.
         outputs: every population as :func:`~neurobip.converters.lava.launch.simulate` returns it.
     """
 
@@ -92,8 +92,8 @@ def learn(
         save(network, folder / "network.npz")
         np.save(folder / "frames.npy", x.swapaxes(0, 1))
         np.save(folder / "labels.npy", labels)
-        lesson = {"projections": list(names), "rule": asdict(rule), "stride": stride}
-        (folder / "lesson.json").write_text(json.dumps(lesson))
+        settings = {"projections": list(names), "rule": asdict(rule), "stride": stride}
+        (folder / "learning.json").write_text(json.dumps(settings))
         total = steps * samples + work.longest
         supervise([*COMMAND, place], folder, work.graph, total, timeout, on_step)
         outputs = recorded(folder, work.graph, work.timing, steps, samples)
@@ -107,12 +107,13 @@ def learn(
 
 
 def readout_alone(network: QuantizedGraph, projection: str) -> QuantizedGraph:
-    """A readout behind an input that sends the spikes of its source.
+    """A readout after an input that sends the spikes of its source.
 
-    It learns as it does in the whole network, whose other parts can have answered before.
+    It learns as in the whole network, whose other parts can have run before.
 
     Raises:
-        ConversionError: no such projection, or one that hears more than one population of spikes.
+        ConversionError: no such projection, or one that takes spikes of several
+            populations.
     """
     i = plastic_connection(network.graph, projection)
     population = network.graph[projection]

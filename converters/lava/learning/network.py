@@ -1,4 +1,4 @@
-"""A graph that learns, as Lava processes."""
+"""Lava processes of a graph that learns."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from neurobip.converters.graph.graph import Connection, Population
 from neurobip.converters.graph.matrix import matrix
 from neurobip.converters.lava.learning.plan import (
     Feedback,
+    LearningLIFNode,
+    LearningLINode,
     Plan,
-    TaughtLI,
-    TaughtLIF,
     synapse_entries,
 )
 from neurobip.converters.lava.lowering import LavaNetwork, entries, neuron_process
@@ -29,13 +29,13 @@ from neurobip.converters.lava.processes.plastic import PlasticSynapses, three_fa
 
 
 class LearningNetwork(LavaNetwork):
-    """The processes of a graph that goes on learning, connected.
+    """The connected processes of a graph that learns.
 
     Args:
         plan: what learns, and when.
-        frames: input ``[steps, size]``, samples one behind the other.
+        frames: input ``[steps, size]``, samples one after the other.
         labels: one a sample, -1 where nothing is to be learned.
-        steps_per_sample: when populations start afresh.
+        steps_per_sample: steps until populations are reset.
         folder: holds ``<population>-<connection>.weights.npy``, into which the weights go.
         stride: steps between two records of the weights.
     """
@@ -53,11 +53,11 @@ class LearningNetwork(LavaNetwork):
         super().__init__(plan.graph, frames, steps_per_sample)
         for population in plan.readouts():
             self.connect_labels(population, labels)
-        for way in plan.feedback:
-            self.connect_feedback(way)
+        for path in plan.feedback:
+            self.connect_feedback(path)
 
     def connect(self, population: Population, i: int, connection: Connection) -> None:
-        """Add the connection process and wire it up."""
+        """Add the process of a connection and wire it."""
         part = self.plan.plastic.get((population.name, i))
         if part is None:
             super().connect(population, i, connection)
@@ -91,7 +91,7 @@ class LearningNetwork(LavaNetwork):
         self.join(self.populations[population.name].s_out_y1, process.s_in_y1)
 
     def connect_labels(self, population: Population, labels: np.ndarray) -> None:
-        """Tell a readout the labels, when the steps that they judge have reached it."""
+        """Connect the labels of a readout, delayed as the steps that they belong to."""
         neuron: Any = population.neuron
         late = self.timing.latency[population.name] + neuron.held
         steps = self.steps_per_sample
@@ -104,26 +104,26 @@ class LearningNetwork(LavaNetwork):
         source.name = f"{population.name}/labels"
         self.join(source.s_out, self.populations[population.name].a_third_factor_in)
 
-    def connect_feedback(self, way: Feedback) -> None:
-        """Lead an error back through the transpose of a connection, as it was exported."""
-        reader = self.graph[way.reader]
-        synapse: Any = reader.inputs[way.i].synapse
-        forward = matrix(synapse, self.graph[way.source].shape, reader.shape)
+    def connect_feedback(self, path: Feedback) -> None:
+        """Connect an error through the transpose of a connection, with the exported weights."""
+        reader = self.graph[path.reader]
+        synapse: Any = reader.inputs[path.i].synapse
+        forward = matrix(synapse, self.graph[path.source].shape, reader.shape)
         weights = csr_matrix(forward.T.astype(np.float64))
-        label = f"{way.reader}/{way.i}/feedback"
+        label = f"{path.reader}/{path.i}/feedback"
         # Errors are graded spikes of as many bits as Lava lets them have.
         coding = {"weights": weights, "num_message_bits": 24, "name": label}
         process: Any
-        if way.wait:
+        if path.wait:
             delays = csr_matrix(
-                (np.full(weights.nnz, way.wait), weights.indices, weights.indptr),
+                (np.full(weights.nnz, path.wait), weights.indices, weights.indptr),
                 shape=weights.shape,
             )
-            process = DelaySparse(delays=delays, max_delay=way.wait, **coding)
+            process = DelaySparse(delays=delays, max_delay=path.wait, **coding)
         else:
             process = Sparse(**coding)
-        self.join(self.populations[way.reader].s_out_y1, process.s_in)
-        self.join(process.a_out, self.populations[way.source].a_third_factor_in)
+        self.join(self.populations[path.reader].s_out_y1, process.s_in)
+        self.join(process.a_out, self.populations[path.source].a_third_factor_in)
 
 
 def weights_file(folder: Path, name: str, i: int) -> Path:
@@ -132,8 +132,8 @@ def weights_file(folder: Path, name: str, i: int) -> Path:
 
 
 @neuron_process.register
-def _(neuron: TaughtLIF, population: Population, reset: dict[str, Any]) -> Any:
-    return plastic_neurons.TaughtLIF(
+def _(neuron: LearningLIFNode, population: Population, reset: dict[str, Any]) -> Any:
+    return plastic_neurons.LearningLIF(
         shape=(population.size,),
         du=neuron.decay_u,
         dv=neuron.decay_v,
@@ -146,8 +146,8 @@ def _(neuron: TaughtLIF, population: Population, reset: dict[str, Any]) -> Any:
 
 
 @neuron_process.register
-def _(neuron: TaughtLI, population: Population, reset: dict[str, Any]) -> Any:
-    return plastic_neurons.TaughtReadout(
+def _(neuron: LearningLINode, population: Population, reset: dict[str, Any]) -> Any:
+    return plastic_neurons.LearningReadout(
         shape=(population.size,),
         decay_v=entries(neuron.decay_v, population),
         bias=entries(0 if neuron.bias is None else neuron.bias, population),

@@ -1,9 +1,9 @@
-"""What learns in Lava, and when: worked out from the graph before anything is built.
+"""The plan of learning in Lava: what learns and when, from the graph before anything is built.
 
 Errors travel through feedback synapses, which hold the transpose of the forward weights as they
 were exported and do not learn. Every connection of Lava takes one time step, the feedback too, so
-that the third factor of a step comes late; sensitivity and presynaptic trace wait for it, and all
-three are of one step.
+that the third factor of a step arrives late; sensitivity and presynaptic trace are delayed to
+match, and all three belong to one step.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.matrix import matrix
 from neurobip.converters.graph.neuron_nodes import LIFNode, LINode, NeuronNode
 from neurobip.converters.graph.synapse_nodes import Shape, SparseNode
+from neurobip.converters.lava.learning.error_paths import (
+    able,
+    check_source,
+    error_paths,
+    plastic_connection,
+)
 from neurobip.converters.lava.learning.rule import ThreeFactor, octaves, rate
-from neurobip.converters.lava.learning.ways import able, check_source, plastic_connection, taught
 from neurobip.converters.lava.learning.weights import evened
 from neurobip.converters.lava.schedule import LONGEST_DELAY, Schedule, schedule
 from neurobip.converters.quantization.quantized import QuantizedGraph
@@ -27,16 +32,16 @@ from neurobip.errors import ConversionError
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtLIF(LIFNode):
-    """A LIF that keeps its sensitivity for ``held`` steps, until its third factor arrives."""
+class LearningLIFNode(LIFNode):
+    """LIF whose sensitivity is held for ``held`` steps, until its third factor arrives."""
 
     held: int = 0
     width: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtLI(LINode):
-    """A readout that compares ``softmax(gain * v)`` with a label, ``held`` steps later.
+class LearningLINode(LINode):
+    """Readout with the learning signal ``label - softmax(gain * v)``, ``held`` steps later.
 
     In integers ``v * gain >> shift`` is the exponent of a power of two, in eighths.
     """
@@ -51,7 +56,7 @@ class Plastic:
     """A connection that learns.
 
     Attributes:
-        lag: steps by which its presynaptic trace runs behind the spikes that it sends.
+        lag: steps by which its presynaptic trace is later than the spikes that it sends.
         decay: what its trace keeps from step to step, that of the membrane it drives.
         impulse, exponent: a spike adds ``impulse`` to the trace, and a product of trace and third
             factor counts ``2**exponent``, see :mod:`~neurobip.converters.lava.learning.rule`.
@@ -65,7 +70,7 @@ class Plastic:
 
 @dataclass(frozen=True)
 class Feedback:
-    """The way of an error back, against connection ``i`` of ``reader`` to ``source``."""
+    """The path of an error, against connection ``i`` of ``reader`` to ``source``."""
 
     reader: str
     i: int
@@ -75,15 +80,15 @@ class Feedback:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A graph that goes on learning.
+    """A graph that continues to learn.
 
     Attributes:
         begin: the network as it is when learning begins, weights that learn in integers on even
             numbers.
-        graph: its graph, the taught populations marked.
+        graph: its graph, with the nodes that learn in place of the others.
         rule: how it learns.
         plastic: the connections that learn, by population and number.
-        feedback: the ways of the errors.
+        feedback: the paths of the errors.
         longest: steps from the input until the last error of a step has arrived.
     """
 
@@ -98,17 +103,17 @@ class Plan:
     def delay(self, name: str) -> int:
         """Steps by which changes of a projection come later than at once.
 
-        It is the ``delay`` of :class:`neurobip.learning.onchip.OnChipRule`.
+        It is the ``delay`` of :func:`neurobip.learning.rules.on_chip`.
         """
         return next(part.lag for (owner, _), part in self.plastic.items() if owner == name)
 
     def readouts(self) -> list[Population]:
-        """The populations that hear the labels."""
-        return [p for p in self.graph.populations if isinstance(p.neuron, TaughtLI)]
+        """The populations that get the labels."""
+        return [p for p in self.graph.populations if isinstance(p.neuron, LearningLINode)]
 
 
 def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: ThreeFactor) -> Plan:
-    """Work out how the named populations of a graph go on learning.
+    """The plan by which the named populations of a graph learn.
 
     Args:
         network: a quantized graph for ``fixed_pt``, where readouts learn; a float graph for
@@ -133,9 +138,9 @@ def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: Thre
         network = evened(network, wanted)
         graph = network.graph
     timing = schedule(graph)
-    ways = taught(graph, wanted)
-    held = waiting(graph, ways, timing, late=int(isinstance(network, QuantizedGraph)))
-    spoken = {name: timing.latency[name] + held[name] for name in ways}
+    paths = error_paths(graph, wanted)
+    held = waiting(graph, paths, timing, late=int(isinstance(network, QuantizedGraph)))
+    sent = {name: timing.latency[name] + held[name] for name in paths}
     plastic = {}
     for name, i in connections.items():
         check_source(graph, name, i, timing)
@@ -143,41 +148,41 @@ def plan(network: QuantizedGraph | Graph, projections: Iterable[str], rule: Thre
         keep = kept(graph[name].neuron, isinstance(network, QuantizedGraph))
         plastic[name, i] = Plastic(held[name] + 1, keep, impulse, exponent)
     feedback = tuple(
-        Feedback(reader, i, name, spoken[name] - spoken[reader] - 1)
-        for name, teachers in ways.items()
-        for reader, i in teachers
+        Feedback(reader, i, name, sent[name] - sent[reader] - 1)
+        for name, readers in paths.items()
+        for reader, i in readers
     )
-    for way in feedback:
-        if way.wait > LONGEST_DELAY:
+    for path in feedback:
+        if path.wait > LONGEST_DELAY:
             raise ConversionError(
-                f"{way.source}: the error from {way.reader!r} would have to wait {way.wait} steps "
-                f"for others; a synapse delays at most {LONGEST_DELAY}"
+                f"{path.source}: the error from {path.reader!r} would have to wait {path.wait} "
+                f"steps for others; a synapse delays at most {LONGEST_DELAY}"
             )
     marked = tuple(
-        replace(p, neuron=mark(network, p, rule, held[p.name])) if p.name in ways else p
+        replace(p, neuron=mark(network, p, rule, held[p.name])) if p.name in paths else p
         for p in graph.populations
     )
-    longest = max(timing.longest, *spoken.values()) + 1
+    longest = max(timing.longest, *sent.values()) + 1
     graph = Graph(marked, graph.outputs)
     return Plan(network, graph, rule, timing, plastic, feedback, longest)
 
 
 def waiting(
-    graph: Graph, ways: dict[str, list[tuple[str, int]]], timing: Schedule, late: int
+    graph: Graph, paths: dict[str, list[tuple[str, int]]], timing: Schedule, late: int
 ) -> dict[str, int]:
-    """For how many steps each taught population holds its sensitivity.
+    """For how many steps each population that gets an error holds its sensitivity.
 
-    A readout in integers hears of its neighbours' potentials one step later (``late``), as the
-    sum in a softmax needs all of them.
+    A readout in integers has its neighbours' potentials one step later (``late``), since the sum
+    of a softmax needs all of them.
     """
     held: dict[str, int] = {}
     for population in reversed(graph.populations):
         name = population.name
-        if name not in ways:
+        if name not in paths:
             continue
         held[name] = late
-        if ways[name]:
-            arrival = max(timing.latency[reader] + held[reader] for reader, _ in ways[name]) + 1
+        if paths[name]:
+            arrival = max(timing.latency[reader] + held[reader] for reader, _ in paths[name]) + 1
             held[name] = arrival - timing.latency[name]
     return held
 
@@ -185,15 +190,15 @@ def waiting(
 def mark(
     network: QuantizedGraph | Graph, population: Population, rule: ThreeFactor, held: int
 ) -> NeuronNode:
-    """The neuron of a taught population."""
+    """The node of a population that gets an error."""
     neuron: Any = population.neuron
     values = {field.name: getattr(neuron, field.name) for field in fields(neuron)}
     if isinstance(neuron, LIFNode):
-        return TaughtLIF(**values, held=held, width=rule.width)
+        return LearningLIFNode(**values, held=held, width=rule.width)
     if not isinstance(network, QuantizedGraph):
-        return TaughtLI(**values, gain=neuron.decay_v, held=held)
+        return LearningLINode(**values, gain=neuron.decay_v, held=held)
     gain, shift = octaves(neuron.decay_v / 4096 * network.unit(population.name))
-    return TaughtLI(**values, gain=gain, shift=shift, held=held)
+    return LearningLINode(**values, gain=gain, shift=shift, held=held)
 
 
 def kept(neuron: Any, integer: bool) -> float:

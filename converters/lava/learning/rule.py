@@ -1,4 +1,4 @@
-"""The three-factor rule in numbers: its settings, and what becomes of them in integers.
+"""Three-factor rule: its settings in floating point and in integers.
 
 The third factor is a softmax of powers of two, by shifts and two small tables: nothing is divided,
 and every number fits the integers of a Loihi 2 neuron program. A trace has 7 bits, a third factor 7
@@ -20,7 +20,7 @@ from neurobip.errors import ConversionError
 
 @dataclass(frozen=True)
 class ThreeFactor:
-    """How it learns: ``dw_ij = -lr * third_factor_i * sensitivity_i * pre_trace_j`` at every step.
+    """Settings: at every step ``dw_ij = -lr * third_factor_i * sensitivity_i * pre_trace_j``.
 
     Args:
         lr: learning rate, in the units of the model.
@@ -39,7 +39,7 @@ TRACE = 127
 """Largest trace."""
 
 ERROR = 127
-"""Third factor in integers that stands for an error of 1."""
+"""Third factor in integers for an error of 1."""
 
 PRODUCT = 2**3
 """Products of trace and third factor that change an integer weight by 1, at exponent 0."""
@@ -88,7 +88,7 @@ def rate(network: Any, name: str, i: int, rule: ThreeFactor) -> tuple[float, int
 def learning_rate(
     network: QuantizedGraph, name: str, i: int, impulse: float, exponent: int
 ) -> float:
-    """The learning rate that an impulse and an exponent stand for."""
+    """The learning rate of an impulse and an exponent."""
     return impulse * 2.0**exponent * unit_rate(network, name, i)
 
 
@@ -129,10 +129,10 @@ def softmax(v: np.ndarray, gain: int, shift: int) -> np.ndarray:
     return np.minimum(terms * SHARES[(total >> place) - 32] >> 16 + place, ERROR)
 
 
-def teaching(v: np.ndarray, target: np.ndarray, gain: int, shift: int) -> np.ndarray:
-    """What a readout tells its synapses, ``-third_factor``: label less softmax.
+def learning_signal(v: np.ndarray, target: np.ndarray, gain: int, shift: int) -> np.ndarray:
+    """Learning signal of a readout, ``-third_factor``: label less softmax.
 
-    A step without a label, ``target`` all zero, teaches nothing.
+    Zero in a step without a label, where ``target`` is all zero.
     """
     if not target.any():
         return np.zeros_like(v)

@@ -1,11 +1,11 @@
 """Runs a network that learns in Lava: ``python -m neurobip.converters.lava.learning.run FOLDER``.
 
 ``FOLDER`` holds ``network.npz``, ``frames.npy`` as :mod:`neurobip.converters.lava.run` takes them,
-``labels.npy`` with one label a sample, and ``lesson.json``: the ``projections`` that learn, the
-``rule``, and after how many steps the weights are recorded (``stride``). Beside the record of every
-population, weights go to ``<population>-<connection>.weights.npy``, ``[records + 1, weights]``.
+``labels.npy`` with one label a sample, and ``learning.json``: the ``projections`` that learn, the
+``rule``, and after how many steps the weights are recorded (``stride``).
+Weights go to ``<population>-<connection>.weights.npy``, ``[records + 1, weights]``.
 
-As the other runner this one loads no torch, whose threads Lava's forks would not survive.
+Like the other runner, this one loads no torch, whose threads Lava's forks would not survive.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def run(folder: Path) -> None:
         ConversionError: the network cannot be built.
     """
     loaded = load(folder / "network.npz")
-    lesson = json.loads((folder / "lesson.json").read_text())
-    work = plan(loaded, lesson["projections"], ThreeFactor(**lesson["rule"]))
+    settings = json.loads((folder / "learning.json").read_text())
+    work = plan(loaded, settings["projections"], ThreeFactor(**settings["rule"]))
     frames, labels = np.load(folder / "frames.npy"), np.load(folder / "labels.npy")
     samples, steps = frames.shape[:2]
-    stride = lesson["stride"]
+    stride = settings["stride"]
     for name, i in work.plastic:
         shape = (samples * steps // stride + 1, weights_of(work.graph, name).size)
         file = weights_file(folder, name, i)

@@ -1,4 +1,4 @@
-"""Weights before and after a lesson: put on the numbers on which they learn, and put back."""
+"""Weights before and after learning: put on the numbers on which they learn, and back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from neurobip.converters.graph.checks import check_weights
 from neurobip.converters.graph.graph import Graph
+from neurobip.converters.lava.learning.error_paths import plastic_connection
 from neurobip.converters.lava.learning.rule import GRID, LARGEST
-from neurobip.converters.lava.learning.ways import plastic_connection
 from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.quantized import LayerReport, QuantizedGraph
 from neurobip.converters.quantization.scale import widest

@@ -67,14 +67,14 @@ class PlasticSynapses(LearningConnectionProcess):
         a_out = sum of weights[which] * s_in[column], by row        (of the step before)
         dw[which] = sum of x1[column] * y1[row]
 
-    The trace ``x1`` hears the spikes ``lag`` steps after they were sent on, when the third factor
-    of their own time step has come in as ``y1``. It starts afresh with every sample, the weights
-    go on. They are written to ``file``, an .npy array ``[rows, weights]``: to its last row at every
+    The trace ``x1`` takes the spikes ``lag`` steps after they were sent on, when the third factor
+    of their own time step has arrived as ``y1``. It is reset with every sample, the weights are
+    not. They are written to ``file``, an .npy array ``[rows, weights]``: to its last row at every
     step, to the others after every ``stride`` steps.
 
-    What a chip would do otherwise: it holds the trace beside the weights, so that spikes reach both
-    at once and the trace runs ``lag`` steps ahead of the error; and where places share a weight,
-    they have to pass through one core one after the other.
+    A chip differs in two ways: it holds the trace next to the weights, so that spikes reach both at
+    once and the trace is ``lag`` steps ahead of the error; and places that share a weight are
+    processed by one core, one after the other.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PlasticSynapses(LearningConnectionProcess):
 
 
 class PlasticModel(PyLearningConnection, SampleModel):
-    """What both kinds of arithmetic share; Lava's learning models stand behind it."""
+    """What both kinds of arithmetic share, a mix-in before Lava's learning models."""
 
     a_buff: np.ndarray
     states = ("x1",)
@@ -135,7 +135,7 @@ class PlasticModel(PyLearningConnection, SampleModel):
         self.rows: np.ndarray | None = None
 
     def run_spk(self) -> None:
-        """One time step: send, hear spikes, and give the late ones to the trace."""
+        """One time step: send, receive spikes, and give the delayed ones to the trace."""
         self.a_out.send(self.a_buff)
         spikes = self.s_in.recv().astype(bool)
         sent = self.weights[self.proc_params["which"]] * spikes[self.column]

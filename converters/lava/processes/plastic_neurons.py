@@ -1,7 +1,7 @@
-"""Populations that teach: they hear an error or a label, and send ``-third_factor * sensitivity``.
+"""Populations with a learning signal: from an error or a label to ``-third_factor * sensitivity``.
 
-What they send goes to their own plastic synapses as ``y1``, and through feedback synapses to the
-populations below.
+It goes to their own plastic synapses as ``y1``, and through feedback synapses to earlier
+populations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.proc.lif.models import PyLifResetModelFloat
 from lava.proc.lif.process import LIFReset
 
-from neurobip.converters.lava.learning.rule import teaching
+from neurobip.converters.lava.learning.rule import learning_signal
 from neurobip.converters.lava.processes.readout import (
     PyReadoutModelFixed,
     PyReadoutModelFloat,
@@ -30,11 +30,10 @@ from neurobip.converters.lava.processes.readout import (
 from neurobip.converters.lava.processes.sample import SampleModel
 
 
-class TaughtReadout(Readout):
-    """A readout that compares the softmax of its potentials with a label, ``held`` steps later.
+class LearningReadout(Readout):
+    """Readout with the learning signal label less softmax, ``held`` steps later.
 
-    ``a_third_factor_in`` takes the label as a one in its place, and nothing where nothing is to be
-    learned.
+    ``a_third_factor_in`` takes the label as a one in its place, and zeros without a label.
     """
 
     def __init__(self, *, gain: float, shift: int, held: int, **parameters: Any) -> None:
@@ -46,8 +45,8 @@ class TaughtReadout(Readout):
         self.s_out_y1 = OutPort(shape=shape)
 
 
-class TaughtReadoutModel(SampleModel):
-    """What both kinds of arithmetic share; a readout's model stands behind it."""
+class LearningReadoutModel(SampleModel):
+    """What both kinds of arithmetic share, a mix-in before a readout's model."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -57,22 +56,22 @@ class TaughtReadoutModel(SampleModel):
         """One time step."""
         super().run_spk()
         self.held.append(self.v.copy())
-        self.s_out_y1.send(self.teaching(self.held.popleft(), self.a_third_factor_in.recv()))
+        self.s_out_y1.send(self.learning_signal(self.held.popleft(), self.a_third_factor_in.recv()))
 
-    def teaching(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def learning_signal(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
         """``-third_factor`` for the potentials of a step and its label."""
         raise NotImplementedError
 
 
-@implements(proc=TaughtReadout)
-class PyTaughtReadoutModelFloat(TaughtReadoutModel, PyReadoutModelFloat):
-    """In floating point, as :func:`neurobip.learning.third_factor.cross_entropy_error`."""
+@implements(proc=LearningReadout)
+class PyLearningReadoutModelFloat(LearningReadoutModel, PyReadoutModelFloat):
+    """In floating point, as :class:`neurobip.learning.loss.CrossEntropy`."""
 
     implements_process = None  # Lava else takes it for a model of the parent's process.
     a_third_factor_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out_y1: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
-    def teaching(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def learning_signal(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Label less softmax, times the gain."""
         if not target.any():
             return np.zeros_like(v)
@@ -81,22 +80,22 @@ class PyTaughtReadoutModelFloat(TaughtReadoutModel, PyReadoutModelFloat):
         return gain * (target - powers / powers.sum())
 
 
-@implements(proc=TaughtReadout)
-class PyTaughtReadoutModelFixed(TaughtReadoutModel, PyReadoutModelFixed):
+@implements(proc=LearningReadout)
+class PyLearningReadoutModelFixed(LearningReadoutModel, PyReadoutModelFixed):
     """In integers, see :mod:`neurobip.converters.lava.learning.rule`."""
 
     implements_process = None  # Lava else takes it for a model of the parent's process.
     a_third_factor_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=7)
     s_out_y1: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=7)
 
-    def teaching(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def learning_signal(self, v: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Label less softmax, of which 127 is the whole."""
         p = self.proc_params
-        return teaching(v.astype(np.int64), target.astype(np.int64), p["gain"], p["shift"])
+        return learning_signal(v.astype(np.int64), target.astype(np.int64), p["gain"], p["shift"])
 
 
-class TaughtLIF(LIFReset):
-    """Lava's LIF, which holds its sensitivity for ``held`` steps until its third factor arrives."""
+class LearningLIF(LIFReset):
+    """Lava's LIF whose sensitivity is held for ``held`` steps, until its third factor arrives."""
 
     def __init__(self, *, held: int, width: float, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -106,8 +105,8 @@ class TaughtLIF(LIFReset):
         self.s_out_y1 = OutPort(shape=shape)
 
 
-@implements(proc=TaughtLIF)
-class PyTaughtLIFModelFloat(PyLifResetModelFloat):
+@implements(proc=LearningLIF)
+class PyLearningLIFModelFloat(PyLifResetModelFloat):
     """In floating point."""
 
     implements_process = None  # Lava else takes it for a model of the parent's process.
@@ -119,7 +118,7 @@ class PyTaughtLIFModelFloat(PyLifResetModelFloat):
         self.held = deque([np.zeros(proc_params["shape"])] * proc_params["held"])
 
     def spiking_activation(self) -> np.ndarray:
-        """The spikes; notes the sensitivity of the membranes before their reset."""
+        """The spikes; keeps the sensitivity of the membranes before their reset."""
         distance = np.abs(self.v - self.vth) / self.proc_params["width"]
         self.held.append(np.maximum(0, 1 - distance))
         return super().spiking_activation()

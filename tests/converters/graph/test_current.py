@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from neurobip.converters.graph.graph import Population
-from neurobip.converters.graph.neuron_nodes import ALIFNode, InputNode, LIFNode, LINode
-from neurobip.converters.graph.synapse_nodes import IdentityNode, LinearNode, MemoryNode
 from neurobip.converters.graph.current import (
     Current,
     Route,
@@ -18,6 +15,9 @@ from neurobip.converters.graph.current import (
     settle,
     simplest,
 )
+from neurobip.converters.graph.graph import Population
+from neurobip.converters.graph.neuron_nodes import ALIFNode, InputNode, LIFNode, LINode
+from neurobip.converters.graph.synapse_nodes import IdentityNode, LinearNode, MemoryNode
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 

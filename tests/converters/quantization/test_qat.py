@@ -1,4 +1,4 @@
-"""Training on rounded weights: what the network sees is what the chip will have."""
+"""Training on rounded weights: the network computes with the chip's weights."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_small_changes_add_up(make_model, make_events, kind: str) -> None:
     moved = 0
     for name in rounding.names:
         weight = model.get_parameter(name).detach()
-        assert torch.equal(weight, rounding(name, rule._precise[name])), name
-        assert not torch.equal(rule._precise[name], weight)
+        assert torch.equal(weight, rounding(name, rule.optimizer._full[name])), name
+        assert not torch.equal(rule.optimizer._full[name], weight)
         moved += int((weight != before[name]).sum())
     assert moved > 0
 

@@ -22,9 +22,9 @@ from neurobip.converters.lava.learning.rule import (
     ThreeFactor,
     changed,
     learning_rate,
+    learning_signal,
     octaves,
     softmax,
-    teaching,
 )
 from neurobip.converters.lava.learning.weights import with_weights
 from neurobip.converters.lowering import to_graph
@@ -32,7 +32,7 @@ from neurobip.converters.quantization.quantize import quantize
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError
-from neurobip.learning.onchip import OnChipRule, freeze_feedback
+from neurobip.learning.rules.on_chip import freeze_feedback, on_chip
 
 RULE = ThreeFactor(lr=0.05)
 
@@ -49,7 +49,7 @@ def weights_of(graph: Graph, name: str) -> np.ndarray:
     return found
 
 
-def test_delays_follow_from_the_way_of_the_error(make_model) -> None:
+def test_delays_follow_from_the_path_of_the_error(make_model) -> None:
     graph = binary(to_graph(make_model(attention="none", retina="none")))
     delays = {
         "readouts.0": 1, "readouts.1": 1, "embed": 3, "blocks.0.down": 3, "blocks.0.up": 5,
@@ -57,9 +57,9 @@ def test_delays_follow_from_the_way_of_the_error(make_model) -> None:
     }  # fmt: skip
     work = plan(graph, delays, RULE)
     assert {name: work.delay(name) for name in delays} == delays
-    waits = {(way.reader, way.source): way.wait for way in work.feedback}
+    waits = {(path.reader, path.source): path.wait for path in work.feedback}
     # Down's error reaches the output of attention by the shortcut two connections too early: one
-    # for the way there, one for the way back.
+    # forward, one back.
     assert waits["blocks.0.down", "blocks.0.out"] == 1
     assert sum(waits.values()) == 1
     quantized = quantize(to_graph(make_model()))
@@ -149,8 +149,8 @@ def test_softmax_of_shifts() -> None:
     far = np.array([-(2**23) + 1, 2**23 - 1, 0])
     assert softmax(far, *octaves(0.02)).tolist() == [0, ERROR, 0]
     target = np.array([0, 0, 1])
-    assert teaching(far, target, *octaves(0.02)).tolist() == [0, -ERROR, ERROR]
-    assert not teaching(far, 0 * target, *octaves(0.02)).any()
+    assert learning_signal(far, target, *octaves(0.02)).tolist() == [0, -ERROR, ERROR]
+    assert not learning_signal(far, 0 * target, *octaves(0.02)).any()
 
 
 def test_rounding_of_changes_is_right_on_average() -> None:
@@ -163,7 +163,7 @@ def test_rounding_of_changes_is_right_on_average() -> None:
     assert (changed(weights, 0 * change, np.zeros(5)) == weights).all()
 
 
-LESSONS = [
+LEARNERS = [
     (
         {"attention": "none", "retina": "none"},
         ["readouts.0", "readouts.1", "embed", "blocks.0.down", "blocks.0.up", "blocks.0.out",
@@ -173,7 +173,7 @@ LESSONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "names"), LESSONS, ids=["no retina", "retina, memory"])
+@pytest.mark.parametrize(("settings", "names"), LEARNERS, ids=["no retina", "retina, memory"])
 def test_floating_point_is_the_torch_rule_at_every_step(make_model, settings, names) -> None:
     pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
     model = make_model(**settings).double()
@@ -185,7 +185,7 @@ def test_floating_point_is_the_torch_rule_at_every_step(make_model, settings, na
     )
     freeze_feedback(model)
     whole = {name: name.removesuffix(".v") for name in names}
-    rule = OnChipRule(
+    rule = on_chip(
         model, whole.values(), lr=RULE.lr,
         delay={whole[name]: learned.delay[name] for name in names},
     )  # fmt: skip
@@ -193,14 +193,15 @@ def test_floating_point_is_the_torch_rule_at_every_step(make_model, settings, na
     for sample, label in enumerate(labels):
         state = None
         for t, frame in enumerate(frames[:, sample : sample + 1]):
-            taught = label[None] if t >= RULE.skip and label >= 0 else None
-            _, state = rule.step(frame.double(), taught, state)
+            target = label[None] if t >= RULE.skip and label >= 0 else None
+            _, gradients, state = rule.step(frame.double(), target, state)
+            rule.optimizer.step(gradients)
             now = to_graph(model)
             for name in names:
                 difference = learned.history[name][record] - weights_of(now, name)
                 assert np.abs(difference).max() < 1e-12, (name, sample, t)
             record += 1
-    rule.flush()
+    rule.optimizer.flush()
     now = to_graph(model)
     for name in names:
         assert np.abs(learned.weights[name] - weights_of(now, name)).max() < 1e-12
@@ -222,7 +223,7 @@ def test_integers_are_the_simulator_and_a_part_is_the_whole(make_model, make_eve
         begin = weights_of(quantized.graph, name)
         assert np.count_nonzero(whole.weights[name] != begin) > begin.size / 4
         assert not (whole.weights[name] % 2).any()
-    # Nothing is learned from a sample without a label, but what was on its way.
+    # Nothing is learned from a sample without a label, except from what was still delayed.
     late = expected.history["readouts.1"]
     assert (late[2] != late[1]).any()
     (source,) = quantized.graph["readouts.1"].inputs[0].sources
@@ -283,7 +284,7 @@ def sums(weight: np.ndarray, bits: int = 8) -> QuantizedGraph:
 
 
 @pytest.fixture
-def lesson() -> tuple[np.ndarray, np.ndarray]:
+def patterns() -> tuple[np.ndarray, np.ndarray]:
     """Weights ``[3, 40]`` between 0.1 and 1, and spikes of six samples."""
     generator = np.random.default_rng(0)
     spikes = generator.random((12, 6, 40, 1, 1)) < 0.4
@@ -295,11 +296,11 @@ LABELS = np.arange(6) % 3
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_weights_of_one_sign_are_made_even_once_and_in_sight(lesson, sign) -> None:
-    quantized = sums(sign * lesson[0])
+def test_weights_of_one_sign_are_made_even_once_and_in_sight(patterns, sign) -> None:
+    quantized = sums(sign * patterns[0])
     begin = weights_of(quantized.graph, "answer")
     assert (begin % 2).any(), "nothing to round"
-    learned = learn_in_integers(quantized, lesson[1], ANSWERS, ["answer"], RULE)
+    learned = learn_in_integers(quantized, patterns[1], ANSWERS, ["answer"], RULE)
     before = learned.before["answer"]
     assert not (before % 2).any() and abs(before).max() <= LARGEST
     assert abs(before - begin).max() == 1 and (before == begin)[begin % 2 == 0].all()
@@ -309,17 +310,17 @@ def test_weights_of_one_sign_are_made_even_once_and_in_sight(lesson, sign) -> No
     assert (weights_of(learned.network.graph, "answer") == before).all()
     report, was = learned.network.layer("answer"), quantized.layer("answer")
     assert report.weight_error > was.weight_error and report.largest_weight == abs(before).max()
-    outputs, _ = IntegerNetwork(learned.network).forward(torch.as_tensor(lesson[1]))
+    outputs, _ = IntegerNetwork(learned.network).forward(torch.as_tensor(patterns[1]))
     assert (learned.outputs["answer"] == outputs["answer"].numpy()).all()
 
 
 @pytest.mark.parametrize(("bits", "sign"), [(8, True), (2, False)], ids=["one sign", "2 bits"])
-def test_lava_learns_on_the_same_numbers(lesson, bits, sign) -> None:
+def test_lava_learns_on_the_same_numbers(patterns, bits, sign) -> None:
     pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
-    quantized = sums(lesson[0] if sign else lesson[0] - 0.55, bits)
+    quantized = sums(patterns[0] if sign else patterns[0] - 0.55, bits)
     labels = np.where(np.arange(6) < 3, ANSWERS, LABELS)
-    expected = learn_in_integers(quantized, lesson[1], labels, ["answer"], RULE)
-    found = learn(quantized, lesson[1], labels, ["answer"], RULE)
+    expected = learn_in_integers(quantized, patterns[1], labels, ["answer"], RULE)
+    found = learn(quantized, patterns[1], labels, ["answer"], RULE)
     assert (found.before["answer"] == expected.before["answer"]).all()
     assert (found.history["answer"] == expected.history["answer"]).all()
     assert (found.weights["answer"] == expected.weights["answer"]).all()
@@ -328,13 +329,13 @@ def test_lava_learns_on_the_same_numbers(lesson, bits, sign) -> None:
     assert found.network.layer("answer") == expected.network.layer("answer")
 
 
-def test_the_report_follows_the_weights(lesson) -> None:
-    quantized = sums(lesson[0] - 0.55, bits=2)
+def test_the_report_follows_the_weights(patterns) -> None:
+    quantized = sums(patterns[0] - 0.55, bits=2)
     was = quantized.layer("answer")
     assert was.weight_bits == 2 and was.weight_error > 0.1
     begin = weights_of(quantized.graph, "answer")
     assert set(begin.ravel()) == {-128, 0, 128}
-    learned = learn_in_integers(quantized, lesson[1], LABELS, ["answer"], RULE)
+    learned = learn_in_integers(quantized, patterns[1], LABELS, ["answer"], RULE)
     assert (learned.before["answer"] == begin).all()
     report = learned.network.layer("answer")
     weights = learned.weights["answer"].astype(int)
@@ -344,12 +345,12 @@ def test_the_report_follows_the_weights(lesson) -> None:
     assert report.largest_current == max(positive) * 2 ** report.exponents[0]
     assert report.scale == was.scale and report.capacity == was.capacity
     # What learned nothing keeps its report.
-    same = learn_in_integers(quantized, lesson[1], ANSWERS, ["answer"], RULE)
+    same = learn_in_integers(quantized, patterns[1], ANSWERS, ["answer"], RULE)
     assert same.network.layer("answer") == was
 
 
-def test_weights_that_do_not_fit_are_refused(lesson) -> None:
-    quantized = sums(lesson[0])
+def test_weights_that_do_not_fit_are_refused(patterns) -> None:
+    quantized = sums(patterns[0])
     begin = weights_of(quantized.graph, "answer")
     with pytest.raises(ConversionError, match=r"answer: weights of shape \(3, 39\); expected"):
         with_weights(quantized, {"answer": begin[:, 1:]})

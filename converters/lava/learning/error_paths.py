@@ -1,7 +1,7 @@
-"""Who teaches whom: the ways on which errors come back through a graph, or why they cannot.
+"""Paths of the errors: the connections through which they come back to populations that learn.
 
-A population that a readout reads is taught by that readout alone, every other one by the
-populations that read it: the locality ``block`` of a BiTFormer.
+A population with a readout gets its error from that readout alone, every other one from the
+populations that it drives: the feedback ``local backprop`` of the local rule.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ def plastic_connection(graph: Graph, name: str) -> int:
     return found[0]
 
 
-def taught(graph: Graph, wanted: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
+def error_paths(graph: Graph, wanted: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
     """All populations that need an error, each with the connections through which it comes back.
 
     Raises:
         ConversionError: an error would have to come through something that sends none.
     """
-    ways: dict[str, list[tuple[str, int]]] = {}
+    paths: dict[str, list[tuple[str, int]]] = {}
     todo = list(wanted)
     while todo:
         name = todo.pop()
-        if name in ways:
+        if name in paths:
             continue
-        ways[name] = []
+        paths[name] = []
         check_neuron(graph[name])
         if isinstance(graph[name].neuron, LINode):
             continue
@@ -75,12 +75,12 @@ def taught(graph: Graph, wanted: Iterable[str]) -> dict[str, list[tuple[str, int
         ]
         readers = [(p, i) for p, i in readers if isinstance(p.neuron, LINode)] or readers
         if not readers:
-            raise ConversionError(f"{name}: nothing reads it, so that nothing can teach it")
+            raise ConversionError(f"{name}: it drives nothing, so that no error reaches it")
         for reader, i in readers:
-            check_way(name, reader, reader.inputs[i])
-            ways[name].append((reader.name, i))
+            check_path(name, reader, reader.inputs[i])
+            paths[name].append((reader.name, i))
             todo.append(reader.name)
-    return ways
+    return paths
 
 
 def check_neuron(population: Population) -> None:
@@ -102,7 +102,7 @@ def check_neuron(population: Population) -> None:
         )
 
 
-def check_way(name: str, reader: Population, connection: Connection) -> None:
+def check_path(name: str, reader: Population, connection: Connection) -> None:
     """Check that an error can come back through a connection.
 
     Raises:
@@ -112,7 +112,7 @@ def check_way(name: str, reader: Population, connection: Connection) -> None:
     if isinstance(connection.synapse, MemoryNode):
         raise ConversionError(
             f"{where}, an attention memory, which takes products of graded numbers; the "
-            "projections behind it can learn"
+            "projections after it can learn"
         )
     if connection.delay:
         raise ConversionError(f"{where} and {connection.delay} steps of time; errors are of a step")
@@ -121,12 +121,12 @@ def check_way(name: str, reader: Population, connection: Connection) -> None:
         if not any(memories):
             raise ConversionError(
                 f"{where}, a gate of coincidences, whose adjoint is no synapse; the projections "
-                "behind it can learn"
+                "after it can learn"
             )
 
 
 def check_source(graph: Graph, name: str, i: int, timing: Schedule) -> None:
-    """Check that a plastic connection hears plain spikes and delays none.
+    """Check that a plastic connection takes spikes, and without delay.
 
     Raises:
         ConversionError: names the source.
@@ -136,7 +136,7 @@ def check_source(graph: Graph, name: str, i: int, timing: Schedule) -> None:
     if isinstance(neuron, BipolarNode) or (isinstance(neuron, InputNode) and neuron.largest > 1):
         raise ConversionError(
             f"{name}: {source!r} sends numbers, and a trace takes one impulse a spike; it can "
-            "learn behind a population of spikes, or from an input with largest = 1"
+            "learn after a population of spikes, or from an input with largest = 1"
         )
     if timing.delay.get((name, i, source)):
         raise ConversionError(
