@@ -113,7 +113,9 @@ class Optimizer:
     def step(self, gradients: Mapping[str, Tensor], group: int = 0) -> None:
         """Move a group by gradients; frozen rows keep their values, weight decay included."""
         for name in self.groups[group]:
-            self.plastic[name].grad = gradients.get(name)
+            found = gradients.get(name)
+            # The fused optimiser reads a gradient in the memory order of its parameter.
+            self.plastic[name].grad = None if found is None else found.contiguous()
         rounded = [n for n in self.groups[group] if n in self._full]
         self._restore(rounded)
         optimizer = self.optimizers[group]

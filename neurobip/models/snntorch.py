@@ -15,7 +15,9 @@ from neurobip.shapes import Flatten, Pool2d
 from neurobip.synapses.torch_layer import TorchLayer
 
 
-def network_from_snntorch(net: nn.Sequential) -> Sequential:
+def network_from_snntorch(
+    net: nn.Sequential, input_shape: tuple[int, ...] | None = None
+) -> Sequential:
     """A view of a network of snnTorch, spike for spike, that shares its parameters.
 
     Training the chain trains the network. Takes an ``nn.Sequential``, nested or not, of Linear,
@@ -67,7 +69,7 @@ def network_from_snntorch(net: nn.Sequential) -> Sequential:
             waiting = None
     if waiting is not None:
         parts.append(Projection(waiting[1], LI(1.0)))
-    return Sequential(*parts)
+    return Sequential(*parts, input_shape=input_shape)
 
 
 def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:

@@ -71,6 +71,11 @@ class ALIF(Neuron):
         self.threshold, self.decay_a, self.jump, self.width = threshold, decay_a, jump, width
         self.register_buffer("decay_v", torch.tensor(decay_v).view(-1, 1, 1), persistent=False)
 
+    @property
+    def leak(self) -> float:  # type: ignore[override]
+        """Share of the membrane that is lost per step, the mean over channels."""
+        return float(self.decay_v.mean())
+
     def step(
         self, x: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None
     ) -> tuple[Tensor, ALIFState]:
