@@ -1,4 +1,4 @@
-"""The relay: every item through every station in order, on any number of threads."""
+"""The pipeline: every item through every station in order, on any number of threads."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from neurobip.learning.relay import Passage, relay
+from neurobip.learning.pipeline import Passage, pipeline
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -20,14 +20,14 @@ def test_each_station_sees_all_items_in_order(threads):
 
         return work
 
-    relay(range(9), [station(i) for i in range(4)], threads)
+    pipeline(range(9), [station(i) for i in range(4)], threads)
     assert seen == {i: [item + (10**i - 1) // 9 for item in range(9)] for i in range(4)}
 
 
 def test_stations_are_at_work_at_the_same_time():
     """The first station's second item meets the second station's first: else both would wait."""
     meeting = threading.Barrier(2, timeout=20)
-    relay(
+    pipeline(
         range(2),
         [lambda i: meeting.wait() * 0 + i if i else i, lambda i: i or meeting.wait()],
         2,
@@ -46,7 +46,7 @@ def test_an_error_ends_it(threads, guilty):
         return work
 
     with pytest.raises(ZeroDivisionError, match=f"station {guilty}"):
-        relay(range(50), [station(i) for i in range(3)], threads)
+        pipeline(range(50), [station(i) for i in range(3)], threads)
 
 
 def test_after_an_error_no_more_items_are_taken():
@@ -61,7 +61,7 @@ def test_after_an_error_no_more_items_are_taken():
             yield i
 
     with pytest.raises(ZeroDivisionError):
-        relay(items(), [lambda i: i, fail], 2)
+        pipeline(items(), [lambda i: i, fail], 2)
     assert len(taken) < 20
 
 
@@ -72,7 +72,7 @@ def test_an_error_of_the_items_comes_out_after_those_before_it():
 
     seen = []
     with pytest.raises(KeyboardInterrupt):
-        relay(items(), [lambda i: i, seen.append], 2)
+        pipeline(items(), [lambda i: i, seen.append], 2)
     assert seen == [0, 1, 2, 3]
 
 
@@ -96,13 +96,13 @@ def test_items_do_not_pile_up():
         time.sleep(0.002)
         ended.append(item)
 
-    relay(range(30), [first, last], 2)
+    pipeline(range(30), [first, last], 2)
     assert len(ended) == 30 and max(most) <= 4
 
 
 def test_settings_of_torch_go_along():
     found = []
     with torch.no_grad():
-        relay([0], [lambda i: i, lambda i: found.append(torch.is_grad_enabled())], 2)
-    relay([0], [lambda i: i, lambda i: found.append(torch.is_grad_enabled())], 2)
+        pipeline([0], [lambda i: i, lambda i: found.append(torch.is_grad_enabled())], 2)
+    pipeline([0], [lambda i: i, lambda i: found.append(torch.is_grad_enabled())], 2)
     assert found == [False, True]
