@@ -1,7 +1,7 @@
-"""Physiology: experiments on a retina, and on recordings of real ones.
+"""Retina physiology: experiments on a model retina, and analyses for recordings.
 
-A :class:`Rig` is a retina in front of a screen; :func:`characterize` runs all experiments on it,
-and :func:`claims` says what it is asked to do and whether it does.
+A :class:`Rig` combines a retina with a stimulus screen; :func:`characterize` runs all experiments
+on it, and :func:`claims` lists the expected properties with their measured values.
 """
 
 from neurobip.physiology.characterize import Characterization, TypeMeasures, characterize

@@ -1,4 +1,4 @@
-"""A whole retina, type by type: all measures of this folder in one record."""
+"""Characterization of a retina: all experiments, summarized by cell type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,28 +25,33 @@ from neurobip.retina.amacrine import ContrastGain
 from neurobip.retina.cell_types import CellType
 
 WEBER = (0.02, 0.6)
-"""Light levels, thirty times apart, between which responses are asked to stay the same."""
+"""Range of light levels, a factor of 30, over which Weber's law is tested."""
 
 
 @dataclass(frozen=True)
 class TypeMeasures:
-    """The measures of one cell type; None is what does not apply.
+    """Measures of one cell type; None if not applicable.
 
     Attributes:
-        name: of the type.
-        polarity: 1 on, -1 off, 0 on-off. transience: 0 sustained, 1 transient.
-        peak_rate: the highest rate in a flash, over 50 ms, in spikes per second.
-        gain_ratio: gain at the highest contrast over that at the lowest.
-        advance_ms: by how much the current peaks earlier at the highest contrast.
-        light_spread: change of the current over a factor of 30 in mean light, as a share.
-        best_frequency: spatial frequency of the largest response, in cycles per degree.
-        low_cut: response at the coarsest grating over the largest.
-        dog: correlation of the tuning curve with the difference of Gaussians fitted to it.
-        doubling: F2 / F1 in contrast-reversing gratings.
-        direction_index, preferred: of moving bars; preferred in degrees, where there is one.
-        orientation_index: of moving bars.
-        sta_correlation: of the spike-triggered average and the receptive field put in.
-        ln_explained: variance explained by a linear-nonlinear model in noise held back.
+        name: cell type.
+        polarity: 1 on, -1 off, 0 on-off.
+        transience: 0 sustained, 1 transient.
+        peak_rate: highest rate over 50 ms during a flash.
+        gain_ratio: contrast gain at the highest contrast, relative to that at the lowest.
+        advance_ms: decrease of the time to peak from the lowest to the highest contrast.
+        light_spread: relative change of the peak current over a factor of 30 in mean light.
+        best_frequency: spatial frequency of the largest response.
+        low_cut: response to the coarsest grating, relative to the largest.
+        dog: correlation of the tuning curve with the fitted difference of Gaussians.
+        doubling: F2 / F1 for contrast-reversing gratings.
+        direction_index, preferred: direction selectivity index and preferred direction.
+        orientation_index: orientation selectivity index.
+        sta_correlation: correlation of the spike-triggered average with the true receptive field.
+        ln_explained: variance explained by a linear–nonlinear model on held-out noise.
+
+    Units:
+        peak_rate in spikes per second; advance_ms in ms; best_frequency in cycles per degree;
+        preferred in degrees.
     """
 
     name: str
@@ -69,9 +74,13 @@ class TypeMeasures:
 
 @dataclass(frozen=True, eq=False)
 class Characterization:
-    """Everything that was measured of a retina, and its summary by type.
+    """Results of all experiments on a retina, with a summary by cell type.
 
-    ``gain_control`` says whether the retina has one.
+    Attributes:
+        cell_types: the cell types. gain_control: whether the retina has contrast gain control.
+        flashes, contrast, light, spatial, dogs, reversing, direction, fields, noise, chirp: results
+            by experiment.
+        types: summary of each type.
     """
 
     cell_types: tuple[CellType, ...]
@@ -99,15 +108,16 @@ def characterize(
     quick: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Characterization:
-    """Run every experiment on every cell type.
+    """Characterization of a retina by every experiment on every cell type.
 
     Args:
-        temporal_frequency: of all gratings.
-        noise_seconds: of white noise.
-        contrast: of drifting gratings.
-        impulse: contrast of the flicker by which receptive fields are told.
-        quick: fewer gratings, repeats and seconds of noise, and no linear-nonlinear models.
-        progress: is told how many experiments and models are done, of how many.
+        rig: retina and screen.
+        temporal_frequency: temporal frequency of all gratings.
+        noise_seconds: duration of white noise.
+        contrast: contrast of drifting gratings.
+        impulse: contrast of the impulses that measure receptive fields.
+        quick: fewer gratings, repeats and seconds of noise, and no linear–nonlinear models.
+        progress: callback with the number of finished experiments and models, and their total.
 
     Units:
         temporal_frequency in Hz, noise_seconds in seconds.
@@ -159,7 +169,7 @@ def characterize(
 
 
 def motion(cell: CellType) -> float:
-    """The direction of motion that a type is shown: its own, or across its long axis."""
+    """Direction of motion of a type's stimuli: its preferred one, or across its long axis."""
     if cell.direction is not None:
         return cell.direction % 360
     return (cell.orientation + 90) % 180 if cell.elongation > 1 else 0.0
@@ -177,8 +187,8 @@ def summary(
     moved: DirectionTuning,
     noise: WhiteNoise,
 ) -> TypeMeasures:
-    """The measures of type k."""
-    # What answers both halves of a cycle alike has no F1 to speak of.
+    """Measures of cell type k."""
+    # A cell with equal responses to both halves of a cycle has hardly any F1: use its mean rate.
     tuning = (spatial.spikes if dog is not None else spatial.mean)[:, k]
     largest = float(tuning.max())
     heard = bool(contrast.peak[0, k] > 0)  # an event camera has no answer to the lowest contrast
@@ -203,5 +213,5 @@ def summary(
 
 
 def optional_float(value: torch.Tensor) -> float | None:
-    """A number, or None in place of NaN."""
+    """A float, or None for NaN."""
     return None if bool(value.isnan()) else float(value)

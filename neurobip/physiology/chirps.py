@@ -1,4 +1,4 @@
-"""The response to the chirp, as rasters and rates."""
+"""Responses to the full-field chirp."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from neurobip.stimuli import chirp
 
 @dataclass(frozen=True, eq=False)
 class ChirpResponse:
-    """Spikes of several cells of each type to the full-field chirp.
+    """Spikes of several cells of each type in response to the full-field chirp.
 
-    The light is the same everywhere but for its noise, so that each cell is a trial of its own.
+    The light is uniform except for its noise, so that every cell is an independent trial.
 
     Attributes:
         light: luminance over time, ``[T]``.
@@ -29,8 +29,8 @@ class ChirpResponse:
     def rate(self, width: float = 0.05) -> Tensor:
         """Mean rate over cells in bins, in spikes per second, ``[bins, K]``.
 
-        Units:
-            width of a bin in seconds, to whole steps.
+        Args:
+            width: width of a bin in seconds, rounded to whole steps.
         """
         steps = max(1, round(width / self.dt))
         bins = self.spikes.mean(-1).unfold(0, steps, steps)
@@ -38,11 +38,12 @@ class ChirpResponse:
 
 
 def chirp_response(rig: Rig, *, cells: int = 16, short: bool = False) -> ChirpResponse:
-    """Show the chirp and read some cells of each type, as far apart as the middle allows.
+    """Response of some central cells of each type to the chirp.
 
     Args:
-        cells: a square number.
-        short: sweeps of 3 s in place of 8 s.
+        rig: retina and screen.
+        cells: number of cells, a square number.
+        short: sweeps of 3 s instead of 8 s.
     """
     sweep = {"sweep": 3.0, "ramp": 3.0, "step": 1.0, "before": 1.0, "pause": 1.0} if short else {}
     frames = chirp(rig.screen, **sweep)

@@ -1,4 +1,4 @@
-"""What a retina is asked to do, and whether it does: each claim with the figures behind it."""
+"""Claims: expected properties of a retina, with the measured values and whether they hold."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from neurobip.retina.cell_types import CellType
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence about a retina.
+    """An expected property of a retina.
 
     Attributes:
-        text: what is claimed, with its bound.
-        holds: whether every type that it is about keeps to it.
-        figures: the range that was measured.
-        failing: names of the types that do not.
+        text: the property with its bound.
+        holds: whether all types concerned have it.
+        figures: range of the measured values.
+        failing: names of the types that fail.
     """
 
     text: str
@@ -25,10 +25,10 @@ class Claim:
 
 
 def claims(c: Characterization) -> list[Claim]:
-    """The claims that apply to the cell types of a retina.
+    """Claims that apply to the cell types of a retina.
 
-    What a type should do follows from what it is made of: which signals it hears, whether it is
-    inhibited from one side, how long its field is.
+    The expected properties of a type follow from its definition: its input signals, the shift of
+    its inhibition, the elongation of its field.
     """
     pairs = list(zip(c.cell_types, c.types, strict=True))
     one_sided = [(cell, m) for cell, m in pairs if expected_polarity(cell)]
@@ -44,9 +44,9 @@ def claims(c: Characterization) -> list[Claim]:
     modelled = [(cell, m) for cell, m in pairs if m.ln_explained is not None]
     adapting = pairs if c.gain_control else []
     found = [
-        _claim("on cells answer light on, off cells light off (index above 0.8)", one_sided,
+        _claim("on cells respond to light on, off cells to light off (index above 0.8)", one_sided,
                lambda cell, m: expected_polarity(cell) * m.polarity, lambda v: v > 0.8),
-        _claim("on-off cells answer both (index within 0.5 of 0)", mixed,
+        _claim("on-off cells respond to both (index within 0.5 of 0)", mixed,
                lambda cell, m: abs(m.polarity), lambda v: v < 0.5),
         _claim("responses come earlier as contrast rises (by 5 ms or more)", adapting,
                lambda cell, m: m.advance_ms or 0.0, lambda v: v >= 5),
@@ -62,13 +62,13 @@ def claims(c: Characterization) -> list[Claim]:
                transient, lambda cell, m: m.doubling, lambda v: v > 1),
         _claim("direction selective cells are (index above 0.5)", directed,
                lambda cell, m: m.direction_index, lambda v: v > 0.5),
-        _claim("they prefer the direction that they were built for (within 10 degrees)", directed,
+        _claim("they prefer the direction of their definition (within 10 degrees)", directed,
                lambda cell, m: direction_error(cell, m), lambda v: v < 10),
         _claim("the others are not direction selective (index below 0.1)", others,
                lambda cell, m: abs(m.direction_index), lambda v: v < 0.1),
         _claim("cells with long fields are orientation selective (index above 0.3)", long,
                lambda cell, m: m.orientation_index, lambda v: v > 0.3),
-        _claim("the spike-triggered average is the field that was put in (correlation above 0.9)",
+        _claim("the spike-triggered average is the true receptive field (correlation above 0.9)",
                averaged, lambda cell, m: m.sta_correlation or 0.0, lambda v: v > 0.9),
         _claim("a linear-nonlinear model explains the rate in new noise (variance above 0.4)",
                modelled, lambda cell, m: m.ln_explained or 0.0, lambda v: v > 0.4),
@@ -77,13 +77,13 @@ def claims(c: Characterization) -> list[Claim]:
 
 
 def expected_polarity(cell: CellType) -> int:
-    """1 for a type that hears on signals only, -1 for off signals only, 0 for both."""
+    """1 for a type with only on signals as excitation, -1 for only off, 0 for both."""
     polarities = {signal.split()[-1] for signal in cell.excited_by}
     return {"on": 1, "off": -1}[polarities.pop()] if len(polarities) == 1 else 0
 
 
 def direction_error(cell: CellType, m: TypeMeasures) -> float:
-    """Degrees between the preferred direction and that of the type; 180 if it prefers none."""
+    """Angle between measured and designed preferred direction, in degrees; 180 for none."""
     if m.preferred is None or cell.direction is None:
         return 180.0
     return abs((m.preferred - cell.direction + 180) % 360 - 180)
@@ -95,7 +95,7 @@ def _claim(
     value: Callable[[CellType, TypeMeasures], float],
     fits: Callable[[float], bool],
 ) -> Claim | None:
-    """The claim over the types it is about; None without any."""
+    """Claim over the given types; None without types."""
     values = {m.name: value(cell, m) for cell, m in pairs}
     if not values:
         return None

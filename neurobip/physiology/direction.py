@@ -1,4 +1,4 @@
-"""Direction and orientation: the rate for motion towards each of eight directions."""
+"""Direction and orientation tuning: responses to bars that move in eight directions."""
 
 import math
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from neurobip.stimuli import DIRECTIONS, bar
 
 @dataclass(frozen=True, eq=False)
 class DirectionTuning:
-    """Spikes to a bar that moves towards each direction.
+    """Direction tuning: spikes per sweep of a moving bar.
 
     Attributes:
-        directions: degrees, 0 to the right, 90 up, ``[D]``; with each the opposite one.
-        spikes: a sweep and cell, the mean of a bright and a dark bar, ``[D, K]``.
+        directions: degrees, 0 to the right, 90 up, ``[D]``; each with its opposite.
+        spikes: mean per sweep and cell over a bright and a dark bar, ``[D, K]``.
 
     Source: the vector sum of Mazurek, Kager & Van Hooser 2014, "Robust quantification of
     orientation selectivity and direction selectivity"; (preferred - null) / (preferred + null) of
@@ -30,9 +30,9 @@ class DirectionTuning:
 
     @property
     def index(self) -> Tensor:
-        """``(preferred - null) / (preferred + null)``, the null direction being opposite, ``[K]``.
+        """Direction selectivity index ``(preferred - null) / (preferred + null)``, ``[K]``.
 
-        Preferred is the direction of :data:`directions` nearest to the vector sum.
+        Preferred is the direction nearest to the vector sum, null the opposite one.
         """
         each = torch.arange(self.spikes.shape[1])
         apart = (self.directions[:, None] - self.preferred + 180) % 360 - 180
@@ -43,7 +43,7 @@ class DirectionTuning:
 
     @property
     def vector(self) -> Tensor:
-        """Length of the vector sum over the sum of all, ``[K]``: 0 to 1."""
+        """Length of the vector sum relative to the total response, ``[K]``: 0 to 1."""
         return self._sum(1).abs()
 
     @property
@@ -53,7 +53,7 @@ class DirectionTuning:
 
     @property
     def orientation(self) -> Tensor:
-        """Length of the vector sum over doubled angles, ``[K]``: 1 is one axis alone."""
+        """Orientation selectivity index: vector sum over doubled angles, ``[K]``, 0 to 1."""
         return self._sum(2).abs()
 
     def _sum(self, times: int) -> Tensor:
@@ -72,14 +72,17 @@ def direction_tuning(
     directions: Sequence[float] = DIRECTIONS,
     block: int = 7,
 ) -> DirectionTuning:
-    """Sweep a bright and a dark bar across the screen.
+    """Direction tuning from sweeps of a bright and a dark bar across the screen.
 
     Args:
-        speed: None is 40 pixels a second.
+        rig: retina and screen.
+        speed: None is 40 pixels per second.
         width: None is six pixels.
+        contrast: Weber contrast.
+        block: cells along each side of the recorded square.
 
     Units:
-        speed in degrees per second, width in degrees; contrast is Weber's.
+        speed in degrees per second, width and directions in degrees.
     """
     screen = rig.screen
     pixel = screen.degrees_per_pixel

@@ -1,4 +1,4 @@
-"""The difference of Gaussians, fitted to a spatial tuning curve."""
+"""Difference of Gaussians, fitted to a spatial tuning curve."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from torch import Tensor
 from neurobip.errors import DataError
 
 WIDER = 1.5
-"""A surround is at least so many times as wide as its center; nearer ones would cancel it."""
+"""Smallest ratio of surround to center width; more similar Gaussians would cancel."""
 
 
 @dataclass(frozen=True)
 class DifferenceOfGaussians:
-    """A tuning curve over spatial frequency.
+    """Difference-of-Gaussians tuning curve over spatial frequency.
 
     ::
 
@@ -23,7 +23,7 @@ class DifferenceOfGaussians:
     Attributes:
         center, surround: strengths, in units of the response, not negative.
         sigma_center, sigma_surround: standard deviations in degrees.
-        correlation: of the curve and what it was fitted to.
+        correlation: correlation of the curve with the fitted data.
 
     Source: Enroth-Cugell & Robson 1966, "The contrast sensitivity of retinal ganglion cells of the
     cat".
@@ -36,19 +36,19 @@ class DifferenceOfGaussians:
     correlation: float
 
     def __call__(self, frequencies: Tensor) -> Tensor:
-        """The response at frequencies in cycles per degree."""
+        """Response at frequencies in cycles per degree."""
         return self.center * gauss(self.sigma_center, frequencies) - self.surround * gauss(
             self.sigma_surround, frequencies
         )
 
 
 def gauss(sigma: float, frequencies: Tensor) -> Tensor:
-    """The transform of a Gaussian of sum 1."""
+    """Fourier transform of a Gaussian of sum 1."""
     return torch.exp(-2 * (math.pi * sigma * frequencies) ** 2)
 
 
 def fit_dog(frequencies: Tensor, response: Tensor) -> DifferenceOfGaussians:
-    """Least squares over a grid of both widths; strengths follow in closed form.
+    """Least-squares fit over a grid of both widths, with strengths in closed form.
 
     Shape:
         both ``[F]``.
@@ -57,7 +57,7 @@ def fit_dog(frequencies: Tensor, response: Tensor) -> DifferenceOfGaussians:
         frequencies in cycles per degree.
 
     Raises:
-        DataError: fewer than five frequencies, NaN, or a response that is 0 everywhere.
+        DataError: fewer than five frequencies, NaN, or an all-zero response.
     """
     y = response.double()
     if len(y) < 5 or not bool(y.isfinite().all()) or not bool(y.any()):
@@ -87,7 +87,7 @@ def fit_dog(frequencies: Tensor, response: Tensor) -> DifferenceOfGaussians:
 
 
 def _strengths(a: Tensor, b: Tensor, y: Tensor) -> tuple[float, float]:
-    """Strengths of least squares, the surround's not negative."""
+    """Least-squares strengths, with a nonnegative surround."""
     aa, ab, bb, ay, by = (float(p @ q) for p, q in ((a, a), (a, b), (b, b), (a, y), (b, y)))
     det = aa * bb - ab * ab
     if det > 1e-12 * aa * bb:

@@ -1,4 +1,4 @@
-"""Stimuli as signed contrasts around gray, and how they drive one cell of a retina."""
+"""Drive of one cell of a retina as a differentiable function of the stimulus contrast."""
 
 import math
 
@@ -9,24 +9,25 @@ from neurobip.errors import ConfigError
 from neurobip.retina.retina import Retina
 
 NOISE_CONTRAST = 0.01
-"""Contrast of the noise around gray in which receptive fields are measured."""
+"""Standard deviation of the noise around gray in which receptive fields are measured."""
 
 BATCH = 4
-"""Stimuli that go through the retina at once."""
+"""Stimuli per batch."""
 
 
 class Drive:
-    """Stimuli as signed contrasts ``[T, B, C, H, W]``, and what they do to one cell.
+    """Drive of one cell by stimuli of signed contrast ``[T, B, C, H, W]``.
 
     Args:
-        model, index: a retina and the output channel of the cell; it is that next to the middle.
+        model, index: retina and output channel; the cell is the one nearest to the center.
         ends: weight of the current of each step, ``[T]``, see :func:`drive_weights`.
         size: height and width of the image.
-        norm: what :meth:`project` brings stimuli to.
-        mean: luminance of the background. most_events: a pixel and step.
+        norm: norm of the stimuli that :meth:`project` returns.
+        mean: luminance of the background.
+        most_events: largest number of events per pixel and step.
 
     Raises:
-        ConfigError: a norm that does not fit the range of contrasts.
+        ConfigError: a norm that the range of contrasts does not allow.
     """
 
     def __init__(
@@ -52,16 +53,16 @@ class Drive:
             )
 
     def decode(self, s: Tensor) -> Tensor:
-        """The input of the retina that a contrast stands for."""
+        """Retina input, luminance or events, of a signed contrast."""
         if self.events:
             return torch.cat([(-s).relu(), s.relu()], 2)
         return (self.mean * (1 + s)).clamp(0, 1)
 
     def gradient(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """The drive of every stimulus ``[B]`` and its derivative."""
+        """Drive of every stimulus ``[B]``, and its gradient with respect to the contrast."""
         drives, slopes = [], []
         for part in s.split(BATCH, 1):
-            # A fresh start adapts to its first image: let that be gray.
+            # The initial adaptation level is that of the first image: a gray one.
             with torch.no_grad():
                 _, adapted = self.model.currents(self.decode(torch.zeros_like(part[:1])))
             part = part.detach().requires_grad_()
@@ -76,10 +77,10 @@ class Drive:
         return torch.cat(drives), torch.cat(slopes, 1)
 
     def receptive_field(self, generator: Generator, pairs: int = 16) -> tuple[Tensor, float]:
-        """The mean gradient in small noise and its negative, and the linearity.
+        """Linear receptive field and linearity: mean gradient in small noise of either sign.
 
-        At gray itself rectifiers have a kink. In the mean over noise of either sign an on cell
-        shows half its field, and what on and off contribute alike cancels.
+        At gray itself rectifiers are not differentiable. The mean over noise and its negative
+        gives half the field of an on cell; equal contributions of on and off cancel.
         """
         noise = NOISE_CONTRAST * self.noise(pairs, generator)
         _, g = self.gradient(torch.stack([noise, -noise], 2).flatten(1, 2))
@@ -94,7 +95,7 @@ class Drive:
         return torch.randn(steps, samples, *frame, generator=generator)
 
     def project(self, s: Tensor) -> Tensor:
-        """The stimuli in range with the right norm; one with too few pixels keeps a lower one."""
+        """Stimuli clipped to the range and scaled to the norm, or below it if too few pixels."""
         scale = s.new_ones(s.shape[1], 1, 1, 1)
         for _ in range(100):
             inside = (scale * s).clamp(self.low, self.high)
@@ -106,7 +107,7 @@ class Drive:
 
 
 def drive_weights(model: Retina, index: int, steps: int, last: int, membrane: bool) -> Tensor:
-    """The weight of the current of each step in the drive, ``[T]``."""
+    """Weight of the current of each step in the drive, ``[T]``."""
     after = torch.arange(steps)
     decay = model.ganglion.neuron.decay_v[index].item() if membrane else 1.0  # type: ignore[index]
     keep = 1 - float(decay)
@@ -117,10 +118,10 @@ def drive_weights(model: Retina, index: int, steps: int, last: int, membrane: bo
 
 
 def norm_of(s: Tensor) -> Tensor:
-    """The norm of every stimulus, ``[B, 1, 1, 1]``."""
+    """Euclidean norm of every stimulus, ``[B, 1, 1, 1]``."""
     return s.square().sum((0, 2, 3, 4), keepdim=True)[0].sqrt()
 
 
 def unit(s: Tensor) -> Tensor:
-    """Every stimulus at norm 1; nothing stays nothing."""
+    """Stimuli scaled to norm 1; zeros stay zeros."""
     return s / norm_of(s).clamp(min=1e-30)

@@ -1,4 +1,4 @@
-"""Flashes: which polarity of light a cell answers, and for how long."""
+"""Flashed spots: response polarity and transience."""
 
 from dataclasses import dataclass
 
@@ -9,25 +9,25 @@ from neurobip.physiology.rig import Rig, batch_stimuli
 from neurobip.stimuli import flash
 
 ONSET, LENGTH = 0.2, 0.5
-"""When a flash comes and how long it stays, in seconds."""
+"""Onset and duration of a flash, in seconds."""
 
 FIRST = 0.25
-"""How long spikes are counted from the onset on, in seconds: what comes later may be a rebound."""
+"""Window after onset in which spikes are counted, in seconds; later spikes may be rebound."""
 
 PART = 0.15
-"""Length of the early and of the late part of a response, in seconds."""
+"""Duration of the early and of the late part of a response, in seconds."""
 
 
 @dataclass(frozen=True, eq=False)
 class FlashResponse:
-    """What the cells of each type say to a bright and to a dark spot on their center.
+    """Responses of each type to a bright and a dark spot on the receptive field center.
 
     Attributes:
-        bright, dark: spikes in the first 250 ms of the flash, ``[K]``, means over repeats.
+        bright, dark: spikes in the first 250 ms of the flash, means over repeats, ``[K]``.
         polarity: ``(bright - dark) / (bright + dark)``: 1 is on, -1 off, 0 on-off.
-        transience: ``1 - late / early``, rates in the last and the first 150 ms of the flash of
-            the polarity that the cell prefers: 0 is sustained, 1 transient.
-        peak: the highest rate over 50 ms, in spikes per second, ``[K]``.
+        transience: ``1 - late / early`` of the rates in the last and first 150 ms of a flash of
+            the preferred polarity: 0 is sustained, 1 transient.
+        peak: highest rate over 50 ms, in spikes per second, ``[K]``.
 
     Source: indices of polarity and transience as Carcieri et al. 2003, "Classification of retinal
     ganglion cells: a statistical approach", and Baden et al. 2016.
@@ -41,11 +41,12 @@ class FlashResponse:
 
 
 def flash_response(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> FlashResponse:
-    """Flash a bright and a dark spot, as large as the center of each type.
+    """Responses to a bright and a dark flashed spot, as large as the center of each type.
 
     Args:
-        contrast: Weber's, of the bright spot; the dark one is as far away in log light.
-        repeats: with other noise each.
+        rig: retina and screen.
+        contrast: Weber contrast of the bright spot; the dark one has the inverse luminance ratio.
+        repeats: presentations with independent light noise.
     """
     dt = rig.screen.dt
     equal = (contrast, -contrast / (1 + contrast))
@@ -64,7 +65,7 @@ def flash_response(rig: Rig, *, contrast: float = 0.8, repeats: int = 6) -> Flas
 
 @dataclass(frozen=True, eq=False)
 class Spots:
-    """Responses to spots, each type's to spots of its own size: ``[T, contrasts, repeats, K]``."""
+    """Currents and spikes for spots of each type's own size: ``[T, contrasts, repeats, K]``."""
 
     drive: Tensor
     spikes: Tensor
@@ -73,10 +74,16 @@ class Spots:
 def spots(
     rig: Rig, contrasts: tuple[float, ...], *, onset: float, length: float, repeats: int = 1
 ) -> Spots:
-    """Flash spots of four standard deviations of the center of each type.
+    """Responses to flashed spots with a diameter of four standard deviations of the center.
+
+    Args:
+        rig: retina and screen.
+        contrasts: Weber contrasts.
+        onset, length: start and duration of the flash.
+        repeats: presentations with independent light noise.
 
     Units:
-        contrasts are Weber's; onset and length in seconds.
+        onset and length in seconds.
     """
     diameters = [round(4 * float(sigma), 6) for sigma in rig.centers()]
     sizes = sorted(set(diameters))
@@ -99,5 +106,5 @@ def spots(
 
 
 def ratio(part: Tensor, whole: Tensor) -> Tensor:
-    """``part / whole``, and 0 where there is nothing."""
+    """``part / whole``, and 0 where the whole is 0."""
     return torch.where(whole > 0, part / whole.clamp(min=1e-12), torch.zeros_like(part))

@@ -1,4 +1,4 @@
-"""Harmonics of a response: how strongly it follows a frequency."""
+"""Harmonics of a response: complex amplitudes at a frequency."""
 
 import math
 
@@ -9,7 +9,7 @@ from neurobip.errors import DataError
 
 
 def harmonic(response: Tensor, frequency: float, dt: float) -> Tensor:
-    """Complex amplitude of a response at a frequency, over its whole cycles.
+    """Complex amplitude of a response at a frequency, over whole cycles.
 
     ::
 

@@ -1,4 +1,4 @@
-"""The same contrast at every light level: how far responses stay what they are."""
+"""Light adaptation: responses to the same contrast at different light levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from neurobip.physiology.flashes import ratio, spots
 from neurobip.physiology.rig import Rig
 
 LEVELS = (0.003, 0.01, 0.02, 0.06, 0.2, 0.6)
-"""Mean luminances, of a screen whose brightest is 1."""
+"""Mean luminances, relative to the brightest of the screen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class LightLevels:
 
     Attributes:
         levels: mean luminances, ``[L]``.
-        spikes: of a bright and a dark spot together, ``[L, K]``.
-        drive: peak of the current into the cell, the larger of both, ``[L, K]``.
+        spikes: sum over a bright and a dark spot, ``[L, K]``.
+        drive: peak current into the cell, the larger of both spots, in thresholds, ``[L, K]``.
 
     Source: Shapley & Enroth-Cugell 1984, "Visual adaptation and retinal gain controls": responses
     follow contrast, not light (Weber's law), above a dark light.
@@ -40,10 +40,13 @@ class LightLevels:
 def light_levels(
     rig: Rig, *, levels: Sequence[float] = LEVELS, contrast: float = 0.6, repeats: int = 2
 ) -> LightLevels:
-    """Flash spots of one contrast at every light level, to an eye that is adapted to it.
+    """Responses to flashed spots of one contrast at every light level, after adaptation to it.
 
-    Units:
-        contrast is Weber's.
+    Args:
+        rig: retina and screen.
+        levels: mean luminances.
+        contrast: Weber contrast.
+        repeats: presentations with independent light noise.
     """
     spikes, drive = [], []
     for level in levels:

@@ -1,4 +1,4 @@
-"""The linear–nonlinear model of one cell, the baseline that every other model stands beside."""
+"""Linear–nonlinear (LN) model of one cell, the baseline of all other models."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from neurobip.physiology.sta import (
     whiten,
 )
 
-EPS = 1e-6
-"""The least rate whose logarithm is taken, in spikes a step."""
+MIN_RATE = 1e-6
+"""Lower bound of a rate under the logarithm, in spikes per step."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearNonlinear:
-    """A filter over space and time, and the rate as a function of what comes out of it.
+    """Linear–nonlinear model: a space-time filter followed by a static nonlinearity.
 
     ::
 
@@ -31,17 +31,19 @@ class LinearNonlinear:
         rate     = gain softplus(drive + offset), or the curve through (knots, values)
 
     Attributes:
-        filter: lag 0 is the present frame. mean: the frame that is subtracted.
-        gain, offset: of the softplus.
-        knots, values: a curve, constant beyond its ends, where it described the cell better.
-        rank, penalty: what was chosen on the validation part.
-        loss: Poisson negative log likelihood there, a step, without the constant of the counts.
+        filter: lag 0 is the current frame.
+        mean: the frame that is subtracted.
+        gain, offset: parameters of the softplus.
+        knots, values: piecewise linear nonlinearity, constant beyond its ends; None if the softplus
+            had the better validation loss.
+        rank, penalty: selected on the validation part.
+        loss: Poisson negative log likelihood per step there, without the constant of the counts.
 
     Shape:
         filter ``[lags, C, H, W]``, mean ``[C, H, W]``, knots and values ``[bins]``.
 
     Units:
-        filter per unit of luminance; gain and values in spikes a step.
+        filter per unit of luminance; gain and values in spikes per step.
     """
 
     filter: Tensor
@@ -55,7 +57,11 @@ class LinearNonlinear:
     loss: float
 
     def drive(self, frames: Tensor) -> Tensor:
-        """What comes out of the filter, ``[T]``; before the first frame lies the mean."""
+        """Output of the filter, ``[T]``; the mean precedes the first frame.
+
+        Raises:
+            DataError: frames of another shape than the filter.
+        """
         movie = as_rows(frames)
         if frames.shape[2:] != self.filter.shape[1:]:
             raise DataError(
@@ -83,32 +89,36 @@ def fit_linear_nonlinear(
     bins: int = 20,
     iterations: int = 60,
 ) -> LinearNonlinear:
-    """Fit by maximum Poisson likelihood, with everything else chosen on held-back data.
+    """Maximum-likelihood fit of a linear–nonlinear model with Poisson spikes.
 
-    The filter is a sum of ``rank`` products of space and time. It starts from the whitened
-    spike-triggered average, and L-BFGS raises the likelihood less ``penalty`` times how rough it is
-    (squared differences of neighbours in space and time) and how far it lies from its middle, both
-    as shares of its sum of squares, so that its size is free. A curve of ``bins`` points takes
-    the softplus' place where it does better. Rank, penalty and nonlinearity are those with the best
-    likelihood on the last part of the recording; then they are fitted again to all of it. The
-    first ``lags - 1`` steps, whose past is not known, do not count.
+    The filter is a sum of ``rank`` products of space and time. It is initialized with the whitened
+    spike-triggered average; L-BFGS maximizes the likelihood minus ``penalty`` times its roughness
+    (squared differences of neighbours in space and time) and its spatial spread, both relative to
+    its sum of squares, so that its scale is not penalized. Rank, penalty and nonlinearity (softplus
+    or a curve of ``bins`` points) are selected by the likelihood on the last part of the recording;
+    the model is then refitted to all of it. The first ``lags - 1`` steps, which lack a full past,
+    are excluded.
 
     Args:
+        lags: length of the filter in frames.
         counts: spikes of every step, or their mean over repeats.
-        validation: share of the recording, at its end, on which rank and penalty are chosen.
+        ranks, penalties: values to select from.
+        validation: fraction of the recording, at its end, for model selection.
+        bins: points of the curve.
+        iterations: maximum number of L-BFGS iterations.
 
     Shape:
         frames ``[T, 1, C, H, W]``, counts ``[T]``.
 
     Units:
-        counts in spikes a step; penalties in log likelihood a step.
+        counts in spikes per step; penalties in log likelihood per step.
 
     Raises:
-        DataError: shapes that do not fit, no spike, or frames that never change.
+        DataError: mismatched shapes, no spike, or constant frames.
 
     Source: Chichilnisky 2001 for the model; Paninski 2004, "Maximum likelihood estimation of
     cascade point-process neural encoding models"; Park & Pillow 2011, "Receptive field inference
-    with localized priors", for smoothness and place.
+    with localized priors", for smoothness and locality.
     """
     movie = as_rows(frames)
     counts = counts_like(counts, movie, ("T",))
@@ -134,7 +144,7 @@ def fit_linear_nonlinear(
     better = False
     for rank in ranks:
         for penalty in penalties:
-            # From the start each time: what one penalty spoilt the next would not mend.
+            # Each fit starts anew: a warm start could stay in a bad optimum.
             fit = LowRankFilter(start[0], min(rank, lags, x.shape[1]), image)
             fit.match(x[:split], counts[:split])
             fit.ascend(x[:split], counts[:split], used, penalty, iterations)
@@ -145,7 +155,7 @@ def fit_linear_nonlinear(
             if best is None or min(soft, curved) < best.loss:
                 best, better = fit.copy(penalty, min(soft, curved)), curved < soft
     if best is None:
-        raise DataError("no rank or no penalty to choose from; give at least one of each")
+        raise DataError("no rank or no penalty to select from; give at least one of each")
     final = best.copy(best.penalty, best.loss)
     final.ascend(x, counts, slice(lags - 1, None), best.penalty, iterations)
     knots, values = binned_rates(final.drive(x)[lags - 1 :], counts[lags - 1 :], bins)
@@ -158,7 +168,7 @@ def fit_linear_nonlinear(
 
 
 class LowRankFilter:
-    """A filter of some rank while it is being fitted."""
+    """Low-rank space-time filter during its fit."""
 
     def __init__(self, start: Tensor, rank: int, image: torch.Size) -> None:
         u, s, v = torch.linalg.svd(start.flatten(1), full_matrices=False)
@@ -170,12 +180,12 @@ class LowRankFilter:
         self.far = squared_distance(start.flatten(1).square().sum(0).view(image))
 
     def match(self, x: Tensor, counts: Tensor) -> None:
-        """Start with a drive of standard deviation 1 and the mean rate of the cell."""
+        """Scale the initial filter to a drive of standard deviation 1 and the cell's mean rate."""
         self.time = self.time / self.drive(x).std().clamp(min=1e-9)
         self.gain = (counts.mean() / F.softplus(self.drive(x)).mean()).log()
 
     def copy(self, penalty: float, loss: float) -> "LowRankFilter":
-        """The same, remembered with how well it did."""
+        """Copy with the penalty and validation loss of the fit."""
         other = object.__new__(LowRankFilter)
         other.__dict__.update(self.__dict__)
         other.penalty, other.loss = penalty, loss
@@ -191,7 +201,7 @@ class LowRankFilter:
         return self.gain.exp() * F.softplus(self.drive(x) + self.offset)
 
     def irregularity(self) -> Tensor:
-        """How rough and how spread out the filter is, whatever its size."""
+        """Roughness and spatial spread of the filter, relative to its sum of squares."""
         kernel = self.kernel().view(-1, *self.image)
         rough = (kernel.square() * self.far).sum()
         for axis in (0, 2, 3):
@@ -199,7 +209,7 @@ class LowRankFilter:
         return rough / kernel.square().sum()
 
     def ascend(self, x: Tensor, counts: Tensor, used: slice, penalty: float, steps: int) -> None:
-        """Raise the penalised likelihood by L-BFGS."""
+        """Maximize the penalized likelihood by L-BFGS."""
         names = ("time", "space", "gain", "offset")
         leaves = [getattr(self, name).detach().clone().requires_grad_() for name in names]
         for name, leaf in zip(names, leaves, strict=True):
@@ -209,7 +219,7 @@ class LowRankFilter:
         def closure() -> Tensor:
             optimizer.zero_grad()
             rate = self.rate(x)[used]
-            loss = F.poisson_nll_loss(rate, counts[used], log_input=False, eps=EPS)
+            loss = F.poisson_nll_loss(rate, counts[used], log_input=False, eps=MIN_RATE)
             loss = loss + penalty * self.irregularity()
             loss.backward()
             return loss
@@ -227,7 +237,7 @@ def apply_filter(rows: Tensor, time: Tensor) -> Tensor:
 
 
 def squared_distance(power: Tensor) -> Tensor:
-    """Squared distance of every pixel from the strongest, in quarters of the image's longer side.
+    """Squared distance of every pixel from the strongest, in units of a quarter image.
 
     Shape:
         power ``[C, H, W]``; ``[H, W]``.
@@ -240,12 +250,12 @@ def squared_distance(power: Tensor) -> Tensor:
 
 
 def nll(rate: Tensor, counts: Tensor) -> float:
-    """Poisson negative log likelihood a step, without the term of the counts alone."""
-    return float(F.poisson_nll_loss(rate, counts, log_input=False, eps=EPS))
+    """Poisson negative log likelihood per step, without the constant of the counts."""
+    return float(F.poisson_nll_loss(rate, counts, log_input=False, eps=MIN_RATE))
 
 
 def binned_rates(drive: Tensor, counts: Tensor, bins: int) -> tuple[Tensor, Tensor]:
-    """Mean drive and mean count of equally many steps a bin, in order of drive."""
+    """Mean drive and mean count in bins of equally many steps, sorted by drive."""
     order = drive.argsort()
     parts = torch.tensor_split(order, max(2, min(bins, len(order) // 2)))
     knots = torch.stack([drive[part].mean() for part in parts])
@@ -253,7 +263,7 @@ def binned_rates(drive: Tensor, counts: Tensor, bins: int) -> tuple[Tensor, Tens
 
 
 def interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """A curve through points, linear between them and constant beyond."""
+    """Linear interpolation between points, constant beyond them."""
     knots, values = knots.to(x), values.to(x)
     right = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
     low, high = knots[right - 1], knots[right]

@@ -1,8 +1,7 @@
-"""The most exciting stimulus of a cell type, beside its receptive field.
+"""Most exciting stimulus of a cell type, by gradient ascent through the retina.
 
-A receptive field says what drives a cell near gray, to first order. What drives it most may look
-otherwise where the retina is not linear: where gain control saturates, or where cells are selective
-for motion. So the stimulus is searched by gradient ascent through the whole retina.
+A receptive field is the first-order response to contrasts near gray. In a nonlinear retina, with
+gain control or direction selectivity, the stimulus of the largest response can differ from it.
 """
 
 import math
@@ -17,29 +16,33 @@ from neurobip.physiology.space_time import Motion, Profiles, motion, profiles
 from neurobip.retina.retina import Retina
 
 LINEAR = 0.1
-"""Below this linearity there is no linear receptive field to speak of."""
+"""Linearity below which a cell is considered to have no linear receptive field."""
 
 PATIENCE = 5
-"""Rounds in which the drive has to grow."""
+"""Rounds without sufficient increase after which the ascent stops."""
 
 
 @dataclass(frozen=True, eq=False)
 class MostExciting:
-    """What :func:`most_exciting_stimulus` found.
+    """Most exciting stimulus of a cell type, with its receptive field for comparison.
 
     Attributes:
-        cell_type: its name. cell: row and column of the cell.
+        cell_type: name of the type.
+        cell: row and column of the cell.
         stimulus: ``[T, 1, C, H, W]``, a valid input of the retina.
-        contrast: the same as signed contrast ``[T, C, H, W]``: of light to the mean (Weber), of
-            events on less off.
-        field: the linear receptive field ``[T, C, H, W]``, of norm 1, or zeros.
-        linearity: length of the mean gradient over its root mean square in small noise: 1 of a
-            linear cell, about 0.7 of a half-rectified one, 0 of an on-off cell.
-        drive: the objective at the stimulus, in thresholds.
-        drive_of_field: at the receptive field, brought to the same norm; None without one.
-        noise_drives: at white noise of the same norm, one a sample.
-        correlation: cosine between stimulus and receptive field; None without one.
-        curve: the best drive so far, one a round of the ascent, from the random start on.
+        contrast: the stimulus as signed contrast ``[T, C, H, W]``: Weber contrast of light, on
+            minus off events.
+        field: linear receptive field ``[T, C, H, W]``, of norm 1, or zeros.
+        linearity: norm of the mean gradient relative to its root mean square in small noise: 1 for
+            a linear cell, about 0.7 for a half-rectified one, 0 for an on-off cell.
+        drive: objective at the stimulus.
+        drive_of_field: objective at the receptive field, scaled to the same norm; None without one.
+        noise_drives: objective at white noise of the same norm, one per sample.
+        correlation: cosine similarity of stimulus and receptive field; None without one.
+        curve: best objective after each round of the ascent, from the random start on.
+
+    Units:
+        drives in thresholds.
     """
 
     cell_type: str
@@ -56,7 +59,7 @@ class MostExciting:
 
     @property
     def drive_of_noise(self) -> float:
-        """The mean over samples of noise."""
+        """Mean drive by white noise."""
         return sum(self.noise_drives) / len(self.noise_drives)
 
     @property
@@ -71,7 +74,7 @@ class MostExciting:
 
     @property
     def motion(self) -> Motion:
-        """Where the stimulus moves."""
+        """Direction and strength of motion of the stimulus."""
         return motion(self.contrast)
 
 
@@ -92,44 +95,43 @@ def most_exciting_stimulus(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> MostExciting:
-    """Find by regularised gradient ascent the stimulus that drives a cell type most.
+    """Stimulus that drives a cell type most, found by regularized gradient ascent.
 
     ::
 
         s <- P(s + rate norm K g / |K g|)         g = d drive / d s,  rate falls from 1 to 0.05
         P(s) = clamp(a s, low, high),  with a such that |P(s)| = norm
 
-    from several random starts. s is a signed contrast, K a Gaussian over time and space, which
-    keeps out what is finer than it (a preconditioned gradient). For a linear cell P(K g) is where
-    the ascent stays; without K it is the receptive field itself, as Cauchy and Schwarz say. The
-    retina is adapted to gray before.
-    Where the receptive field is narrower than what ``norm`` asks for, it is clipped.
+    from several random starts. s is a signed contrast; K is a Gaussian over time and space that
+    preconditions the gradient and suppresses finer structure. For a linear cell the fixed point is
+    P(K g), and without K the receptive field itself (Cauchy–Schwarz). The retina is adapted to gray
+    first. A receptive field that is too narrow for ``norm`` is clipped at the range of contrasts.
 
     Args:
         model: a retina of light, of cones or of events.
-        cell_type: its cell closest to the middle of the image is driven.
-        steps: frames of the stimulus; the drive is taken at their end.
+        cell_type: its cell closest to the center of the image is driven.
+        steps: frames of the stimulus; the drive is measured at their end.
         size: height and width of the image; with mosaics it has to be theirs.
         norm: root of the sum of squared contrasts over all frames, channels and pixels.
         mean: luminance of the background.
-        most_events: largest number of events a pixel and step, for retinas of events. Numbers of
+        most_events: largest number of events per pixel and step, for retinas of events. Numbers of
             events are not rounded.
         last: steps at the end over which the drive is averaged.
-        membrane: drive the potential that the currents leave in the membrane, without spikes,
-            instead of the current.
-        smooth: standard deviations of K in time and in space; 0 is none.
-        starts: random starts, every second one the negative of the one before; the best is kept.
-        rounds: steps of the ascent, at most.
-        tolerance: it ends where five rounds raise the best drive by less than this share of it.
-        seed: of starts and noise.
+        membrane: whether the drive is the subthreshold membrane potential instead of the current.
+        smooth: standard deviations of K in time and in space; 0 disables it.
+        starts: number of random starts in pairs of opposite sign; the best is kept.
+        rounds: maximum number of steps of the ascent.
+        tolerance: the ascent stops if five rounds raise the best drive by less than this fraction.
+        seed: seed of the random starts and of the noise.
 
     Units:
-        contrast relative to the mean, or events a pixel and step; drive in thresholds; smooth in
+        contrast relative to the mean, or events per pixel and step; drive in thresholds; smooth in
         steps and pixels.
 
     Raises:
         DataError: an unknown cell type, or an image of another size than the mosaics.
-        ConfigError: a single frame, numbers out of range, or a norm that does not fit the range.
+        ConfigError: a single frame, arguments out of range, or a norm that the range of contrasts
+            does not allow.
 
     Source: Erhan et al. 2009, "Visualizing higher-layer features of a deep network"; Walker et al.
     2019, "Inception loops discover what excites neurons most using deep predictive models";
@@ -173,7 +175,7 @@ def most_exciting_stimulus(
 
 
 def _blur(length: int, sigma: float) -> Tensor:
-    """A Gaussian along an axis as a symmetric matrix."""
+    """Gaussian smoothing along an axis as a symmetric matrix."""
     if sigma == 0:
         return torch.eye(length)
     place = torch.arange(length).float()
@@ -190,12 +192,14 @@ def _check(
     steps: int, last: int, starts: int, rounds: int, smooth: tuple[float, float], mean: float,
     most_events: float,
 ) -> None:  # fmt: skip
-    """Raises ConfigError where an argument is out of range."""
+    """Raise ConfigError if an argument is out of range."""
     need = {
-        f"steps {steps}; a stimulus in time has at least two frames": steps >= 2,
-        f"last {last}; 1 to steps = {steps} fit": 1 <= last <= steps,
-        f"starts {starts} and rounds {rounds}; at least 1 each": min(starts, rounds) >= 1,
-        f"smooth {smooth}; expected two numbers from 0": all(0 <= x < math.inf for x in smooth),
+        f"steps {steps}; expected at least two frames": steps >= 2,
+        f"last {last}; expected 1 to steps = {steps}": 1 <= last <= steps,
+        f"starts {starts} and rounds {rounds}; expected at least 1 each": min(starts, rounds) >= 1,
+        f"smooth {smooth}; expected two numbers of 0 or more": all(
+            0 <= x < math.inf for x in smooth
+        ),
         f"mean {mean}; expected a luminance between 0 and 1": 0 < mean < 1,
         f"most_events {most_events}; expected a number above 0": 0 < most_events < math.inf,
     }

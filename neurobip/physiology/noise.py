@@ -1,5 +1,4 @@
-"""White noise: does the spike-triggered average find the field that was put in, and what of the
-cell does a linear-nonlinear model explain?"""
+"""White-noise experiment: spike-triggered averages and linear–nonlinear models of each type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,30 +14,30 @@ from neurobip.physiology.sta import spike_triggered_average
 from neurobip.stimuli import checkerboard
 
 CHECK, HOLD = 2, 2
-"""Pixels of a check's side, and frames that a pattern stands."""
+"""Side of a check in pixels, and duration of a pattern in frames."""
 
 NEAR, PAST = 17, 0.15
-"""Pixels along a side, and seconds before a spike, that a linear-nonlinear model sees."""
+"""Spatial extent in pixels and memory in seconds of a linear–nonlinear model."""
 
 SMOOTH = 0.02
-"""Standard deviation in seconds of the Gaussian over rates before they are compared."""
+"""Standard deviation in seconds of the Gaussian that smooths rates before comparison."""
 
 
 @dataclass(frozen=True, eq=False)
 class WhiteNoise:
-    """What white noise tells about each type.
+    """Results of the white-noise experiment for each type.
 
     Attributes:
-        spikes: number of spikes that were averaged, ``[K]``.
-        sta: ``[K, lags, size, size]``, the mean over cells.
+        spikes: number of averaged spikes, ``[K]``.
+        sta: spike-triggered average, mean over cells, ``[K, lags, size, size]``.
         seen: the receptive field as this noise shows it, through its own correlations, likewise.
-        correlation: of both over the pixels at the lag at which each is strongest, ``[K]``; NaN
+        correlation: correlation of both over pixels, each at its lag of largest power, ``[K]``; NaN
             without a linear field or without a spike.
-        course: of both over all lags and pixels. It is lower: a cell fires while its current
-            rises, and gain control is quicker in the contrast of noise than at rest.
-        explained: share of the variance of the rate in noise that was held back, which a
-            linear-nonlinear model explains, ``[K]``; NaN where none was fitted.
-        models: by type, where one was fitted.
+        course: correlation of both over all lags and pixels. It is lower: cells fire while their
+            current rises, and gain control is faster in high-contrast noise than at rest.
+        explained: fraction of the rate's variance in held-out noise that a linear–nonlinear model
+            explains, ``[K]``; NaN without a model.
+        models: the fitted models by type.
     """
 
     spikes: Tensor
@@ -60,16 +59,20 @@ def white_noise(
     fit: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> WhiteNoise:
-    """Show binary checks; average what came before spikes; fit and test a model.
+    """White-noise experiment: spike-triggered averages, and fitted linear–nonlinear models.
 
-    Checks of :data:`CHECK` pixels stand for :data:`HOLD` frames, so the average is the field
-    convolved with the noise's own correlation, a tent over space and time.
+    Checks of :data:`CHECK` pixels last :data:`HOLD` frames, hence the average is the receptive
+    field convolved with the autocorrelation of the noise, a triangle over space and time.
 
     Args:
-        fields: what was put in, see :func:`~neurobip.physiology.receptive.receptive_fields`.
-        block: cells along each side over which averages are taken.
-        fit: whether to fit linear-nonlinear models too.
-        progress: is told how many types are done, of how many.
+        rig: retina and screen.
+        fields: true receptive fields, see
+            :func:`~neurobip.physiology.receptive.receptive_fields`.
+        seconds: duration of the noise.
+        contrast: contrast of the checks.
+        block: cells along each side of the square that is averaged.
+        fit: whether to fit linear–nonlinear models.
+        progress: callback with the number of finished types, and their total.
     """
     screen, size = rig.screen, fields.kernel.shape[-1]
     lags, names = fields.kernel.shape[1], rig.names
@@ -95,7 +98,7 @@ def white_noise(
         past = round(PAST / screen.dt)
         places = [(0, 0), (0, block - 1), (block // 2,) * 2, (block - 1, 0), (block - 1,) * 2]
         wide = crop_center(frames, NEAR + block - 1)
-        # Cells of a type are alike: what each of a few sees and says, one after the other.
+        # Cells of a type are equal: stimuli and spikes of a few of them, concatenated over time.
         seen_by = torch.cat([wide[..., i : i + NEAR, j : j + NEAR] for i, j in places])
         for k, name in enumerate(names):
             own = torch.cat([z[:, k, i, j] for i, j in places])
@@ -112,10 +115,10 @@ def white_noise(
 
 
 def mean_sta(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tensor, Tensor]:
-    """The spike-triggered average around each cell, and its mean over the cells of a type.
+    """Spike-triggered average around each cell, averaged over the cells of a type.
 
     Shape:
-        frames ``[T, 1, 1, H, W]``, spikes ``[T, K, block, block]`` of the cells in the middle;
+        frames ``[T, 1, 1, H, W]``, spikes ``[T, K, block, block]`` of the central cells;
         returns ``[K, lags, size, size]`` and the numbers of spikes ``[K]``.
     """
     block = spikes.shape[-1]
@@ -134,7 +137,7 @@ def mean_sta(frames: Tensor, spikes: Tensor, lags: int, size: int) -> tuple[Tens
 
 
 def convolve_with_noise(kernel: Tensor) -> Tensor:
-    """A field convolved with the autocorrelation of the noise, a tent over space and time."""
+    """Receptive field convolved with the autocorrelation of the noise, a triangle on each axis."""
 
     def tent(width: int) -> Tensor:
         return 1 - (torch.arange(-width + 1, width).abs() / width)
@@ -150,13 +153,13 @@ def convolve_with_noise(kernel: Tensor) -> Tensor:
 
 
 def correlations(a: Tensor, b: Tensor, known: Tensor) -> Tensor:
-    """Correlation of each type's two pictures, NaN for types that are not known."""
+    """Correlation of two fields for each type; NaN where ``known`` is False."""
     pairs = zip(a, b, known, strict=True)
     return torch.tensor([pearson(x, y) if yes else float("nan") for x, y, yes in pairs])
 
 
 def smooth(rate: Tensor, dt: float) -> Tensor:
-    """A rate ``[T]`` through a Gaussian of :data:`SMOOTH` seconds."""
+    """Rate ``[T]`` smoothed by a Gaussian of :data:`SMOOTH` seconds."""
     reach = max(1, round(3 * SMOOTH / dt))
     time = torch.arange(-reach, reach + 1) * dt
     window = torch.exp(-(time**2) / (2 * SMOOTH**2))
@@ -169,6 +172,6 @@ def pearson(a: Tensor, b: Tensor) -> float:
 
 
 def variance_explained(measured: Tensor, predicted: Tensor) -> float:
-    """``1 - residual variance / variance`` of what was measured."""
+    """Fraction of variance explained, ``1 - residual variance / variance``."""
     rest = (measured - predicted).square().mean()
     return float(1 - rest / measured.var(correction=0).clamp(min=1e-12))

@@ -1,4 +1,4 @@
-"""The receptive field that was put in: what a cell's current owes to one flicker of one pixel."""
+"""True receptive fields: impulse responses of the currents into the cells."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from neurobip.physiology.flashes import ratio
 from neurobip.physiology.rig import Rig
 
 LINEAR = 0.5
-"""From this linearity on a type is said to have a linear receptive field."""
+"""Linearity from which a type counts as having a linear receptive field."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +21,13 @@ class ReceptiveFields:
 
         kernel[k, lag, y, x] = (current(bright) - current(dark)) / 2 / contrast
 
-    for an impulse of one frame at the pixel (y, x), the cell being in the middle. Cells are
-    rectified: light excites where dark does not and the other way round, so that half of the
-    difference is the linear part.
+    for an impulse of one frame at the pixel (y, x), with the cell at the center. Responses are
+    rectified, so that half of the difference of bright and dark is their linear part.
 
     Attributes:
         kernel: ``[K, lags, size, size]``; lag 0 is the frame of the spike's own step.
-        linearity: size of the difference over that of the sum, ``[K]``: 1 for a cell that hears
-            one polarity, 0 for one that hears both alike and has no linear field.
+        linearity: norm of the difference relative to that of the sum, ``[K]``: 1 for a cell of one
+            polarity, 0 for a symmetric on-off cell, which has no linear field.
 
     Units:
         thresholds of the membrane per unit of contrast in one pixel of one frame.
@@ -39,15 +38,15 @@ class ReceptiveFields:
 
     @property
     def linear(self) -> Tensor:
-        """Which types have a linear receptive field, ``[K]`` of bool."""
+        """Whether each type has a linear receptive field, ``[K]`` of bool."""
         return self.linearity >= LINEAR
 
     def space(self) -> Tensor:
-        """The field at the lag at which it is strongest, ``[K, size, size]``."""
+        """Spatial field at the lag of the largest power, ``[K, size, size]``."""
         return strongest_lag(self.kernel)
 
     def time(self) -> Tensor:
-        """The course at the pixel in which it is strongest, ``[K, lags]``."""
+        """Time course at the pixel of the largest amplitude, ``[K, lags]``."""
         flat = self.kernel.flatten(2)
         best = flat.abs().amax(1).argmax(1)
         return flat[torch.arange(len(flat)), :, best]
@@ -56,22 +55,28 @@ class ReceptiveFields:
 def receptive_fields(
     rig: Rig, *, seconds: float = 0.25, size: int = 21, contrast: float = 0.2
 ) -> ReceptiveFields:
-    """Flicker the pixel in the middle, bright and dark, and read the cells around it.
+    """Receptive fields from bright and dark impulses at the central pixel.
 
-    Cells of a type are alike, so that what a pixel does to the cells around it is what the pixels
-    around a cell do to it, upside down.
+    All cells of a type are equal, so that the responses of the cells around a pixel are the
+    point-reflected receptive field.
+
+    Args:
+        rig: retina and screen.
+        seconds: duration of the recorded response.
+        size: size of the field, odd.
+        contrast: Weber contrast of the impulse.
 
     Units:
-        seconds: how far back the field is followed; size in pixels, odd; contrast is Weber's.
+        seconds in seconds; size in pixels.
 
     Raises:
-        DataError: a screen of an even size, which has no pixel in the middle.
+        DataError: an even size of screen or field, which has no central pixel.
     """
     screen = rig.screen
     if screen.height % 2 == 0 or screen.width % 2 == 0 or size % 2 == 0:
         raise DataError(
             f"receptive_fields: a screen of {screen.height} x {screen.width} pixels and a field of "
-            f"{size}; odd numbers have a pixel in the middle"
+            f"{size}; expected odd numbers, which have a central pixel"
         )
     lags = max(2, round(seconds / screen.dt))
     frames = torch.full((lags, 2, 1, screen.height, screen.width), screen.mean)
@@ -85,6 +90,6 @@ def receptive_fields(
 
 
 def strongest_lag(kernel: Tensor) -> Tensor:
-    """Of ``[K, lags, h, w]`` the lag that holds the most, ``[K, h, w]``."""
+    """Frame of ``[K, lags, h, w]`` at the lag of the largest power, ``[K, h, w]``."""
     power = kernel.flatten(2).square().sum(-1)
     return kernel[torch.arange(len(kernel)), power.argmax(1)]

@@ -1,4 +1,4 @@
-"""Contrast-reversing gratings: linear cells follow them, Y-like cells double their frequency."""
+"""Contrast-reversing gratings: response harmonics, frequency doubling of Y-like cells."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ REVERSING_FREQUENCIES = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28)
 """Spatial frequencies in cycles per pixel."""
 
 RESPONSIVE = 0.25
-"""A grating is heard whose F1 and F2 add up to this share of the most that any grating gives."""
+"""Responsive gratings have an F1 + F2 of at least this fraction of the largest one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class ReversingResponse:
 
     @property
     def doubling(self) -> Tensor:
-        """The largest F2 / F1 among the gratings that a type hears, ``[K]``.
+        """Largest F2 / F1 among the gratings that a type responds to, ``[K]``.
 
         Above 1 a cell is Y-like. A half-wave rectified cell without subunits has about 0.5.
         """
@@ -56,13 +56,17 @@ def reversing_response(
     block: int = 9,
     directions: Sequence[float] | None = None,
 ) -> ReversingResponse:
-    """Show gratings from coarse to fine; cells side by side see them at different phases.
+    """Responses to contrast-reversing gratings, averaged over cells at different spatial phases.
 
     Args:
-        directions: at right angles to the stripes, one a type; 0 without it.
+        rig: retina and screen.
+        per_pixel: spatial frequencies.
+        contrast: Michelson contrast.
+        cycles: analyzed cycles. block: cells along each side of the recorded square.
+        directions: direction perpendicular to the stripes, one per type; None is 0.
 
     Units:
-        directions in degrees, temporal_frequency in Hz, contrast is Michelson's.
+        per_pixel in cycles per pixel; directions in degrees; temporal_frequency in Hz.
     """
     screen, dt = rig.screen, rig.screen.dt
     frequencies = torch.tensor(tuple(per_pixel), dtype=torch.float64) / screen.degrees_per_pixel

@@ -1,4 +1,4 @@
-"""The rig: a retina in front of a screen, and electrodes on the cells in the middle."""
+"""Recording rig: a retina, a stimulus screen, and recordings of the central cells."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from neurobip.retina.retina import Retina
 from neurobip.stimuli import Screen
 
 Camera = Callable[[Tensor], Tensor]
-"""What turns luminance ``[T, B, 1, H, W]`` into the input of a retina, such as a camera."""
+"""Conversion of luminance ``[T, B, 1, H, W]`` to retina input, such as an event camera."""
 
 CHUNK = 2048
-"""Images that go through the retina at a time, which bounds the memory."""
+"""Images per pass through the retina, which bounds the memory."""
 
 
 class Reading(NamedTuple):
-    """What the electrodes read, ``[T, B, K, block, block]`` each.
+    """Recorded currents and spikes, ``[T, B, K, block, block]`` each.
 
     Attributes:
         drive: currents into the cells, in thresholds.
-        spikes: 0 or 1 a step.
+        spikes: 0 or 1 per step.
     """
 
     drive: Tensor
@@ -32,19 +32,19 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Rig:
-    """A retina, the screen that it looks at, and what stands between them.
+    """Recording rig: a retina, its stimulus screen, and optionally a camera in between.
 
-    The eye is adapted to the screen's mean light when a stimulus begins. The light is noisy, as
-    photons are: without noise all cells would fire in the same step, and rates would go up in
-    stairs.
+    The eye is adapted to the screen's mean light at the onset of a stimulus. The light has photon
+    noise: without it all cells of a type would fire in the same step.
 
-    The retina has a cell of every type at every pixel (no mosaics), so that cells of all types are
-    found in the middle, where no border is near.
+    The retina has a cell of every type at every pixel (no mosaics), so that cells of all types lie
+    at the center, far from the borders.
 
     Args:
-        look: turns luminance into the retina's input; without it the retina takes luminance.
-        noise: standard deviation of the light at a pixel and frame, as a share of the mean.
-        seed: of the noise.
+        retina, screen: the retina and its stimulus screen.
+        camera: converts luminance to the retina's input; None passes luminance.
+        noise: standard deviation of the light per pixel and frame, relative to the mean.
+        seed: seed of the noise.
 
     Raises:
         DataError: a retina with mosaics.
@@ -59,8 +59,8 @@ class Rig:
     def __post_init__(self) -> None:
         if self.retina.mosaics is not None:
             raise DataError(
-                "Rig: this retina has mosaics, and its types no cells in common places; build it "
-                "without 'size', which puts a cell of every type at every pixel"
+                "Rig: this retina has mosaics, without cells of all types at one position; build "
+                "it without 'size' for a cell of every type at every pixel"
             )
 
     @property
@@ -69,17 +69,17 @@ class Rig:
         return self.retina.names
 
     def record(self, frames: Tensor, *, block: int = 1) -> Reading:
-        """Show a stimulus and read the cells in the middle.
+        """Currents and spikes of the central cells during a stimulus.
 
         Args:
-            block: cells along each side of the square that is read.
+            block: cells along each side of the recorded square.
 
         Shape:
             frames ``[T, B, 1, H, W]``.
 
         Raises:
-            DataError: fewer than two frames, frames that do not fit the screen, NaN, or a block
-                that is larger than the screen.
+            DataError: fewer than two frames, frames of another size than the screen, NaN, or a
+                block larger than the screen.
         """
         self._check(frames, block)
         synapse: Any = self.retina.ganglion.synapse
@@ -107,12 +107,12 @@ class Rig:
     def centers(self) -> Tensor:
         """Standard deviation of the receptive field center of each type, in degrees: ``[K]``.
 
-        That of a bipolar cell and of the dendrites, added in squares.
+        Root of the summed variances of the bipolar and of the dendritic field.
         """
         return self._sigma(self.retina.bipolar.synapse.sigma_center)  # type: ignore[union-attr]
 
     def surrounds(self) -> Tensor:
-        """The same of the surround: that of the horizontal cells and of the dendrites."""
+        """Standard deviation of the receptive field surround of each type, in degrees: ``[K]``."""
         return self._sigma(self.retina.bipolar.synapse.sigma_surround)  # type: ignore[union-attr]
 
     def _sigma(self, outer: object) -> Tensor:
@@ -128,15 +128,15 @@ class Rig:
                 f"{height}, {width}]"
             )
         if len(frames) < 2:
-            raise DataError("Rig: one frame is no stimulus; show at least two")
+            raise DataError("Rig: a stimulus of one frame; expected at least two")
         if not bool(((frames >= 0) & (frames <= 1)).all()):  # NaN fails both
-            raise DataError("Rig: frames outside 0 to 1, or NaN; luminance lies in 0 to 1")
+            raise DataError("Rig: frames outside 0 to 1, or NaN; expected luminance in 0 to 1")
         if not 1 <= block <= min(height, width):
-            raise DataError(f"Rig: block = {block}; 1 to {min(height, width)} cells fit")
+            raise DataError(f"Rig: block = {block}; expected 1 to {min(height, width)} cells")
 
 
 def crop_center(images: Tensor, size: int) -> Tensor:
-    """The square of a size in the middle of images, or all where they are smaller."""
+    """Central square of images, or the whole of smaller ones."""
     for axis in (-2, -1):
         keep = min(size, images.shape[axis])
         images = images.narrow(axis, (images.shape[axis] - keep) // 2, keep)
@@ -144,12 +144,14 @@ def crop_center(images: Tensor, size: int) -> Tensor:
 
 
 def batch_stimuli(stimuli: Sequence[Tensor]) -> Tensor:
-    """Several stimuli of one length side by side, ``[T, B, 1, H, W]``.
+    """Stimuli of equal length, concatenated along the batch axis: ``[T, B, 1, H, W]``.
 
     Raises:
         DataError: unequal lengths.
     """
     lengths = {len(frames) for frames in stimuli}
     if len(lengths) != 1:
-        raise DataError(f"stimuli of {sorted(lengths)} frames; at least one, all of one length fit")
+        raise DataError(
+            f"stimuli of {sorted(lengths)} frames; expected one or more of equal length"
+        )
     return torch.cat(list(stimuli), dim=1)

@@ -1,4 +1,4 @@
-"""What a stimulus or a receptive field looks like in space and time, and where it moves."""
+"""Space-time analysis of stimuli and receptive fields: separable profiles, direction of motion."""
 
 import math
 from typing import NamedTuple
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 class Profiles(NamedTuple):
-    """The best product of a picture and a time course.
+    """Best separable approximation: product of a spatial and a temporal profile.
 
     Attributes:
-        spatial: ``[C, H, W]`` of norm 1, with the sign of what the field shows at its peak.
-        temporal: ``[T]``, whose largest value is positive.
-        separability: share of the energy that the product holds; 1 is a field that does not move.
+        spatial: ``[C, H, W]`` of norm 1, with the sign of the field at its temporal peak.
+        temporal: ``[T]``, with a positive extremum.
+        separability: fraction of the energy in the product; 1 is a separable field.
     """
 
     spatial: Tensor
@@ -22,7 +22,7 @@ class Profiles(NamedTuple):
 
 
 def profiles(contrast: Tensor) -> Profiles:
-    """The spatial and the temporal profile, from the first singular vectors.
+    """Spatial and temporal profile from the first singular vectors.
 
     Shape:
         ``[T, C, H, W]``.
@@ -39,7 +39,7 @@ def profiles(contrast: Tensor) -> Profiles:
 
 
 class Motion(NamedTuple):
-    """Where something moves.
+    """Direction and strength of motion.
 
     Attributes:
         direction: degrees; 0 is to the right, 90 up.
@@ -51,13 +51,13 @@ class Motion(NamedTuple):
 
 
 def motion(contrast: Tensor) -> Motion:
-    """The direction of the motion energy, weighted by the energy of each drifting wave.
+    """Direction of motion energy: mean over drifting waves, weighted by their energy.
 
     ::
 
         mean over waves of energy · (-f kx, -f ky) / |f k|
 
-    Waves that stand still or fill the whole field say nothing of motion and are left out.
+    Static waves and full-field flicker have no direction and are excluded.
 
     Shape:
         ``[T, C, H, W]``.
@@ -69,7 +69,7 @@ def motion(contrast: Tensor) -> Motion:
     f, row, column = torch.meshgrid(
         *(torch.fft.fftfreq(n).double() for n in (steps, height, width)), indexing="ij"
     )
-    # At the highest frequency of an even length both directions look the same.
+    # At the Nyquist frequency of an even length the two directions are indistinguishable.
     for axis, n in ((f, steps), (row, height), (column, width)):
         energy = torch.where(axis.abs() * 2 * n == n, 0.0, energy) if n % 2 == 0 else energy
     length = (row**2 + column**2).sqrt() * f.abs()
@@ -78,7 +78,7 @@ def motion(contrast: Tensor) -> Motion:
     total = float(energy.sum())
     if total == 0:
         return Motion(0.0, 0.0)
-    # Rows count downwards, directions upwards.
+    # Rows count downwards, directions counterclockwise from the right.
     right = float((energy * -f * column / length).sum()) / total
     up = float((energy * f * row / length).sum()) / total
     return Motion(math.degrees(math.atan2(up, right)) % 360, math.hypot(right, up))

@@ -1,4 +1,4 @@
-"""Spatial tuning: drifting gratings from coarse to fine, and the difference of Gaussians behind."""
+"""Spatial tuning: responses to drifting gratings by spatial frequency."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ DRIFTING_FREQUENCIES = (0.005, 0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.14, 0.2, 0.
 
 @dataclass(frozen=True, eq=False)
 class SpatialTuning:
-    """Response to drifting gratings by spatial frequency.
+    """Spatial tuning curve: response to drifting gratings by spatial frequency.
 
     Attributes:
         frequencies: cycles per degree, ``[F]``.
         drive: amplitude of the current at the temporal frequency (F1), in thresholds, ``[F, K]``.
         spikes: F1 of the spike rate, in spikes per second, ``[F, K]``.
         mean: mean spike rate, in spikes per second, ``[F, K]``.
-        predicted: what the anatomy predicts for the current, scaled to it, ``[F, K]``.
+        predicted: the current's tuning as predicted from the anatomy, scaled to it, ``[F, K]``.
     """
 
     frequencies: Tensor
@@ -45,13 +45,17 @@ def spatial_tuning(
     block: int = 9,
     directions: Sequence[float] | None = None,
 ) -> SpatialTuning:
-    """Measure F1 at every spatial frequency, averaged over the cells in the middle.
+    """Spatial tuning: F1 at every spatial frequency, averaged over the central cells.
 
     Args:
-        directions: towards which gratings drift, one a type; 0 without it.
+        rig: retina and screen.
+        per_pixel: spatial frequencies.
+        contrast: Michelson contrast.
+        cycles: analyzed cycles. block: cells along each side of the recorded square.
+        directions: direction of drift, one per type; None is 0.
 
     Units:
-        directions in degrees, temporal_frequency in Hz, contrast is Michelson's.
+        per_pixel in cycles per pixel; directions in degrees; temporal_frequency in Hz.
     """
     screen, dt = rig.screen, rig.screen.dt
     frequencies = torch.tensor(tuple(per_pixel), dtype=torch.float64) / screen.degrees_per_pixel
@@ -79,12 +83,12 @@ def spatial_tuning(
 
 
 def f1_amplitude(response: Tensor, frequency: float, dt: float) -> Tensor:
-    """Amplitude at a frequency, the mean over the cells in the last two axes."""
+    """Amplitude at a frequency, averaged over the cells in the last two axes."""
     return harmonic(response, frequency, dt).abs().mean((-2, -1))
 
 
 def predicted_tuning(rig: Rig, frequencies: Tensor, temporal_frequency: float) -> Tensor:
-    """The tuning that center and surround predict, ``[F, K]``, see :func:`spatial_tuning`."""
+    """Tuning predicted from center and surround, ``[F, K]``, see :func:`spatial_tuning`."""
     outer: Any = rig.retina.bipolar
     strength, decay = float(outer.synapse.strength), float(outer.neuron.decay_h)
     turn = -2j * math.pi * temporal_frequency * rig.screen.dt

@@ -1,4 +1,4 @@
-"""The spike-triggered average: what a cell saw before it fired."""
+"""Spike-triggered average, and its whitening for correlated stimuli."""
 
 import torch
 from torch import Tensor
@@ -7,25 +7,25 @@ from neurobip.errors import DataError
 
 
 def spike_triggered_average(frames: Tensor, spikes: Tensor, lags: int) -> Tensor:
-    """The mean frame at each lag before a spike, less the mean of all frames.
+    """Spike-triggered average: mean frame at each lag before a spike, minus the mean frame.
 
     ::
 
         sta[n, l] = sum_t spikes[t, n] (frame[t - l] - mean) / sum_t spikes[t, n]
 
-    over the steps t >= l, whose frame is known. The mean is that of every pixel over time. With
-    white noise it is proportional to the filter of a linear–nonlinear cell; with other stimuli see
-    :func:`whiten`. A cell without a spike has an average of 0.
+    over the steps t >= l; the mean frame is that over time. With white noise it is proportional to
+    the filter of a linear–nonlinear cell; for other stimuli see :func:`whiten`. A cell without
+    spikes has an average of 0.
 
     Shape:
         frames ``[T, 1, C, H, W]``; spikes ``[T, cells]``; result ``[cells, lags, C, H, W]``, whose
         lag 0 is the frame of the spike's own step.
 
     Units:
-        frames in luminance (8 bit stands for 255 steps of it); spikes in counts a step.
+        frames in luminance (8-bit integers are divided by 255); spikes in counts per step.
 
     Raises:
-        DataError: shapes or lags that do not fit, or a spike count that is negative or NaN.
+        DataError: mismatched shapes, lags out of range, or spike counts that are negative or NaN.
 
     Source: Chichilnisky 2001, "A simple white noise analysis of neuronal light responses".
     """
@@ -43,21 +43,23 @@ def spike_triggered_average(frames: Tensor, spikes: Tensor, lags: int) -> Tensor
 
 
 def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
-    """The average without what the stimulus' own correlations add to it.
+    """Whitened spike-triggered average: the stimulus correlations are divided out.
 
-    The covariance of the stimulus is taken as a product of one over space and one over lags. In
-    their axes, where its variances are ``c``, the average is divided by ``c + ridge mean(c)``.
+    The covariance of the stimulus is approximated by a product of a spatial and a temporal one. In
+    its eigenbasis, with variances ``c``, the average is divided by ``c + ridge mean(c)``.
 
     Args:
-        ridge: keeps directions that the stimulus hardly shows from being blown up; a share of the
-            mean variance.
+        ridge: ridge regularization as a fraction of the mean variance; it limits the amplification
+            of directions with little stimulus power.
 
     Shape:
-        sta ``[cells, lags, C, H, W]``; frames ``[T, 1, C, H, W]``; result as sta: the filter per
-        unit of luminance, up to one factor a cell.
+        sta ``[cells, lags, C, H, W]``; frames ``[T, 1, C, H, W]``; result as sta.
+
+    Units:
+        the filter per unit of luminance, up to one factor per cell.
 
     Raises:
-        DataError: frames of another size, or frames that never change.
+        DataError: frames of another size, or constant frames.
 
     Source: Theunissen et al. 2001, "Estimating spatio-temporal receptive fields of auditory and
     visual neurons from their responses to natural stimuli", with a separable covariance.
@@ -67,10 +69,12 @@ def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
     lags = sta.shape[1]
     check_lags(lags, movie)
     if sta.shape[2:] != frames.shape[2:]:
-        raise DataError(f"an average {tuple(sta.shape)} of frames {tuple(frames.shape)}")
+        raise DataError(
+            f"whiten: average of shape {tuple(sta.shape)} for frames of shape {tuple(frames.shape)}"
+        )
     variance = float(movie.square().mean())
     if variance == 0:
-        raise DataError("the frames never change; a stimulus with contrast fits")
+        raise DataError("the frames are constant; expected a stimulus with contrast")
     space = movie.T @ movie / len(movie)
     series = [(movie[lag:] * movie[: len(movie) - lag]).mean() for lag in range(lags)]
     apart = (torch.arange(lags)[:, None] - torch.arange(lags)).abs()
@@ -83,17 +87,17 @@ def whiten(sta: Tensor, frames: Tensor, ridge: float = 0.1) -> Tensor:
 
 
 def as_rows(frames: Tensor) -> Tensor:
-    """A movie of one recording as rows of pixels, in floating point.
+    """Frames of one recording as rows of pixels, in floating point.
 
     Shape:
         ``[T, 1, C, H, W]`` to ``[T, C H W]``.
 
     Raises:
-        DataError: another shape, one frame alone, or numbers that are not finite.
+        DataError: another shape, a single frame, or values that are not finite.
     """
     if frames.ndim != 5 or frames.shape[1] != 1 or len(frames) < 2:
         raise DataError(
-            f"frames of shape {tuple(frames.shape)}; [T, 1, C, H, W] with T >= 2 fits, one "
+            f"frames of shape {tuple(frames.shape)}; expected [T, 1, C, H, W] with T >= 2, one "
             "recording at a time"
         )
     movie = frames.flatten(1)
@@ -102,33 +106,33 @@ def as_rows(frames: Tensor) -> Tensor:
     elif not movie.is_floating_point():
         movie = movie.to(torch.get_default_dtype())
     if not bool(movie.isfinite().all()):
-        raise DataError("frames hold NaN or infinite numbers")
+        raise DataError("frames contain NaN or infinite numbers")
     return movie
 
 
 def counts_like(counts: Tensor, movie: Tensor, shape: tuple[str, ...]) -> Tensor:
-    """Spike counts in the precision of a movie.
+    """Spike counts in the precision of a movie, after validation.
 
     Raises:
-        DataError: not one row a frame, or counts that are negative or not finite.
+        DataError: not one row per frame, or counts that are negative or not finite.
     """
     if counts.ndim != len(shape) or len(counts) != len(movie):
         raise DataError(
             f"spike counts of shape {tuple(counts.shape)} for {len(movie)} frames; "
-            f"[{', '.join(shape)}] with one row a frame fits"
+            f"expected [{', '.join(shape)}] with one row per frame"
         )
     counts = counts.to(movie)
     # NaN fails both comparisons.
     if not bool(((counts >= 0) & counts.isfinite()).all()):
-        raise DataError("spike counts hold negative or infinite numbers or NaN")
+        raise DataError("spike counts contain negative or infinite numbers or NaN")
     return counts
 
 
 def check_lags(lags: int, movie: Tensor) -> None:
-    """Refuse a number of lags that is not a whole number from 1 to the frames that there are.
+    """Check that a number of lags is a whole number from 1 to the number of frames.
 
     Raises:
-        DataError: it says what fits.
+        DataError: another number.
     """
     if lags != int(lags) or not 1 <= lags <= len(movie):
-        raise DataError(f"{lags} lags; a whole number from 1 to the {len(movie)} frames fits")
+        raise DataError(f"{lags} lags; expected a whole number from 1 to {len(movie)} frames")

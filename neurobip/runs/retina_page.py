@@ -36,7 +36,7 @@ def retina_page(
     ]  # fmt: skip
     if averaged:
         tiles.append(
-            Tile(f"{min(averaged):.2f}", "least STA correlation", "with the field that was put in")
+            Tile(f"{min(averaged):.2f}", "least STA correlation", "with the true receptive field")
         )
     if selective:
         tiles.append(
@@ -71,7 +71,7 @@ def retina_page(
 
 
 def fields_section(c: Characterization, names: Sequence[str]) -> Section:
-    """Receptive fields put in and found."""
+    """True receptive fields, and their estimates from white noise."""
     captions = [
         "no linear field" if not linear else "no spike" if m.sta_correlation is None
         else f"r = {m.sta_correlation:.2f}"
@@ -81,15 +81,15 @@ def fields_section(c: Characterization, names: Sequence[str]) -> Section:
     return Section(
         "Receptive fields",
         [
-            "Above, the field that was put in, as checks of two pixels show it; below, the "
+            "Top: the true receptive field, convolved with the checks of two pixels; bottom: the "
             "spike-triggered average in white noise, at the lag at which it is strongest. Cells "
-            "that hear on and off alike have no linear field; what their average shows is noise."
+            "with equal on and off inputs have no linear field; their average shows noise."
         ],
         [
             Picture(
                 receptive_field_pictures(names, true_fields, strongest_lag(c.noise.sta), captions),
-                "Blue: light excites. Red: dark excites. Each picture has a scale of its own, "
-                "but that pale ones are much weaker than the others.",
+                "Blue: light excites. Red: dark excites. Each picture has its own scale, "
+                "except pale ones, which are much weaker than the others.",
             )
         ],
     )

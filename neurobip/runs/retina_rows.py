@@ -17,7 +17,7 @@ NOTES = (
     "on/off: 1 on, -1 off. transient: 1 transient, 0 sustained. gain: at contrast 0.8 over that at "
     "0.05. earlier: peak at 0.8 before that at 0.05. light: change over 30 times the light.",
     "coarse: response to the coarsest grating over the best. DoG r, STA r: correlation with the "
-    "difference of Gaussians, with the receptive field put in. F2/F1: frequency doubling. dir., "
+    "difference of Gaussians, with the true receptive field. F2/F1: frequency doubling. dir., "
     "orient.: indices of moving bars. LN: variance explained by a linear-nonlinear model.",
 )
 

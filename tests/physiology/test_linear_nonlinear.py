@@ -103,10 +103,10 @@ def test_a_curve_goes_through_its_points_and_ends_flat():
     ("change", "message"),
     [
         ({"counts": torch.zeros(50)}, "no spike"),
-        ({"counts": torch.ones(49)}, "one row a frame"),
-        ({"counts": torch.ones(50, 2)}, "one row a frame"),
+        ({"counts": torch.ones(49)}, "one row per frame"),
+        ({"counts": torch.ones(50, 2)}, "one row per frame"),
         ({"lags": 45}, "longer recording"),
-        ({"frames": torch.ones(50, 1, 1, 3, 3)}, "never change"),
+        ({"frames": torch.ones(50, 1, 1, 3, 3)}, "constant"),
         ({"ranks": ()}, "no rank"),
     ],
 )

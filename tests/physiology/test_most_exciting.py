@@ -205,7 +205,7 @@ def test_mosaics_and_seeds():
     assert found.drive > 0.1
     again = most_exciting_stimulus(retina, "parasol on", **SMALL)
     assert torch.equal(found.stimulus, again.stimulus)
-    with pytest.raises(DataError, match="stand on"):
+    with pytest.raises(DataError, match="mosaics are for"):
         most_exciting_stimulus(retina, "parasol on", **{**SMALL, "size": (17, 17)})
 
 

@@ -78,7 +78,7 @@ def test_other_refusals(rig: Rig) -> None:
         rig.record(gray(rig.screen, 0.1), block=26)
     with pytest.raises(DataError, match="mosaics"):
         Rig(primate_periphery(size=(25, 25)), rig.screen)
-    with pytest.raises(DataError, match="one length"):
+    with pytest.raises(DataError, match="equal length"):
         batch_stimuli([torch.zeros(3, 1), torch.zeros(4, 1)])
     even = dataclasses.replace(rig, screen=Screen(24, 24, 1.0, 0.01))
     with pytest.raises(DataError, match="odd"):

@@ -94,7 +94,7 @@ def test_8_bit_frames_are_luminance():
         ({"frames": torch.zeros(9, 2, 1, 3, 3)}, r"\[T, 1, C, H, W\]"),
         ({"frames": torch.zeros(1, 1, 1, 3, 3)}, "T >= 2"),
         ({"frames": torch.full((9, 1, 1, 3, 3), torch.nan)}, "NaN"),
-        ({"spikes": torch.zeros(8, 1)}, "one row a frame"),
+        ({"spikes": torch.zeros(8, 1)}, "one row per frame"),
         ({"spikes": -torch.ones(9, 1)}, "negative"),
         ({"spikes": torch.full((9, 1), torch.nan)}, "NaN"),
         ({"lags": 0}, "0 lags"),
@@ -108,5 +108,5 @@ def test_what_does_not_fit_is_refused(change, message):
 
 
 def test_a_constant_stimulus_cannot_be_whitened():
-    with pytest.raises(DataError, match="never change"):
+    with pytest.raises(DataError, match="constant"):
         whiten(torch.zeros(1, 2, 1, 3, 3), torch.ones(9, 1, 1, 3, 3))
