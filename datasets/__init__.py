@@ -23,7 +23,7 @@ from neurobip.datasets.nmnist import NMNIST
 from neurobip.datasets.recordings import Recordings
 from neurobip.datasets.relational_tasks import TrialConfig, TrialSets, relational
 from neurobip.datasets.saccade_digits import SaccadeDigits
-from neurobip.datasets.splits import Split, choose, fold_of, official, split
+from neurobip.datasets.splits import Split, choose, fold_of, official, split, split_dataset
 from neurobip.datasets.time_shuffled import TimeShuffled
 from neurobip.datasets.trials import Layout, Place, Trials
 
@@ -65,6 +65,7 @@ __all__ = [
     "read_track",
     "relational",
     "split",
+    "split_dataset",
     "validate",
     "write_nmnist",
 ]

@@ -6,10 +6,11 @@ Adding, removing or reordering samples moves no other sample to another set, on 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Sequence, Sized
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch.utils.data import Dataset, Subset
 
 from neurobip.errors import ConfigError
 
@@ -47,6 +48,29 @@ def split(
         raise ConfigError(f"split: fold={fold} of folds={folds}; folds >= 2 and 0 <= fold < folds")
     test = np.array([fold_of(name, folds) == fold for name in names], dtype=bool)
     return _train_valid_test(names, test, valid_fraction)
+
+
+def split_dataset(
+    dataset: Dataset[Any], folds: int = 5, fold: int = 0, valid_fraction: float = 0.1
+) -> tuple[Subset[Any], Subset[Any], Subset[Any]]:
+    """Training, validation and test parts of a data set, see :func:`split`.
+
+    A data set without `names` is split by the numbers of its samples.
+
+    Raises: ConfigError as `split`, and for a data set without a length.
+    """
+    if not isinstance(dataset, Sized):
+        raise ConfigError(
+            f"split_dataset: {type(dataset).__name__} has no len(); expected a data set with "
+            "numbered samples"
+        )
+    names = getattr(dataset, "names", None) or [str(i) for i in range(len(dataset))]
+    train, valid, test = split(names, folds, fold, valid_fraction)
+    return (
+        Subset(dataset, train.tolist()),
+        Subset(dataset, valid.tolist()),
+        Subset(dataset, test.tolist()),
+    )
 
 
 def official(names: Sequence[str], valid_fraction: float = 0.1) -> Split:

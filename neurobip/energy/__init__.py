@@ -1,6 +1,7 @@
 """Energy proxies: operations counted from real activity, and joules by named tables."""
 
 from neurobip.energy.counts import LayerCounts, count
+from neurobip.energy.report import EnergyReport, measure_energy
 from neurobip.energy.tables import (
     HOROWITZ_45NM,
     INT8_45NM,
@@ -16,9 +17,11 @@ __all__ = [
     "INT8_45NM",
     "LOIHI",
     "TABLES",
+    "EnergyReport",
     "EnergyTable",
     "LayerCounts",
     "count",
     "dense_joules",
     "joules",
+    "measure_energy",
 ]
