@@ -1,4 +1,4 @@
-"""A network of snnTorch learns by every rule of neurobip that a chain can learn by.
+"""A network of snnTorch learns by every rule of neurobip.
 
     python examples/learning_rules.py              the table, in some minutes on one core
     python examples/learning_rules.py --tune       how the learning rates below were chosen
@@ -11,6 +11,7 @@ alone.
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import snntorch as snn
@@ -22,24 +23,9 @@ from torch.nn import functional as F
 from torch.utils.data import Subset
 
 from neurobip.datasets import SaccadeDigits, batches, split
-from neurobip.learning import (
-    OnlineRule,
-    Sequential,
-    TimingDependent,
-    Trace,
-    TruncatedBPTT,
-    decolle,
-    eprop,
-    network_from_snntorch,
-    ottt,
-    reward_stdp,
-    sltt,
-    stllr,
-    three_factor,
-    truncated_bptt,
-)
-from neurobip.learning.adjoint import populations
-from neurobip.projection import state_at
+from neurobip.learning import BackpropThroughTime, OnlineRule, Rule, TimingDependent, Trace, rules
+from neurobip.learning.trainer import StageTrainer, stage_states
+from neurobip.models import network_from_snntorch
 from neurobip.state import tree_map
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -71,33 +57,23 @@ def network() -> nn.Sequential:
     )  # fmt: skip
 
 
-def readout_only(chain: Sequential, frame: torch.Tensor, **settings) -> OnlineRule:
-    """The floor: the readout learns, and what lies below stays as it was drawn.
-
-    Its seconds are those of ``ottt``, which finds the gradients below all the same.
-    """
-    for _, part in chain.parts[:-1]:
-        part.requires_grad_(False)
-    return ottt(chain, **settings)
-
-
-# Each from a chain, one step of input and settings, and its learning rate: the one with the best
+# A rule, its options, and its learning rate: the one with the best
 # accuracy on digits held out from learning and test (``--tune --seeds 1``), of 0.01 and 0.03, and
 # 0.003 where 0.03 was the worse. One network on 118 digits: good to a factor of three. No rate
 # makes much of "eprop, random" and reward_stdp in so few updates: at 0.01 they leave the cells of
 # the readout silent, and reward_stdp those of the convolution too.
-RULES = {
-    "readout only": (readout_only, 3e-2),
-    "three_factor": (three_factor, 1e-2),
-    "decolle": (decolle, 1e-2),
-    "ottt": (lambda chain, frame, **s: ottt(chain, **s), 3e-3),
-    "sltt": (lambda chain, frame, **s: sltt(chain, **s), 3e-2),
-    "stllr": (lambda chain, frame, **s: stllr(chain, **s), 1e-2),
-    "eprop, symmetric": (lambda chain, frame, **s: eprop(chain, frame, symmetric=True, **s), 3e-3),
-    "eprop, random": (eprop, 3e-3),
-    "reward_stdp": (lambda chain, frame, **s: reward_stdp(chain, **s), 3e-3),
-    "truncated_bptt, 3 steps": (lambda chain, frame, **s: truncated_bptt(chain, 3, **s), 3e-2),
-    "truncated_bptt, whole": (lambda chain, frame, **s: truncated_bptt(chain, 1000, **s), 3e-3),
+RULES: dict[str, tuple[Callable[..., Rule], dict[str, object], float]] = {
+    "readout only": (rules.ottt, {"freeze": "features"}, 3e-2),
+    "local": (rules.local, {}, 1e-2),
+    "decolle": (rules.decolle, {}, 1e-2),
+    "ottt": (rules.ottt, {}, 3e-3),
+    "sltt": (rules.sltt, {}, 3e-2),
+    "stllr": (rules.stllr, {}, 1e-2),
+    "eprop, symmetric": (rules.eprop, {"symmetric": True}, 3e-3),
+    "eprop, random": (rules.eprop, {}, 3e-3),
+    "reward_stdp": (rules.reward_stdp, {}, 3e-3),
+    "bptt, windows of 3 steps": (rules.bptt, {"window": 3}, 3e-2),
+    "bptt, whole": (rules.bptt, {}, 3e-3),
 }
 CANDIDATES = (3e-3, 1e-2, 3e-2)
 
@@ -117,10 +93,10 @@ def load(digits: SaccadeDigits, numbers) -> Part:
 
 
 class Trained(NamedTuple):
-    """What became of a network, and the processor time that an epoch took."""
+    """A network after training, its rule, and the processor time of an epoch."""
 
     net: nn.Sequential
-    rule: OnlineRule | TruncatedBPTT
+    rule: Rule
     seconds: float
 
 
@@ -129,8 +105,9 @@ def trained(name: str, lr: float, seed: int) -> Trained:
     torch.manual_seed(seed)
     net = network()
     orders = [torch.randperm(len(train.labels)).split(32) for _ in range(arguments.epochs)]
-    make, _ = RULES[name]
-    rule = make(network_from_snntorch(net), train.frames[0, :1], lr=lr, update="sequence")
+    make, options, _ = RULES[name]
+    network_view = network_from_snntorch(net, input_shape=(2, 17, 17))
+    rule = make(network_view, lr=lr, update="sequence", **options)
     began = time.process_time()
     for order in orders:
         for chosen in order:
@@ -147,7 +124,7 @@ def accuracy(net: nn.Sequential, part: Part) -> float:
 
 
 def storages(*trees) -> dict[int, int]:
-    """Bytes behind the tensors of some states, each memory once, by its address."""
+    """Bytes of the tensors of some states, each memory once, by its address."""
     found: dict[int, int] = {}
 
     def note(tensor: torch.Tensor) -> None:
@@ -159,34 +136,34 @@ def storages(*trees) -> dict[int, int]:
     return found
 
 
-def kept(rule: OnlineRule | TruncatedBPTT, steps: int) -> int:
-    """Bytes that learning keeps beside the network, of a batch of 32 after some steps.
+def kept(rule: Rule, steps: int) -> int:
+    """Bytes that learning keeps in addition to the network, of a batch of 32 after some steps.
 
     Of an online rule what is in its state and in no population's; of backpropagation what autograd
     has saved for the way back through one window.
     """
     repeats = -(-steps // len(train.frames))
     frames, labels = train.frames[:, :32].repeat(repeats, 1, 1, 1, 1)[:steps], train.labels[:32]
-    if isinstance(rule, TruncatedBPTT):
+    if isinstance(rule, BackpropThroughTime):
         saved: list[torch.Tensor] = []
         with saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda t: t):
-            end = rule.model(frames[: rule.window])
+            end = rule.network(frames[: rule.window])
         own = storages(*rule.plastic.values(), frames, *end)
         return sum(n for place, n in storages(*saved).items() if place not in own)
+    assert isinstance(rule, OnlineRule)
     state = None
     for frame in frames:
         _, _, state = rule.step(frame, labels, state)
-    parts = {name: state_at(state.chain, name) for name in populations(rule.chain)}
-    own = storages(*({"x": part.synapse.x, "neuron": part.neuron} for part in parts.values()))
-    learning = [state.teaching, state.traces]
-    if isinstance(rule.eligibility, Trace | TimingDependent):
-        # These take the traces of the synapses, which a chain updates whoever learns.
-        projections = populations(rule.chain)
-        learning += [
-            part.synapse
-            for name, part in parts.items()
-            if any(weight.requires_grad for weight in projections[name].parameters())
-        ]
+    trainers: list[StageTrainer] = state[0]
+    own, learning = {}, [state[1]]
+    for trainer in trainers:
+        learning += [trainer.signal_state, trainer.traces]
+        held = stage_states(trainer.stage, trainer.projections, trainer.state)
+        for name, part in held.items():
+            own |= storages(part.synapse.x, part.neuron)
+            if isinstance(rule.eligibility, Trace | TimingDependent) and name in trainer.learning:
+                # These take the traces of the synapses, which a network updates in any case.
+                learning.append(part.synapse)
     return sum(n for place, n in storages(*learning).items() if place not in own)
 
 
@@ -215,7 +192,7 @@ print(
 print(f"{'':26}{'test accuracy':>15}{'seconds':>9}{'kept for learning':>22}")
 print(f"{'rule':26}{'mean ± sd':>15}{'an epoch':>9}{'T=10':>11}{'T=40':>11}")
 for name in names:
-    runs = [trained(name, RULES[name][1], seed) for seed in range(arguments.seeds)]
+    runs = [trained(name, RULES[name][-1], seed) for seed in range(arguments.seeds)]
     found = [accuracy(run.net, test) for run in runs]
     sd = statistics.stdev(found) if len(found) > 1 else 0.0
     seconds = statistics.mean(run.seconds for run in runs)
@@ -223,13 +200,13 @@ for name in names:
     score = f"{statistics.mean(found):.3f} ± {sd:.3f}"
     print(f"{name:26}{score:>15}{seconds:9.2f}{bytes_kept}", flush=True)
 
-# What has learned is the network of snnTorch: its own forward pass, and the chain's beside it.
+# The network of snnTorch has learned: its own forward pass, and that of the view.
 run, seed = runs[-1], arguments.seeds - 1
 torch.manual_seed(seed)
 drawn = accuracy(network(), test)
 with torch.no_grad():
-    by_chain = network_from_snntorch(run.net)(test.frames)[0].sum(0).argmax(-1)
-in_chain = float((by_chain == test.labels).float().mean())
+    answers = network_from_snntorch(run.net)(test.frames)[0].sum(0).argmax(-1)
+by_view = float((answers == test.labels).float().mean())
 print(f"\nsnnTorch's own forward pass, seed {seed}: {drawn:.3f} as drawn, ", end="")
 print(f"{accuracy(run.net, test):.3f} after {name};")
-print(f"the same network as a chain of neurobip: {in_chain:.3f}")
+print(f"the same network as one of neurobip: {by_view:.3f}")

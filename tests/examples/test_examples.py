@@ -50,7 +50,7 @@ def test_learning_rules(tmp_path):
     assert sltt.count(" 0.0 kB") == 2
     *_, short, _, long, _ = next(line for line in out.splitlines() if "whole" in line).split()
     assert float(long) > 3 * float(short)
-    assert "as drawn" in out and "the same network as a chain" in out
+    assert "as drawn" in out and "the same network as one of neurobip" in out
 
 
 def test_a_cell_is_fitted_from_its_spikes(tmp_path):
