@@ -51,7 +51,7 @@ def evaluate(
         from neurobip.cli.tables import accuracy_table, robustness_table
         from neurobip.device import usable
         from neurobip.errors import ConfigError
-        from neurobip.evaluation.accuracy import accuracy
+        from neurobip.evaluation import accuracy
         from neurobip.runs.imports import import_all
         from neurobip.runs.metrics import add_logistic, read_metrics
         from neurobip.runs.run import open_run

@@ -1,5 +1,5 @@
 """What a trained network is worth: accuracy, and the controls beside it."""
 
-from neurobip.evaluation.accuracy import Accuracy, accuracy
+from neurobip.models.accuracy import Accuracy, accuracy
 
 __all__ = ["Accuracy", "accuracy"]

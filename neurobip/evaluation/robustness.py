@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from neurobip.evaluation.accuracy import accuracy
+from neurobip.models.accuracy import accuracy
 from neurobip.models.network import Network
 
 Batches = Iterable[tuple[Tensor, Tensor]]

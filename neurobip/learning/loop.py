@@ -11,12 +11,12 @@ from torch import Tensor
 
 from neurobip.config import LearnConfig
 from neurobip.device import beside
-from neurobip.evaluation.accuracy import accuracy
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.loss import named_loss
 from neurobip.learning.optimizer import WeightRounding
 from neurobip.learning.rule import BatchResult, Rule
 from neurobip.models import BiTFormer, Network
+from neurobip.models.accuracy import accuracy
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

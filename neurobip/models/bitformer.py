@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from neurobip.attention import Block
 from neurobip.component import Component, Mode
-from neurobip.errors import DataError
+from neurobip.errors import ConfigError, DataError
 from neurobip.models import build
 from neurobip.models.bitformer_config import BiTFormerConfig
 from neurobip.models.head import Head
@@ -193,11 +193,11 @@ class BiTFormer(Network):
         """The blocks and their readouts as a network, with the same parameters.
 
         Raises:
-            ValueError: there is no block.
+            ConfigError: there is no block.
         """
         depth = len(self.blocks)
         if not depth:
-            raise ValueError("BiTFormer.head: the network has no block, its depth is 0")
+            raise ConfigError("BiTFormer.head: the network has no block, its depth is 0")
         first = len(self.readouts) - depth
         readouts = {str(first + i): self.readouts[first + i] for i in range(depth)}
         return Head(self, list(self.blocks), readouts)

@@ -231,6 +231,6 @@ def build_lava(quantized: QuantizedGraph) -> None:
     Raises:
         ConversionError: Lava is missing, or the network cannot be built.
     """
-    from neurobip.converters.lava.lowering import LavaNetwork
+    from neurobip.converters.lava.network import LavaNetwork
 
     LavaNetwork(quantized.graph, np.zeros((1, quantized.graph.input.size), dtype=np.int32), 1)

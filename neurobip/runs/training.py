@@ -11,7 +11,7 @@ import torch
 
 from neurobip.config import RunConfig
 from neurobip.errors import CheckpointError, ConfigError
-from neurobip.evaluation.accuracy import accuracy
+from neurobip.evaluation import accuracy
 from neurobip.learning.loop import EpochRecord, fit, prepare
 from neurobip.learning.rule import BatchResult, check_precision
 from neurobip.models.network import Network

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from neurobip.config import LearnConfig, ModelConfig
-from neurobip.evaluation.accuracy import accuracy
+from neurobip.evaluation import accuracy
 from neurobip.evaluation.activity import record
 from neurobip.kernels import cuda, dispatch
 from neurobip.learning.homeostasis import calibrate
