@@ -12,29 +12,32 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.evaluation import accuracy
 from neurobip.evaluation.activity import record
 from neurobip.kernels import cuda, dispatch
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.loop import build, build_rule, fit
 from neurobip.learning.rule import Rule
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig
 
 _setup_privateuseone_for_python_backend("elsewhere")
 
 RULES = {
     "online": LearnConfig(),
     "sequence": LearnConfig(update="sequence"),
-    "aligned": LearnConfig(locality="aligned", weight_decay=0.1),
+    "kolen pollack": LearnConfig(
+        rule={"name": "local", "feedback": "kolen_pollack"}, weight_decay=0.1
+    ),
     "through time": LearnConfig(rule="bptt"),
 }
 
 
 def model_there(learn: LearnConfig, **settings: object) -> BiTFormer:
     """A small network elsewhere; ``Module.to`` does not move what is fake."""
-    config = ModelConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2,
-                         **settings)  # fmt: skip
+    config = BiTFormerConfig(
+        sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2, **settings
+    )
     model = build(config, learn, seed=0)
     for part in model.modules():
         for name, parameter in part._parameters.items():
@@ -94,9 +97,9 @@ if __name__ == "__main__":
         moments = [tensor for name, tensor in rule.state_dict().items() if ":" in name]
         assert {tensor.device.type for tensor in moments} == {"elsewhere"}
         report("fit", lambda: fit(rule, lambda epoch: batches, lambda: batches, epochs=1))
-        report("accuracy", lambda: accuracy(rule.model, batches))
-        report("calibration", lambda: calibrate(rule.model, there))
-        report("activity", lambda: record(rule.model, there))
+        report("accuracy", lambda: accuracy(rule.network, batches))
+        report("calibration", lambda: calibrate(rule.network, there))
+        report("activity", lambda: record(rule.network, there))
         # Had nothing been refused so far, it might be that nothing is.
         report("on two devices", lambda: rule.learn(frames, labels))
         if cuda.FOUND:

@@ -9,10 +9,11 @@ import torch
 from torch.utils import backend_registration
 
 from neurobip.cli.main import run
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.device import beside, device_of, usable
 from neurobip.errors import ConfigError
 from neurobip.learning.loop import build, build_rule
+from neurobip.models import BiTFormerConfig
 
 
 @pytest.mark.skipif(
@@ -33,14 +34,14 @@ def test_learning_makes_nothing_in_the_wrong_place():
 @pytest.mark.parametrize("rule", ["local", "bptt"])
 def test_a_gpu_learns_what_the_cpu_learns(rule):
     learn = LearnConfig(rule=rule, warmup_steps=1)
-    config = ModelConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
+    config = BiTFormerConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
     frames = torch.poisson(torch.full((5, 4, 2, 12, 12), 0.4)).to(torch.uint8)
     data = [(frames, torch.tensor([0, 1, 2, 0]))]
     results = []
     for name in ("cpu", "cuda"):
         model = build(config, learn, seed=0).to(usable(name))
-        teacher = build_rule(model, learn, total_batches=2)
-        results += [teacher.learn(*batch).loss for batch in beside(model, data * 2)]
+        learner = build_rule(model, learn, total_batches=2)
+        results += [learner.learn(*batch).loss for batch in beside(model, data * 2)]
     assert results[2:] == pytest.approx(results[:2], rel=1e-4)
 
 

@@ -4,28 +4,29 @@ import pytest
 import torch
 
 from neurobip.attention import Wiring, cortical
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.errors import ConfigError
-from neurobip.learning import OrthogonalProjection, calibrate, decolle, eprop, ottt, truncated_bptt
+from neurobip.learning import OrthogonalProjection, calibrate
 from neurobip.learning.loop import build, build_rule
+from neurobip.learning.rules import bptt, decolle, eprop, ottt
 from neurobip.learning.subspace import Subspace
+from neurobip.models import BiTFormerConfig, Sequential
+from neurobip.neurons import LI, LIF
 from neurobip.projection import projections, state_at
+from neurobip.shapes import Flatten
 from neurobip.synapses import Conv2d, Indexed, Linear, Merge, Patches
 
-from .chains import batch, prepared
+from .networks import batch, prepared, recurrent
 from .halves import SMALL, task
 
-BY_NAME = {
-    "ottt": lambda chain, frame: ottt(chain, lr=5e-3),
-    "eprop": lambda chain, frame: eprop(chain, frame, lr=5e-3),
-    "decolle": lambda chain, frame: decolle(chain, frame, lr=5e-3),
-    "truncated_bptt": lambda chain, frame: truncated_bptt(chain, 100, lr=5e-3),
-}
+BY_NAME = {"ottt": ottt, "eprop": eprop, "decolle": decolle, "bptt": bptt}
 
 
 def make(model=None, **learn):
     config = LearnConfig(**{"lr": 5e-3, **learn})
-    network = build(ModelConfig(classes=2, **{"depth": 1, **SMALL, **(model or {})}), config, 0)
+    network = build(
+        BiTFormerConfig(classes=2, **{"depth": 1, **SMALL, **(model or {})}), config, 0
+    )
     calibrate(network, task(6)[0])
     return network, build_rule(network, config, 60)
 
@@ -162,10 +163,10 @@ def test_room_and_memory():
     [
         {"update": "online"},
         {"update": "sequence", "overlap": 2},
-        {"locality": "aligned", "weight_decay": 0.5},
+        {"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.5},
         {"rule": "bptt", "weight_decay": 0.5, "lr": 2e-2},
     ],
-    ids=["online", "overlap", "aligned", "bptt"],
+    ids=["online", "overlap", "kolen_pollack", "bptt"],
 )
 def test_currents_on_old_traces_stay_whatever_a_rule_learns(learn):
     network, rule = make({"merge": 3, "merged": 16}, **learn)
@@ -225,7 +226,7 @@ def test_projecting_the_step_is_projecting_the_trace():
 
 
 @pytest.mark.parametrize("loop", ["top_down", "top_down_threshold"])
-def test_what_comes_from_above_is_protected_too(loop):
+def test_feedback_from_later_stages_is_protected_too(loop):
     network, rule = make({loop: 1})
     protection = rule.protection = OrthogonalProjection(network, 50, share=1.0)
     frames, labels = task(samples=2)
@@ -233,11 +234,11 @@ def test_what_comes_from_above_is_protected_too(loop):
     protection.observe(frames)
     protection.consolidate()
     part = network.embed.top_down if loop == "top_down" else network.retina.ganglion.threshold_shift
-    place, key = ("embed", "top_down") if loop == "top_down" else ("retina.ganglion", "threshold_shift")
+    place = "embed" if loop == "top_down" else "retina.ganglion"
     traces, state = [], None
     for frame in frames:
         _, state = network.step(frame, state)
-        traces.append(part.incoming(getattr(state_at(state, place), key).pre_trace))
+        traces.append(part.incoming(getattr(state_at(state, place), loop).pre_trace))
     before = torch.cat(traces) @ part.weight.detach().T
     rule.learn(*task(seed=1))
     torch.testing.assert_close(torch.cat(traces) @ part.weight.detach().T, before,
@@ -277,25 +278,58 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize("rule", BY_NAME)
 @pytest.mark.parametrize("name", ["two layers", "tokens", "images", "attention, linear"])
 def test_rules_by_name_keep_the_currents_of_an_earlier_task(rule, name):
-    chain, first, labels = prepared(name, samples=2, steps=6)
+    network, first, labels = prepared(name, samples=2, steps=6)
     second = batch(first.shape[2:], steps=6, samples=4)[0][:, 2:]
-    learner = BY_NAME[rule](chain, first[0])
-    protection = OrthogonalProjection(chain, directions=64, share=1.0, rows=10_000)
+    rule = BY_NAME[rule](network, lr=5e-3)
+    protection = OrthogonalProjection(network, directions=64, share=1.0, rows=10_000)
     for _ in range(12):
         protection.observe(first)
     protection.consolidate()
-    before, weights = currents(chain, first), [p.detach().clone() for p in chain.parameters()]
+    before, weights = currents(network, first), [p.detach().clone() for p in network.parameters()]
 
-    learner.protection = protection
+    rule.protection = protection
     for _ in range(5):
-        learner.learn(second, labels)
-    kept = currents(chain, first)
-    assert any(not torch.equal(p, w) for p, w in zip(chain.parameters(), weights, strict=True))
+        rule.learn(second, labels)
+    kept = currents(network, first)
+    assert any(not torch.equal(p, w) for p, w in zip(network.parameters(), weights, strict=True))
     for population, current in before.items():
         torch.testing.assert_close(kept[population], current, atol=1e-4, rtol=0)
 
-    learner.protection = None
+    rule.protection = None
     for _ in range(5):
-        learner.learn(second, labels)
-    changed = currents(chain, first)
+        rule.learn(second, labels)
+    changed = currents(network, first)
     assert max(float((changed[n] - before[n]).abs().max()) for n in before) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["images", "recurrent"])
+def test_biases_by_channel_and_lateral_synapses_are_protected(kind):
+    torch.manual_seed(0)
+    if kind == "recurrent":
+        network = recurrent()
+        network.parts[0][1].neuron.bias.requires_grad_(False)
+    else:
+        network = Sequential(
+            Conv2d(2, 4, 3, scale=2.0), LIF(), Flatten(), Linear(64, 3), LI(0.25),
+            input_shape=(2, 6, 6),
+        ).double()  # fmt: skip
+    first, labels = batch(network.input_shape, samples=2, steps=6)
+    second = batch(network.input_shape, samples=4, steps=6)[0][:, 2:]
+    protection = OrthogonalProjection(network, directions=6, share=1.0, rows=10_000)
+    for _ in range(12):
+        protection.observe(first)
+    protection.consolidate()
+    assert {line.heard.name for line in protection.lines} == (
+        {"0.synapse", "1.synapse", "0.recurrent"} if kind == "recurrent"
+        else {"0.synapse", "2.synapse"}
+    )  # fmt: skip
+    line = protection.lines[-1 if kind == "recurrent" else 0]
+    rule = ottt(network, lr=5e-2)
+    rule.protection = protection
+    names = [n for n in (line.weight, line.bias) if n is not None]
+    before = {n: network.get_parameter(n).detach().clone() for n in names}
+    rule.learn(second, labels)
+    step = [(network.get_parameter(n) - before[n]).flatten(1).detach() for n in names]
+    steps = torch.cat([s.reshape(len(step[0]), -1) for s in step], 1)
+    assert steps.abs().max() > 1e-3
+    assert (steps @ line.heard.basis[: line.heard.held].T).abs().max() < 1e-8

@@ -1,29 +1,30 @@
-"""Local learning by pieces and side by side, against a plain loop over time steps."""
+"""Local learning by chunks and with overlap, against a plain loop over time steps."""
 
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.converters.quantization.qat import RoundedWeights
 from neurobip.errors import ConfigError, DataError
+from neurobip.learning import LocalReadouts, OnlineRule, Trace
 from neurobip.learning.loop import build, build_rule
-from neurobip.learning.third_factor import cross_entropy_error
+from neurobip.models import BiTFormerConfig
 
 STEPS, BATCH = 11, 3
 
 
-def settings(**model) -> ModelConfig:
+def settings(**model) -> BiTFormerConfig:
     shape = {"sensor": (2, 12, 12), "width": 8, "hidden": 12, "heads": 2, "classes": 3}
-    return ModelConfig(**shape, **model)
+    return BiTFormerConfig(**shape, **model)
 
 
-def lesson(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def sequence(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     frames = torch.rand(STEPS, BATCH, 2, 12, 12, generator=generator) < 0.3
     return 2 * frames.to(torch.uint8), torch.arange(BATCH) % 3
 
 
-def lively(config: ModelConfig, learn: LearnConfig):
+def lively(config: BiTFormerConfig, learn: LearnConfig):
     """A network of which every part fires and has an error."""
     model = build(config, learn, seed=1)
     generator = torch.Generator().manual_seed(2)
@@ -35,27 +36,22 @@ def lively(config: ModelConfig, learn: LearnConfig):
 
 
 def weights(rule) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in rule.model.named_parameters()}
+    return {name: p.detach().clone() for name, p in rule.network.named_parameters()}
 
 
-@torch.no_grad()
 def slowly(rule, frames, labels, every: int) -> None:
     """The rule as its equation says it: step by step, gradients gathered until weights move."""
-    model, config = rule.model, rule.config
-    rule._begin_batch()
+    rule.optimizer.begin_batch()
+    by_step = OnlineRule(rule.network, Trace(), LocalReadouts())
     gathered, count, state = {}, 0, None
     for t, frame in enumerate(frames):
-        potentials, state = model.step(frame, state)
-        if t >= config.warmup_steps:
-            error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-            for name, gradient in model.local_gradients(error, state).items():
-                gathered[name] = gathered.get(name, 0) + gradient
-            count += 1
+        target = labels if t >= rule.warmup_steps else None
+        _, dw, state = by_step.step(frame, target, state)
+        for name, gradient in dw.items():
+            gathered[name] = gathered.get(name, 0) + gradient
+        count += target is not None
         if count and ((t + 1) % every == 0 or t + 1 == len(frames)):
-            for name, gradient in gathered.items():
-                rule.plastic[name].grad = gradient / count
-            for group in range(len(rule.optimizers)):
-                rule.update(group)
+            rule.optimizer.step({name: gradient / count for name, gradient in gathered.items()})
             gathered, count = {}, 0
 
 
@@ -65,12 +61,12 @@ def slowly(rule, frames, labels, every: int) -> None:
 @pytest.mark.parametrize(
     "model", [{}, {"attention": "masked", "retina": "none"}, {"top_down": 3}, {"depth": 0}]
 )
-def test_pieces_learn_what_a_loop_over_steps_learns(update, every, model):
+def test_chunks_learn_what_a_loop_over_steps_learns(update, every, model):
     learn = LearnConfig(update=update, lr=1e-2, warmup_steps=3)
     rules = [build_rule(lively(settings(**model), learn), learn, 4) for _ in range(2)]
     before = weights(rules[0])
     for seed in range(2):
-        frames, labels = lesson(seed)
+        frames, labels = sequence(seed)
         rules[0].learn(frames, labels)
         slowly(rules[1], frames, labels, every)
     after, expected = weights(rules[0]), weights(rules[1])
@@ -82,13 +78,13 @@ def test_pieces_learn_what_a_loop_over_steps_learns(update, every, model):
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("update", ["online", 3, "sequence"])
-def test_side_by_side_to_the_same_weights(update, threads):
+def test_overlap_gives_the_same_weights(update, threads):
     """Bit by bit: each stage does the same work in the same order."""
     found = []
     for overlap in (1, threads):
         learn = LearnConfig(update=update, overlap=overlap)
         rule = build_rule(lively(settings(), learn), learn, 4)
-        results = [rule.learn(*lesson(seed)) for seed in range(2)]
+        results = [rule.learn(*sequence(seed)) for seed in range(2)]
         found.append((weights(rule), results))
     assert found[0][1] == found[1][1]
     for name, weight in found[0][0].items():
@@ -100,13 +96,13 @@ def test_side_by_side_to_the_same_weights(update, threads):
     [
         ({"freeze": "qk", "weight_decay": 0.3}, {}),
         ({"freeze": "features"}, {}),
-        ({"locality": "aligned", "weight_decay": 0.3}, {"attention": "query-key"}),
+        ({"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.3}, {"attention": "query-key"}),
         ({"weight_bits": 4}, {}),
         ({"update": 4, "overlap": 9}, {"depth": 1}),
     ],
 )
-def test_side_by_side_whatever_else_is_asked_for(learn, model):
-    """Also with stages that take turns: a run that changes its mind ends as one that does not."""
+def test_overlap_with_other_options(learn, model):
+    """A run that changes its number of threads ends as one that does not."""
     found = []
     for order in ((1, 1), (2, 2), (1, 3), (3, 1)):
         rule = None
@@ -114,9 +110,9 @@ def test_side_by_side_whatever_else_is_asked_for(learn, model):
             settled = LearnConfig(**{"update": 3, **learn, "overlap": overlap})
             earlier, rule = rule, over(lively(settings(**model), settled).float(), settled)
             if earlier is not None:
-                rule.model.load_state_dict(earlier.model.state_dict())
+                rule.network.load_state_dict(earlier.network.state_dict())
                 rule.load_state_dict(earlier.state_dict())
-            rule.learn(*lesson(seed))
+            rule.learn(*sequence(seed))
         found.append((weights(rule), rule.state_dict()))
     for name, weight in found[0][0].items():
         assert all(torch.equal(weight, other[name]) for other, _ in found[1:])
@@ -129,8 +125,8 @@ def over(model, learn: LearnConfig):
     return build_rule(model, learn, 4, None if bits is None else RoundedWeights(model, bits))
 
 
-def test_a_loop_through_all_stages_is_not_run_side_by_side():
-    with pytest.raises(ConfigError, match="overlap 2 does not go with feedback"):
+def test_a_loop_through_all_stages_does_not_overlap():
+    with pytest.raises(ConfigError, match="overlap 2: stages cannot learn at the same time"):
         build_rule(lively(settings(top_down=2), LearnConfig()), LearnConfig(overlap=2), 4)
 
 
@@ -138,13 +134,13 @@ def test_a_sequence_that_ends_before_learning_begins_is_refused():
     learn = LearnConfig(warmup_steps=STEPS)
     rule = build_rule(lively(settings(), learn), learn, 4)
     with pytest.raises(DataError, match="fewer warmup_steps"):
-        rule.learn(*lesson())
-    assert rule.batches == 0
+        rule.learn(*sequence())
+    assert rule.optimizer.batches == 0
 
 
 def test_frames_without_a_batch_are_refused():
     rule = build_rule(lively(settings(), LearnConfig()), LearnConfig(), 4)
-    frames, labels = lesson()
+    frames, labels = sequence()
     with pytest.raises(DataError, match="time first"):
         rule.learn(frames[:, 0], labels[:1])
 
@@ -159,9 +155,9 @@ def test_the_state_of_an_unknown_parameter_is_refused():
 
 
 @pytest.mark.parametrize("update", [3, "sequence"])
-def test_what_is_reported_does_not_depend_on_pieces(update):
-    """With a learning rate of nothing, loss and hits are those of the network as it is."""
-    frames, labels = lesson()
+def test_results_do_not_depend_on_chunks(update):
+    """With a learning rate of almost 0, loss and hits are those of the network as it is."""
+    frames, labels = sequence()
     results = []
     for form in ("online", update):
         learn = LearnConfig(update=form, lr=1e-30)

@@ -1,19 +1,20 @@
-"""The rules at work: they learn, they freeze what is frozen, they resume, they need no past."""
+"""The local rule and backpropagation on a BiTFormer: learning, freezing, resuming, no graph."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from neurobip.config import LearnConfig, ModelConfig
-from neurobip.learning import calibrate, cross_entropy_error
+from neurobip.config import LearnConfig
+from neurobip.learning import CrossEntropy, LocalReadouts, OnlineRule, Trace, calibrate
 from neurobip.learning.loop import build, build_rule
+from neurobip.models import BiTFormerConfig
 
-from .halves import SMALL, task
+from ..halves import SMALL, task
 
 
 def make(depth=1, seed=0, total=40, **learn):
     config = LearnConfig(**{"lr": 5e-3, **learn})
-    model = build(ModelConfig(classes=2, depth=depth, **SMALL), config, seed)
+    model = build(BiTFormerConfig(classes=2, depth=depth, **SMALL), config, seed)
     calibrate(model, task()[0])
     return model, build_rule(model, config, total)
 
@@ -23,9 +24,9 @@ def make(depth=1, seed=0, total=40, **learn):
     [
         {"update": "online"},
         {"update": "sequence", "lr": 2e-2},
-        {"locality": "aligned", "weight_decay": 0.1},
+        {"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.1},
         {"rule": "bptt", "lr": 2e-2},
-        {"rule": "bptt", "deep_supervision": True, "lr": 2e-2},
+        {"rule": {"name": "bptt", "deep_supervision": True}, "lr": 2e-2},
     ],
     ids=str,
 )
@@ -53,10 +54,11 @@ def test_every_parameter_moves():
     assert not still
 
 
-@pytest.mark.parametrize("rule_name", ["local", "bptt"])
-def test_frozen_parts_stay(rule_name):
+@pytest.mark.parametrize("name", ["local", "bptt"])
+def test_frozen_parts_stay(name):
+    own = {"name": name, **({"deep_supervision": True} if name == "bptt" else {})}
     for freeze in ("qk", "features"):
-        model, rule = make(freeze=freeze, rule=rule_name, deep_supervision=True, weight_decay=0.1)
+        model, rule = make(freeze=freeze, rule=own, weight_decay=0.1)
         before = {n: p.detach().clone() for n, p in model.named_parameters()}
         frames, labels = task()
         for _ in range(3):
@@ -77,7 +79,7 @@ def test_frozen_parts_stay(rule_name):
 @pytest.mark.parametrize(("form", "frozen"), [("query-key", 32), ("none", 0)])
 def test_queries_and_keys_are_frozen_where_there_are_any(form, frozen):
     config = LearnConfig(lr=5e-3, freeze="qk")
-    model = build(ModelConfig(classes=2, depth=1, attention=form, **SMALL), config, 0)
+    model = build(BiTFormerConfig(classes=2, depth=1, attention=form, **SMALL), config, 0)
     calibrate(model, task()[0])
     rule = build_rule(model, config, 40)
     weight = model.blocks[0].qkv.synapse.weight
@@ -88,11 +90,12 @@ def test_queries_and_keys_are_frozen_where_there_are_any(form, frozen):
     assert len(weight) == frozen or not torch.equal(weight[frozen:], before[frozen:])
 
 
-def test_queries_and_keys_are_frozen_behind_tokens_that_merge():
-    """There the attention is as wide as the merged tokens, not as those before."""
+def test_queries_and_keys_are_frozen_after_tokens_that_merge():
+    """The attention is as wide as the merged tokens, not as those before."""
     config = LearnConfig(lr=5e-3, freeze="qk", warmup_steps=1)
     for merged in (8, 32):
-        model = build(ModelConfig(classes=2, depth=1, merge=3, merged=merged, **SMALL), config, 0)
+        options = BiTFormerConfig(classes=2, depth=1, merge=3, merged=merged, **SMALL)
+        model = build(options, config, 0)
         calibrate(model, task()[0])
         rule = build_rule(model, config, 40)
         weight = model.blocks[0].qkv.synapse.weight
@@ -104,9 +107,9 @@ def test_queries_and_keys_are_frozen_behind_tokens_that_merge():
 
 
 def test_local_equals_backpropagation_where_theory_says_so():
-    """One step, no block: nothing lies between the synapses and their teacher."""
+    """One step, no block: nothing lies between the synapses and their readout."""
     frames, labels = task(steps=1)
-    frames = 5 * frames  # the retina needs a strong flash to speak in the first step
+    frames = 5 * frames  # the retina needs a strong flash to fire in the first step
     local, rule = make(0, update="sequence", warmup_steps=0)
     baseline, bptt = make(0, rule="bptt", warmup_steps=0)
     for model in (local, baseline):
@@ -125,29 +128,46 @@ def test_sequence_update_is_the_mean_of_the_steps():
     frames, labels = task(steps=5)
     model, rule = make(update="sequence", warmup_steps=1)
     expected, state = {}, None
-    with torch.no_grad():
-        for t, frame in enumerate(frames):
-            potentials, state = model.step(frame, state)
-            if t >= 1:
-                error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-                for name, gradient in model.local_gradients(error, state).items():
-                    expected[name] = expected.get(name, 0) + gradient / 4
+    by_step = OnlineRule(model, Trace(), LocalReadouts())
+    for t, frame in enumerate(frames):
+        _, dw, state = by_step.step(frame, labels if t >= 1 else None, state)
+        for name, gradient in dw.items():
+            expected[name] = expected.get(name, 0) + gradient / 4
     rule.learn(frames, labels)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name])
 
 
-def test_third_factor_is_the_gradient_of_cross_entropy():
-    potentials = torch.randn(3, 5, 4, requires_grad=True)
-    labels = torch.tensor([0, 3, 1, 1, 2])
-    sum(F.cross_entropy(0.125 * v, labels) for v in potentials).backward()
-    torch.testing.assert_close(
-        cross_entropy_error(potentials.detach(), labels, 0.125), potentials.grad
-    )
+@torch.no_grad()
+def test_the_gradients_of_a_step_are_the_credit_of_each_stage():
+    """Composed by hand: readouts send the error of their own potentials to their stage."""
+    frames, labels = task(steps=4)
+    model, _ = make()
+    for readout in model.readouts:
+        readout.synapse.weight.normal_(std=0.3)
+    state = held = None
+    rule = OnlineRule(model, Trace(), LocalReadouts())
+    for t, frame in enumerate(frames):
+        potentials, state = model.step(frame, state)
+        _, dw, held = rule.step(frame, labels if t == 3 else None, held)
+    expected = {}
+    parts = {"embed": model.embed, "blocks.0": model.blocks[0]}
+    states = {"embed": state["embed"], "blocks.0": state["blocks"]["0"]}
+    for i, (name, part) in enumerate(parts.items()):
+        error = CrossEntropy().error(potentials[i][None], labels[None], 0.125)[0]
+        readout = model.readouts[i].credit(error, state["readouts"][str(i)])
+        expected |= {f"readouts.{i}.{n}": g for n, g in readout.dw.items()}
+        sent = readout.send().view(len(labels), model.tokens, -1)
+        credit = part.credit(sent, states[name])
+        expected |= {f"{name}.{n}": g for n, g in credit.dw.items()}
+    assert dw.keys() == expected.keys() == dict(model.named_parameters()).keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(dw[name], gradient)
 
 
-def test_aligned_feedback_approaches_the_weights():
-    model, rule = make(locality="aligned", weight_decay=5.0, lr=3e-3, total=400)
+def test_kolen_pollack_feedback_approaches_the_weights():
+    own = {"name": "local", "feedback": "kolen_pollack"}
+    model, rule = make(rule=own, weight_decay=5.0, lr=3e-3, total=400)
     synapse = model.blocks[0].down.synapse
 
     def cosine():
@@ -160,18 +180,19 @@ def test_aligned_feedback_approaches_the_weights():
     assert abs(before) < 0.3 and cosine() > 0.7
 
 
-@pytest.mark.parametrize("locality", ["block", "broadcast", "reward"])
-def test_resumed_training_equals_unbroken_training(locality):
+@pytest.mark.parametrize("feedback", ["local_backprop", "direct", "reward"])
+def test_resumed_training_equals_unbroken_training(feedback):
     frames, labels = task()
-    model, rule = make(locality=locality)
+    own = {"name": "local", "feedback": feedback}
+    model, rule = make(rule=own)
     torch.manual_seed(0)
     for _ in range(4):
         rule.learn(frames, labels)
-    broken, first = make(locality=locality)
+    broken, first = make(rule=own)
     torch.manual_seed(0)
     for _ in range(2):
         first.learn(frames, labels)
-    resumed, second = make(seed=9, locality=locality)
+    resumed, second = make(seed=9, rule=own)
     resumed.load_state_dict(broken.state_dict())
     second.load_state_dict(first.state_dict())
     for _ in range(2):

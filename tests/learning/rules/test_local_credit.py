@@ -4,9 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from neurobip.config import ModelConfig
-from neurobip.learning import calibrate, cross_entropy_error, route
-from neurobip.models import BiTFormer
+from neurobip.learning import (
+    LocalReadouts,
+    OnlineRule,
+    Trace,
+    calibrate,
+    set_feedback,
+)
+from neurobip.models import BiTFormer, BiTFormerConfig
 from neurobip.neurons import LIF
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Delayed, Linear, Patches
@@ -16,11 +21,11 @@ SMALL = dict(sensor=(2, 12, 12), width=8, hidden=12, heads=2, depth=2, patch=5, 
 
 def network(**changes) -> tuple[BiTFormer, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    model = BiTFormer(ModelConfig(**{**SMALL, **changes}))
+    model = BiTFormer(BiTFormerConfig(**{**SMALL, **changes}))
     for name, p in model.named_parameters():
         if "readouts" in name or "top_down" in name or "out." in name or "down." in name:
             torch.nn.init.normal_(p, std=0.3)
-    # Many events a pixel, so that the retina speaks in the very first step.
+    # Many events a pixel, so that the retina spikes in the very first step.
     frames = 8 * (torch.rand(6, 5, 2, 12, 12) < 0.3).to(torch.uint8)
     calibrate(model, frames)
     return model, frames, torch.tensor([0, 3, 9, 3, 1])
@@ -31,7 +36,7 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
 
     The weights act on the presynaptic trace as far as their own gradient goes, and on the present
     spikes for everything else; the state of the step before is a constant; blocks are detached.
-    What comes from above arrives from an earlier step and is a constant too.
+    Feedback from later stages comes from an earlier step and is a constant too.
     """
     with torch.no_grad():
         _, now = model.step(frame, before)
@@ -90,7 +95,7 @@ def slow_gradients(model, frame, before, labels) -> dict[str, torch.Tensor]:
         loss = torch.zeros(())
         for i, (readout, z) in enumerate(zip(model.readouts, stages, strict=True)):
             v, _ = readout.step(z.flatten(1), state_of("readouts", str(i)))
-            loss = loss + F.cross_entropy(model.config.readout_decay * v, labels)
+            loss = loss + F.cross_entropy(model.options.readout_decay * v, labels)
         model.zero_grad()
         loss.backward()
     finally:
@@ -110,9 +115,10 @@ def test_credit_equals_autograd(attention, top_down, t):
     with torch.no_grad():
         for frame in frames[:t]:
             _, state = model.step(frame, state)
-        potentials, now = model.step(frames[t], state)
-        error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-        by_hand = model.local_gradients(error, now)
+    rule = OnlineRule(model, Trace(), LocalReadouts())
+    held = None
+    for i in range(t + 1):
+        _, by_hand, held = rule.step(frames[i], labels if i == t else None, held)
     slow = slow_gradients(model, frames[t], state, labels)
     assert by_hand.keys() == slow.keys() == dict(model.named_parameters()).keys()
     for name, gradient in slow.items():
@@ -132,13 +138,11 @@ def test_credit_equals_autograd(attention, top_down, t):
     )
 
 
-def test_aligned_feedback_sends_errors_and_learns_the_same_product():
+def test_kolen_pollack_feedback_sends_errors_and_learns_the_same_product():
     model, frames, labels = network()
-    route(model, "aligned")
-    with torch.no_grad():
-        potentials, state = model.step(frames[0])
-        error = cross_entropy_error(potentials, labels, model.config.readout_decay)
-        dw = model.local_gradients(error, state)
+    set_feedback(model, "kolen_pollack")
+    _, dw, _ = OnlineRule(model, Trace(), LocalReadouts()).step(frames[0], labels)
+    assert sum(name.endswith("feedback") for name in dw) > 4
     for name in dw:
         if name.endswith("feedback"):
             torch.testing.assert_close(dw[name], dw[name.replace("feedback", "weight")])
