@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import numba.core.caching as caching
 caching.CacheImpl._locator_classes = []  # no folder of numba's choice can be written
@@ -14,6 +16,7 @@ print(int(z.sum()))
 """
 
 
+@pytest.mark.slow
 def test_without_a_folder_to_keep_them_loops_run_and_say_so_once():
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["6"]

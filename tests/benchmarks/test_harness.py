@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
+@pytest.mark.slow
 def test_every_round_runs_everybody_once_and_warm_ups_are_not_counted():
     ran: list[str] = []
     names = ("a", "b", "c")
@@ -41,6 +42,7 @@ def test_the_clock_sees_the_work_and_no_garbage_collection(monkeypatch):
     assert gc.isenabled() is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("each", "runs"), [(1.0, 9), (7.0, 7), (1000.0, 3)])
 def test_patience_ends_the_rounds_but_never_before_three(monkeypatch, each, runs):
     now = [0.0]

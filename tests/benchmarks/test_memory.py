@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "memory.py"
 
 
@@ -14,6 +16,7 @@ def peak(rule: str, steps: int) -> float:
     return json.loads(done.stdout)["mib"]
 
 
+@pytest.mark.slow
 def test_local_learning_is_flat_in_time_and_backpropagation_is_not():
     local = [peak("local, online", steps) for steps in (20, 120)]
     through_time = [peak("backpropagation through time", steps) for steps in (20, 120)]

@@ -91,6 +91,7 @@ def test_data_list_and_info(command: Command, tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.npy"))
 
 
+@pytest.mark.slow
 def test_real_recordings(real_nmnist: Path, command: Command, tmp_path: Path) -> None:
     """N-MNIST from a folder, through training and evaluation, with the data named again later."""
     config = tmp_path / "nmnist.yaml"
@@ -103,6 +104,7 @@ def test_real_recordings(real_nmnist: Path, command: Command, tmp_path: Path) ->
     assert again["accuracy"] == trained["accuracy"]
 
 
+@pytest.mark.slow
 def test_as_a_program(small_run: Path) -> None:
     line = [sys.executable, "-m", "neurobip.cli", "evaluate", str(small_run), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)

@@ -15,6 +15,8 @@ from neurobip.runs.data import open_data
 from neurobip.runs.output import Output
 from neurobip.runs.report import CONTROLS, named_accuracies
 
+pytestmark = pytest.mark.slow
+
 TINY = """
 data: {samples: 60, steps: 6, window_ms: 50, shift: 0}
 model: {width: 8, hidden: 8, depth: 1, heads: 2}

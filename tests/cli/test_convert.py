@@ -197,6 +197,7 @@ def test_to_netx(chain: Path, small_run: Path, command: Command, tmp_path: Path,
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_verify_a_run(small_run: Path, command: Command) -> None:
     pytest.importorskip("lava.magma")
     found = command("verify", small_run, "--samples", 2)
@@ -254,6 +255,7 @@ def test_verify_tells_a_mismatch(small_run: Path, capsys: pytest.CaptureFixture[
     assert row.split()[-4:] == ["7", "3", "2", "9"]
 
 
+@pytest.mark.slow
 def test_the_report_fits_a_hundred_columns(small_run: Path, tmp_path: Path) -> None:
     """Also where nobody says how wide the page is."""
     line = [sys.executable, "-m", "neurobip.cli", "convert", small_run, "--to", "integer"]

@@ -20,6 +20,8 @@ from neurobip.errors import CheckpointError
 from neurobip.runs import training
 from neurobip.runs.checkpoint import BEST, LAST, read
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 

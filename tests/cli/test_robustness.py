@@ -22,6 +22,8 @@ from neurobip.runs.robustness import parse_severities, recordings_of
 from neurobip.runs.run import load_run
 from neurobip.viz.robustness import robustness_panels
 
+pytestmark = pytest.mark.slow
+
 Found = tuple[Path, dict[str, Any]]
 
 

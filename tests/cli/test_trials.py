@@ -15,6 +15,8 @@ from neurobip.runs import training
 from neurobip.runs.measures import integer_accuracy, integers
 from neurobip.runs.run import load_run
 
+pytestmark = pytest.mark.slow
+
 DATA = "name: saccade_digits, samples: 300, steps: 6, window_ms: 50"
 PARTS = "merge: 3, merged: 12, width: 8, heads: 2, hidden: 8, patch: 9, stride: 8, padding: 3"
 ENCODER = f"""

@@ -53,6 +53,7 @@ def test_seed_and_epoch_decide_the_order():
     assert sample_order(8, 0, 0).tolist() == [2, 4, 3, 6, 5, 0, 1, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_change_nothing(some, method):
     half = Subset(some, range(0, 50, 2))

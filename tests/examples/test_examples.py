@@ -9,6 +9,8 @@ import pytest
 
 from neurobip.converters.lava.install import installed
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED = {
     "train_nmnist.py",

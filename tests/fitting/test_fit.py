@@ -191,6 +191,7 @@ def recorded():
     return train, test
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def fitted(recorded):
     train, test = recorded
@@ -238,6 +239,7 @@ def test_progress_is_told(fitted):
 SHORT = QUICK | {"cell_types": MOUSE[2:3], "constants": ("field",), "rounds": 1}
 
 
+@pytest.mark.slow
 def test_nothing_held_out_is_looked_at(recorded):
     train, test = recorded
     train = train.part(0, 1600)
@@ -261,6 +263,7 @@ def test_a_window_changes_nothing_about_where_the_cell_is(recorded):
     assert cell.rate(test.frames).shape == (test.steps,)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_repeated_recording_is_set_aside(recorded):
     frames = recorded[0].frames[:2000]
     repeated = poisson_recording(model(slope=200.0), frames, repeats=3, seed=5)

@@ -196,6 +196,7 @@ def recorded():
     return cell, train, test
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="module")
 def fitted(recorded):
     return fit_retina(recorded[1], test=recorded[2], **QUICK).cells[0]
@@ -211,6 +212,7 @@ def test_constants_of_the_neuron_are_found_within_their_errors(recorded, fitted)
         assert fitted.constants[name].value == pytest.approx(true, rel=0.3), name
 
 
+@pytest.mark.slow
 def test_it_explains_what_it_does_not_know(recorded, fitted):
     assert fitted.explained > 0.9 > fitted.baseline_explained
     assert fitted.correlation > fitted.baseline_correlation
@@ -240,6 +242,7 @@ def test_it_describes_a_retina_that_fires_alike(recorded, fitted):
 SHORT = QUICK | {"rounds": 1, "window": 2, "lags": 8}
 
 
+@pytest.mark.slow
 def test_nothing_held_out_is_looked_at(recorded):
     train, test = recorded[1].part(0, 800), recorded[2]
     one = fit_retina(train, test=test, **SHORT).cells[0]
@@ -260,6 +263,7 @@ def test_the_end_of_repeats_is_set_aside(recorded):
     assert one.explained > other.explained
 
 
+@pytest.mark.slow
 def test_longer_frames_take_several_steps(recorded):
     frames = recorded[1].frames[:600]
     recording = escape_recording(recorded[0], frames.repeat_interleave(2, 0), repeats=2)

@@ -21,6 +21,7 @@ def in_a_process(*command, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", [True, False])
 def test_without_triton_nothing_is_taken_and_nothing_fails(found):
     script = f"""if True:

@@ -42,6 +42,7 @@ def events(device):
     return frames.to(device), torch.tensor([0, 2], device=device)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
 
@@ -63,6 +64,7 @@ def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
     torch.testing.assert_close(ours, tensors, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["online", "bptt"])
 def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
     frames, labels = events(DEVICE)

@@ -16,6 +16,7 @@ from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormerConfig
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this torch cannot make up a device",

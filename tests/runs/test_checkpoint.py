@@ -218,6 +218,7 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and SIGKILL")
 def test_killed_at_any_moment_a_run_stays_loadable(tmp_path: Path) -> None:
     """A child saves without end and is killed at random moments; the files must always be whole."""
@@ -243,6 +244,7 @@ print(done)
     assert int(run(code, tmp_path)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("moment", ["write", "fsync", "replace"])
 def test_killed_at_each_step_of_a_save_the_old_one_stays(tmp_path: Path, moment: str) -> None:

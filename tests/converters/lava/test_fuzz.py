@@ -24,6 +24,8 @@ from neurobip.converters.lava.verify import verify
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.reference import FloatNetwork
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 
 GRAPHS = int(os.environ.get("NEUROBIP_FUZZ", "24"))

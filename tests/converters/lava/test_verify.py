@@ -28,6 +28,8 @@ from neurobip.converters.quantization.quantize import QuantizedGraph, quantize
 from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 
 

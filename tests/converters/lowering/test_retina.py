@@ -45,6 +45,7 @@ def test_the_graph_is_the_retina_spike_by_spike(make_events, name):
     assert (wanted.sum((0, 1, 3, 4)) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RETINAS)
 def test_lava_is_the_integers_in_every_population_at_every_step(make_events, name):
     quantized = quantize(to_graph(RETINAS[name](), shape=(2, 12, 10)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nir
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -218,6 +219,7 @@ def test_drafts_dilate_their_kernels() -> None:
     assert {(2, 2), (4, 2)} <= seen and (1, 1) in seen
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

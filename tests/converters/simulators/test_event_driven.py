@@ -89,6 +89,7 @@ def equal_floats(graph: Graph, frames: torch.Tensor) -> None:
             torch.testing.assert_close(z, w, rtol=1e-9, atol=1e-9 * max(1, float(w.abs().max())))
 
 
+@pytest.mark.slow
 def test_every_neuron_and_synapse(zoo: Graph, make_events) -> None:
     frames = make_events(20, 1, 2, 6, 6, rate=1.0).clamp(max=7)
     equal_integers(QuantizedGraph(zoo, {}), frames)
@@ -103,6 +104,7 @@ def noise(graph: Graph, rate: float, seed: int, steps: int = 14) -> torch.Tensor
     return torch.poisson(torch.full((steps, 1, *graph.input.shape), rate), generator=generator)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(**GRAPHS)
 def test_random_graphs_in_integers(random_graphs, data, seed: int, rate: float) -> None:
@@ -110,6 +112,7 @@ def test_random_graphs_in_integers(random_graphs, data, seed: int, rate: float) 
     equal_integers(QuantizedGraph(graph, {}), noise(graph, rate, seed))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(**GRAPHS)
 def test_random_graphs_in_floats(random_graphs, data, seed: int, rate: float) -> None:
@@ -177,6 +180,7 @@ def test_potentials_and_steps(make_model, make_events) -> None:
     torch.testing.assert_close(floats, model_says, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [2**16, 2**22, 2**30])
 def test_currents_of_any_size(large: int) -> None:
     """Beyond 24 bits of current single precision is left, and a current wraps once only."""

@@ -59,6 +59,7 @@ def check(synapse, shape, planes: tuple[bool, bool]) -> Fanout:
 PLANES = st.tuples(st.booleans(), st.booleans())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     data=st.data(),

@@ -126,6 +126,7 @@ def test_saturation_of_a_memory_counts_to_its_population() -> None:
     assert network.saturated(state)["cell"] == 4, "two by two, 4 << 22 each"
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000), rate=st.sampled_from([0.1, 0.5, 3.0]))
 def test_random_graphs(slow_network, random_graphs, data, seed: int, rate: float) -> None:

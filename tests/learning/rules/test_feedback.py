@@ -26,6 +26,7 @@ def make(feedback="local_backprop", model=None, rule="local", total=60, **learn)
     return network, build_rule(network, config, total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feedback", ["sign", "random", "direct", "reward"])
 def test_learns_an_easy_task(feedback):
     torch.manual_seed(0)  # of the actions, where there are any

@@ -34,6 +34,8 @@ from neurobip.converters.simulators.integer import IntegerNetwork
 from neurobip.errors import ConversionError
 from neurobip.learning.rules.on_chip import freeze_feedback, on_chip
 
+pytestmark = pytest.mark.slow
+
 RULE = ThreeFactor(lr=0.05)
 
 

@@ -81,6 +81,7 @@ def start(arguments: list[object], env: dict[str, str], cwd: Path) -> subprocess
     return subprocess.run(line, env=env, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_runs_without_torch(make_model, make_events, tmp_path: Path, bare: dict[str, str]) -> None:
     """The retina, linear attention, readouts: equal to the simulator in every population."""
     pytest.importorskip("lava.magma")
