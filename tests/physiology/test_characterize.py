@@ -29,6 +29,8 @@ from neurobip.retina import (
 )
 from neurobip.stimuli import Screen
 
+pytestmark = pytest.mark.slow
+
 SCREEN = Screen(41, 41, degrees_per_pixel=0.1, dt=0.005)
 
 
@@ -52,7 +54,6 @@ def of(c: Characterization) -> dict[str, TypeMeasures]:
     return {m.name: m for m in c.types}
 
 
-@pytest.mark.slow
 def test_every_claim_holds(measured: Characterization) -> None:
     found = claims(measured)
     assert len(found) >= 9
@@ -145,7 +146,6 @@ def test_on_off_types_have_no_linear_field(mouse_measured: Characterization) -> 
     assert sta[edge] < 0.35 * sta[fields.linear].min()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["midget on", "parasol off"])
 def test_a_linear_nonlinear_model_explains_new_noise(name: str) -> None:
     cell = next(cell for cell in PRIMATE if cell.name == name)
