@@ -1,8 +1,8 @@
-"""The hot loops, one contract at three speeds.
+"""Kernels: the inner loops of all models in three implementations with the same signatures.
 
 :mod:`.reference` in torch for any device, :mod:`.cpu` compiled with numba, :mod:`.cuda` with
-Triton; :mod:`.dispatch` takes the fastest that fits and adds derivatives. The rest of the package
-calls ``kernels.lif(...)`` and does not know which one answers.
+Triton. :mod:`.dispatch` selects the fastest one that supports the tensors and adds derivatives; the
+rest of the package calls its functions, such as ``kernels.lif(...)``.
 """
 
 from neurobip.kernels.dispatch import (

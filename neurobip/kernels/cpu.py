@@ -1,8 +1,8 @@
-"""The hot loops for the CPU: compiled once, kept on disk, run over torch's number of threads.
+"""CPU kernels: compiled with numba, cached on disk, run on torch's number of threads.
 
-The contract of :mod:`~neurobip.kernels.reference` without its derivatives; ``*_back`` are the
-adjoints. Spikes are those of the reference: the same operations in the same order. Linear attention
-needs no loop of its own, see :mod:`~neurobip.kernels.dispatch`.
+Signatures and results are those of :mod:`~neurobip.kernels.reference` without derivatives;
+``*_back`` are the adjoints. Spikes are equal to the reference: the same operations in the same
+order. Linear attention uses torch, see :mod:`~neurobip.kernels.dispatch`.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from neurobip.kernels.threads import run_ranges
 
 
 def supports(*tensors: Tensor) -> bool:
-    """Whether these tensors can go through the compiled loops: one precision, on a CPU."""
+    """Whether the compiled loops support these tensors: one precision, on a CPU."""
     kind = tensors[0].dtype
     return kind in (torch.float32, torch.float64) and all(
         t.dtype is kind and t.device.type == "cpu" for t in tensors
@@ -35,17 +35,17 @@ def _flat(x: Tensor) -> np.ndarray:
 
 
 def _empty(like: Tensor) -> Tensor:
-    """Room for a result, contiguous whatever the strides of the input."""
+    """Uninitialized contiguous tensor for a result."""
     return torch.empty(like.shape, dtype=like.dtype)
 
 
 def _copy(x: Tensor) -> Tensor:
-    """A copy of a state that may be changed in place."""
+    """Copy of a state for in-place updates."""
     return x.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _numbers(x: Tensor, *values: float) -> list[Any]:
-    """Numbers in the precision of ``x``, so that nothing is computed in another one."""
+    """Numbers in the precision of ``x``, which avoids mixed-precision arithmetic."""
     kind = np.float32 if x.dtype is torch.float32 else np.float64
     return [kind(value) for value in values]
 

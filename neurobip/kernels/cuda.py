@@ -1,15 +1,15 @@
-"""The hot loops for the GPU, in Triton, fused over time.
+"""GPU kernels in Triton, fused over time.
 
-The contract of :mod:`~neurobip.kernels.reference` without its derivatives; ``*_back`` are the
-adjoints. Spikes are those of the reference: the same operations in the same order, and no product
-and sum fused into one rounding.
+Signatures and results are those of :mod:`~neurobip.kernels.reference` without derivatives;
+``*_back`` are the adjoints. Spikes are equal to the reference: the same operations in the same
+order, without fused multiply-add.
 
 Inputs may be float32, bfloat16 or float16, also mixed; everything is computed in float32. Spikes
-come in the precision of the input, in which 0 and 1 are exact, errors in that in which they came.
-What is carried from step to step (currents, membranes, traces, memories) is float32: a membrane of
-eight bits would stop below its threshold, where its last bit is more than what is added to it.
+have the precision of the input, in which 0 and 1 are exact; errors keep their precision. States
+(currents, membranes, traces, memories) are float32: with an 8-bit mantissa a membrane would stall
+below its threshold, where the increments are smaller than its last bit.
 
-Where there is no Triton :func:`supports` says so, and the reference answers.
+Without Triton :func:`supports` returns False and the reference is used.
 """
 
 from importlib.util import find_spec
@@ -49,6 +49,6 @@ __all__ = [
 
 
 def supports(*tensors: Tensor) -> bool:
-    """Whether these tensors can go through the kernels: at most single precision, on a GPU."""
+    """Whether the kernels support these tensors: at most single precision, on a GPU."""
     kinds = (torch.float32, torch.bfloat16, torch.float16)
     return FOUND and all(t.is_cuda and t.dtype in kinds for t in tensors)

@@ -1,10 +1,9 @@
-"""The kernels as the package calls them: as fast as the tensors allow, with derivatives.
+"""Kernel dispatch: the fastest implementation for the given tensors, with derivatives.
 
-Tensors on a CPU go through :mod:`~neurobip.kernels.cpu`, those on a GPU through
-:mod:`~neurobip.kernels.cuda`, all others, and whatever nobody has compiled, through
-:mod:`~neurobip.kernels.reference`, whose contract this is. Compiled loops do not look where a
-tensor ends: shapes that do not fit, and those that torch would broadcast, are the reference's too.
-So is what ``torch.compile`` traces, which cannot see into them.
+Tensors on a CPU use :mod:`~neurobip.kernels.cpu`, those on a GPU :mod:`~neurobip.kernels.cuda`;
+everything else uses :mod:`~neurobip.kernels.reference`, which defines signatures and results.
+Compiled loops have no bounds checks, therefore mismatched and broadcast shapes use the reference as
+well. So does code under ``torch.compile``, which cannot trace compiled loops.
 """
 
 from types import ModuleType
@@ -18,12 +17,12 @@ from neurobip.state import last
 
 
 def all_numbers(*constants: Any) -> bool:
-    """Whether constants are numbers; one that learns is a tensor, which the reference takes."""
+    """Whether all constants are numbers; trainable ones are tensors and need the reference."""
     return not any(isinstance(constant, Tensor) for constant in constants)
 
 
 def compiled_kernels(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
-    """The compiled kernels that take these tensors, if their shapes fit and any do."""
+    """Module of compiled kernels that supports these tensors, or None."""
     if not fit or torch.compiler.is_compiling():
         return None
     if cpu.supports(*tensors):
@@ -37,25 +36,25 @@ def compiled_kernels(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
 
 
 def needs_gradient(*tensors: Tensor) -> bool:
-    """Whether autograd wants to know of what is done with these tensors."""
+    """Whether autograd records operations on these tensors."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def _check_first_order() -> None:
-    """Called on the way back: what is computed here would be missing in second derivatives.
+    """Check in a backward pass that no second derivatives are requested.
 
     Raises:
-        RuntimeError: somebody wants to differentiate the derivatives.
+        RuntimeError: autograd records the backward pass (``create_graph=True``).
     """
     if torch.is_grad_enabled():
         raise RuntimeError(
-            "compiled kernels have first derivatives alone, which create_graph=True asks to "
-            "differentiate; neurobip.kernels.reference has derivatives of any order"
+            "compiled kernels have first derivatives only, but create_graph=True requests second "
+            "ones; neurobip.kernels.reference has derivatives of any order"
         )
 
 
 class _LIFRecomputed(torch.autograd.Function):
-    """The neuron on a CPU, where it is cheaper to compute membranes again than to keep them."""
+    """LIF on a CPU; the backward pass recomputes the membranes, which is cheaper than storing."""
 
     @staticmethod
     def forward(ctx: Any, width: float, *arguments: Any) -> Any:  # type: ignore[override]
@@ -72,7 +71,7 @@ class _LIFRecomputed(torch.autograd.Function):
 
 
 class _LIF(torch.autograd.Function):
-    """The neuron on a GPU: the membranes are kept."""
+    """LIF on a GPU; the membranes are stored for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, kernels: ModuleType, width: float, *arguments: Any) -> Any:  # type: ignore[override]
@@ -92,7 +91,7 @@ class _LIF(torch.autograd.Function):
         )
         g_bias = None
         if ctx.needs_input_grad[5]:
-            # The error of v at a step is that of u less what u hands on to the next step.
+            # The error of v at a step is that of u minus the part that u passes to the next step.
             last = g_x.shape[-1]
             g_bias = g_x.reshape(-1, last).sum(0)
             if keep_u:
@@ -231,11 +230,11 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
 
 
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
-    """The memory of every step, and what the queries read from it; differentiable."""
+    """Memory of every step, and the values read by the queries; differentiable."""
     _, batch, *_, heads, size = qkv.shape
     kernels = compiled_kernels(qkv, memory, fit=memory.shape == (batch, heads, size, size))
     if kernels is None or kernels is cpu or needs_gradient(qkv, memory):
-        # On a CPU products of matrices beat loops that look for spikes, even at a few in a hundred.
+        # On a CPU matrix products are faster than sparse loops, even at a few per cent of spikes.
         q, k, v = reference.by_head(qkv)
         memories = trace_scan(k.transpose(-2, -1) @ v, memory, keep)
         return memories, (q @ memories).transpose(-3, -2)
@@ -243,7 +242,7 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
 
 
 def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
-    """Errors of queries, keys and values from that of what was read."""
+    """Errors of queries, keys and values from that of the read values."""
     kernels = compiled_kernels(qkv, trace, memories, delta)
     if kernels is None or kernels is cpu or needs_gradient(qkv, trace, memories, delta):
         return reference.memory_credit(qkv, trace, memories, delta)

@@ -1,4 +1,4 @@
-"""The loops of the outer retina, compiled with numba; called by :mod:`.cpu`."""
+"""Loops of the outer retina, compiled with numba; called by :mod:`.cpu`."""
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def separable(x, down, along, mix, depthwise, out, low, high):
 def bipolar(x, state, decay_c, decay_h, decay_l, leak, out, low, high):
     """Samples ``low`` to ``high``: ``x [T, B, 2, P]`` to ``out [T, B, 4, P]``.
 
-    ``state [4, B, P]`` (c, s, h, low) is moved on in place.
+    ``state [4, B, P]`` (c, s, h, low) is updated in place.
     """
     nothing, one = x.dtype.type(0), x.dtype.type(1)
     for b in range(low, high):

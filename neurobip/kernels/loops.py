@@ -1,8 +1,8 @@
-"""The loops over time of neurons and traces, compiled with numba; called by :mod:`.cpu`.
+"""Loops over time of neurons and traces, compiled with numba; called by :mod:`.cpu`.
 
-A sequence is ``[T, columns]``, a state ``[columns]``, and the columns from ``low`` to ``high`` are
-done. They go by tiles whose state stays in the cache while time runs over them. All numbers come in
-one precision, and no operation is reordered, so that spikes are those of the reference.
+A sequence is ``[T, columns]``, a state ``[columns]``; the columns from ``low`` to ``high`` are
+processed in tiles whose state stays in the cache over all steps. All numbers have one precision and
+no operation is reordered, so that spikes are equal to the reference.
 """
 # mypy: disallow-untyped-defs = False
 
@@ -11,17 +11,17 @@ import numpy as np
 from neurobip.compiled import njit
 
 TILE = 2048
-"""Columns that are taken through time together; their states stay in the first-level cache."""
+"""Columns per tile; their states fit into the first-level cache."""
 
 CACHE = 1 << 16
-"""Numbers that a tile may keep of all its steps; they stay in the second-level cache."""
+"""Numbers that a tile may store for all its steps; they fit into the second-level cache."""
 
 compiled = njit(nogil=True, error_model="numpy")
 
 
 @compiled
 def repeat(values, start, out):
-    """Constants by neuron, which repeat along the columns, from column ``start`` on."""
+    """Tile per-neuron constants along the columns, from column ``start`` on."""
     at, filled = start % values.size, 0
     while filled < out.size:
         part = min(values.size - at, out.size - filled)
@@ -31,7 +31,7 @@ def repeat(values, start, out):
 
 @compiled
 def lif_run(x, u, v, bias, threshold, keep_u, keep_v, z, low, high):
-    """States u and v are moved on in place."""
+    """Spikes of every step; u and v are updated in place."""
     zero, one = x.dtype.type(0), x.dtype.type(1)
     for start in range(low, high, TILE):
         stop = min(start + TILE, high)
@@ -134,7 +134,7 @@ def lif_back(g, x, u, v, bias, g_u, g_v, threshold, slope, keep_u, keep_v, g_x, 
 
 @compiled
 def alif_scan(x, v, a, threshold, keep_v, keep_a, jump, v_seq, a_seq, z, low, high):
-    """v (after its reset) and a are moved on in place."""
+    """v (after its reset) and a are updated in place."""
     zero, one = x.dtype.type(0), x.dtype.type(1)
     for start in range(low, high, TILE):
         stop = min(start + TILE, high)
@@ -166,7 +166,7 @@ def alif_back(g, v, a, a_0, g_v, g_a, threshold, slope, keep_v, keep_a, jump, g_
         for t in range(g.shape[0] - 1, -1, -1):
             gt, vt, xt = g[t, start:stop], v[t, start:stop], g_x[t, start:stop]
             before = a[t - 1, start:stop] if t > 0 else a_0[start:stop]
-            # As in the LIF: the last membrane is handed out before its reset.
+            # As in the LIF: the last membrane is that before its reset.
             last = t == g.shape[0] - 1
             for j in range(keep.size):
                 distance = vt[j] - (threshold + before[j])
@@ -204,7 +204,7 @@ def trace_back(g, carry, keep, g_x, low, high):
 
 @compiled
 def trace_last(x, trace, keep, low, high):
-    """The trace is moved on in place."""
+    """The trace is updated in place."""
     for start in range(low, high, TILE):
         held = trace[start : min(start + TILE, high)]
         for t in range(x.shape[0]):

@@ -1,8 +1,8 @@
-"""Sums of outer products of three, of which most are zero: the eligibility of a memory.
+"""Sparse sums of three-way outer products: the eligibility of an attention memory.
 
 ``cells`` is ``[B, heads, d, d, P]`` and holds, for every cell of a memory, a sum over ``P`` inputs.
-Spikes are rare, so the compiled loops touch a row of ``P`` numbers only where both of its factors
-are not zero. Both functions have a form in torch, for what is not on a CPU.
+Spikes are sparse: the compiled loops update a row of ``P`` numbers only if both of its factors are
+nonzero. Tensors that are not on a CPU use the torch implementation.
 """
 # mypy: disallow-untyped-defs = False
 

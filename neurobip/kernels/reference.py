@@ -1,7 +1,7 @@
-"""The hot loops in plain torch: differentiable, for any device, and easy to read.
+"""Reference kernels in torch: differentiable, for any device.
 
-Every function takes a sequence, time first, and the state before it; T = 1 is one step. The bias
-lies along the last axis, other constants are numbers or of a shape that broadcasts.
+Inputs are a sequence, time first, and the state before it; T = 1 is one step. The bias is along the
+last axis; other constants are numbers or tensors that broadcast.
 """
 
 from functools import lru_cache
@@ -29,7 +29,7 @@ def triangle(distance: Tensor, width: float) -> Tensor:
     """Surrogate derivative ``max(0, 1 - |v - threshold| / width)``.
 
     Source: Bellec et al. 2020, "A solution to the learning dilemma for recurrent networks of
-    spiking neurons" (there with a dampening factor, which the learning rate takes up here).
+    spiking neurons" (there with a dampening factor, which is absorbed in the learning rate here).
     """
     return (1 - distance.abs() / width).clamp_(min=0)
 
@@ -38,14 +38,14 @@ def lif_scan(
     x: Tensor, u: Tensor, v: Tensor, bias: Tensor, threshold: float, keep_u: float, keep_v: float,
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The current-based leaky integrate-and-fire neuron: currents, membranes before reset, spikes.
+    """Current-based leaky integrate-and-fire neuron: currents, membranes before reset, spikes.
 
     ::
 
         u[t] = keep_u u[t-1] + x[t]
         v[t] = keep_v v[t-1] (1 - z[t-1]) + u[t] + bias        z[t] = v[t] > threshold
 
-    No error flows through the reset.
+    The reset is detached: it passes no gradient.
 
     Shape:
         x ``[T, ..., N]``; u, v ``[..., N]``, of the step before; each result as x.
@@ -64,7 +64,7 @@ def alif_scan(
     x: Tensor, v: Tensor, a: Tensor, threshold: float, keep_v: Tensor, keep_a: float, jump: float,
     width: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The adaptive neuron: membranes before reset, adaptations after the step, spikes.
+    """Adaptive LIF neuron: membranes before reset, adaptations after the step, spikes.
 
     ::
 
@@ -103,7 +103,7 @@ def trace_scan(x: Tensor, trace: Tensor, keep: float) -> Tensor:
 def bipolar_scan(
     x: Tensor, state: Tensor, decay_c: float, decay_h: float, decay_l: float, leak: float
 ) -> tuple[Tensor, Tensor]:
-    """The bipolar stage of the retina, see :class:`~neurobip.retina.bipolar.Bipolar`.
+    """Bipolar stage of the retina, see :class:`~neurobip.retina.bipolar.Bipolar`.
 
     Shape:
         x ``[T, B, 2, H, W]`` (center, surround); state ``[4, B, H, W]`` (c, s, h, l) of the step
@@ -125,8 +125,8 @@ def bipolar_scan(
 
 @lru_cache(maxsize=16)
 def _bands(edge: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Where tap ``k`` of a centred profile stands: ``[size, edge, edge]`` of zeros and ones."""
-    # Kept for later, when derivatives may be asked for.
+    """Band matrices of the taps of a centred profile: ``[size, edge, edge]`` of zeros and ones."""
+    # The cached tensor may be used with autograd later, hence no inference mode.
     with torch.inference_mode(False):
         taps = torch.arange(size, device=device) - size // 2
         place = torch.arange(edge, device=device)
@@ -134,19 +134,19 @@ def _bands(edge: int, size: int, dtype: torch.dtype, device: torch.device) -> Te
 
 
 def column_and_row_profiles(profile: Tensor) -> tuple[Tensor, Tensor]:
-    """Profiles ``[2, O, k]`` or ``[O, k]`` as the two that they stand for."""
+    """Column and row profiles of ``[2, O, k]``, or of ``[O, k]`` if both are equal."""
     return (profile[0], profile[1]) if profile.ndim == 3 else (profile, profile)
 
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
-    """Images through kernels ``mix[o, i] outer(down[o], along[o])``, as banded matrices.
+    """Separable convolution with kernels ``mix[o, i] outer(down[o], along[o])``, zero-padded.
 
-    Beyond the border there are zeros.
+    Computed as products with banded matrices.
 
     Shape:
-        x ``[F, I, H, W]``; profile ``[2, O, k]`` (down a column, along a row), or ``[O, k]`` where
-        the two are alike, k odd; mix ``[O, I]``, or ``[O, 1]`` where ``depthwise`` gives every
-        channel its own kernel. Returns ``[F, O, H, W]``.
+        x ``[F, I, H, W]``; profile ``[2, O, k]`` (down a column, along a row), or ``[O, k]`` if
+        both are equal, k odd; mix ``[O, I]``, or ``[O, 1]`` if ``depthwise``, with one kernel per
+        channel. Returns ``[F, O, H, W]``.
     """
     height, width = x.shape[-2:]
     down, along = column_and_row_profiles(profile)
@@ -158,12 +158,12 @@ def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tenso
 
 
 def surrogate_gradient(error: Tensor, v: Tensor, threshold: Tensor | float, width: float) -> Tensor:
-    """Error at the spikes times the sensitivity of the membrane, element by element."""
+    """Surrogate gradient: error at the spikes times the surrogate derivative, elementwise."""
     return error * triangle(v - threshold, width)
 
 
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
-    """Linear attention: the memory at every step, and what the queries read from it.
+    """Linear attention: the memory of every step, and the values read by the queries.
 
     ::
 
@@ -181,14 +181,14 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
 
 
 def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
-    """Errors of queries, keys and values from the error of what was read, each at its own step.
+    """Errors of queries, keys and values from the error of the read values, at each step.
 
     ``dS = q^T delta``, ``dq = delta S^T``, ``dk = v dS^T``, ``dv = k dS``; keys and values enter by
     their trace.
 
     Shape:
         qkv, trace ``[T, B, N, 3, heads, d]``; memories and delta as :func:`memory_scan` returns
-        memories and what was read; result as qkv.
+        the memories and the read values; result as qkv.
     """
     q, _, _ = by_head(qkv)
     _, k, v = by_head(trace)

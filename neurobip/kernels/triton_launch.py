@@ -1,4 +1,4 @@
-"""What every Triton kernel of ours shares: how it is launched, and where its program stands.
+"""Shared parts of the Triton kernels: launch, column blocks, loads and stores.
 
 A sequence is ``[T, columns]``, a state ``[columns]``. One program takes a block of columns through
 all steps, with their state in registers: a sequence is read once and its result written once.
@@ -17,10 +17,10 @@ BLOCK = 256
 
 
 def launch(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants: Any) -> None:
-    """Run a kernel over all columns, on the device that holds ``like``.
+    """Launch a kernel over all columns on the device of ``like``.
 
-    A product and a sum stay two roundings, as in the reference: fused into one they would turn some
-    membranes to the other side of their threshold.
+    Fused multiply-add is disabled: its different rounding would move some membranes across their
+    threshold.
     """
     if columns:
         with torch.cuda.device_of(like):
@@ -30,30 +30,30 @@ def launch(kernel: Any, columns: int, like: Tensor, *arguments: Any, **constants
 
 
 def without_tf32(like: Tensor) -> AbstractContextManager[Any]:
-    """Torch's products as they are, also where those around them are of half precision."""
+    """Context without autocast, for products in the precision of their inputs."""
     place = like.device.type
     on = torch.is_autocast_enabled(place)
     return torch.autocast(place, enabled=False) if on else nullcontext()
 
 
 def empty_float32(like: Tensor) -> Tensor:
-    """Room for what has to stay in float32, whatever the precision of the input."""
+    """Uninitialized float32 tensor for states."""
     return torch.empty(like.shape, dtype=torch.float32, device=like.device)
 
 
 def empty_same(like: Tensor) -> Tensor:
-    """Room for spikes or errors, in the precision of the input and contiguous."""
+    """Uninitialized contiguous tensor for spikes or errors, in the precision of the input."""
     return torch.empty(like.shape, dtype=like.dtype, device=like.device)
 
 
 def writable_copy(x: Tensor) -> Tensor:
-    """A copy of a state that may be changed in place."""
+    """Float32 copy of a state for in-place updates."""
     return x.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
 
 @triton.jit
 def column_block(columns, BLOCK: tl.constexpr):
-    """The columns of this program, and which of them there are."""
+    """Columns of this program, and the mask of those that exist."""
     # Sequences have more elements than 32 bits can count.
     column = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     return column, column < columns
@@ -61,11 +61,11 @@ def column_block(columns, BLOCK: tl.constexpr):
 
 @triton.jit
 def read(place, there):
-    """Numbers in float32, in which everything is computed."""
+    """Load values, converted to float32."""
     return tl.load(place, mask=there, other=0).to(tl.float32)
 
 
 @triton.jit
 def write(place, numbers, there):
-    """Numbers in the precision of their destination."""
+    """Store values in the precision of their destination."""
     tl.store(place, numbers.to(place.dtype.element_ty), mask=there)

@@ -1,7 +1,7 @@
-"""Linear attention, for the GPU; see :mod:`.cuda`.
+"""Linear attention for the GPU; see :mod:`.cuda`.
 
-One program holds the memory of one head of one sample, ``[d, d]``, in registers, and takes the
-tokens by blocks. Products are of float32 throughout: the memory decays, so that it is no integer.
+One program keeps the memory of one head of one sample, ``[d, d]``, in registers and processes the
+tokens in blocks. All products are float32: the decaying memory is not an integer.
 """
 
 from typing import Any
@@ -15,23 +15,23 @@ from neurobip.kernels import reference
 from neurobip.kernels.triton_launch import empty_float32, read, without_tf32, write
 
 TOKENS = 16
-"""Tokens of one product: with more of them the memory would be pushed out of the registers."""
+"""Tokens per product: more of them would spill the memory from the registers."""
 
 WIDEST = 64
-"""Width of a head whose memory, and that of its error, find room; for wider ones, whose products
-fill the device anyway, torch's matrices are the better way."""
+"""Largest width of a head whose memory and error fit into registers; wider ones use torch, whose
+matrix products then fill the device."""
 
 
 @triton.jit
 def _at(first, stride, ROWS: tl.constexpr, D: tl.constexpr):
-    """Places of a matrix, from row ``first`` on."""
+    """Offsets of a matrix block, from row ``first`` on."""
     row = first + tl.arange(0, ROWS)
     return row.to(tl.int64)[:, None] * stride + tl.arange(0, D)[None, :]
 
 
 @triton.jit
 def _inside(first, rows, width, ROWS: tl.constexpr, D: tl.constexpr):
-    """Which of those places there are."""
+    """Mask of the offsets inside the matrix."""
     row, element = first + tl.arange(0, ROWS), tl.arange(0, D)
     return (row < rows)[:, None] & (element < width)[None, :]
 
@@ -73,7 +73,7 @@ def _memory_credit(
     qkv, trace, memories, delta, errors, tokens, heads, width,
     TOKENS: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """One program for one head at one step of one sample."""
+    """One program per head, step and sample."""
     image, head = tl.program_id(0).to(tl.int64) // heads, tl.program_id(0) % heads
     row = heads * width
     first = image * tokens * 3 * row + head * width
@@ -99,7 +99,7 @@ def _memory_credit(
 
 
 def _by_head(kernel: Any, programs: int, width: int, *arguments: Any) -> None:
-    """Run a kernel of one program a head; its matrices are padded to what a product takes."""
+    """Launch a kernel with one program per head; matrices are padded to the size of a product."""
     if programs and width:
         with torch.cuda.device_of(arguments[0]):
             size = max(16, triton.next_power_of_2(width))
@@ -110,7 +110,7 @@ def _by_head(kernel: Any, programs: int, width: int, *arguments: Any) -> None:
 
 
 def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tensor]:
-    """The memory of every step, and what the queries read from it."""
+    """Memory of every step, and the values read by the queries."""
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
         with without_tf32(qkv):
@@ -125,7 +125,7 @@ def memory_scan(qkv: Tensor, memory: Tensor, keep: float) -> tuple[Tensor, Tenso
 
 
 def memory_credit(qkv: Tensor, trace: Tensor, memories: Tensor, delta: Tensor) -> Tensor:
-    """Errors of queries, keys and values from that of what was read."""
+    """Errors of queries, keys and values from that of the read values."""
     steps, batch, tokens, _, heads, width = qkv.shape
     if width > WIDEST:
         parts = (part.float() for part in (qkv, trace, memories, delta))

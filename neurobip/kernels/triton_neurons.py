@@ -1,8 +1,8 @@
-"""Neurons over time, for the GPU; called by way of :mod:`.cuda`.
+"""Neurons over time for the GPU; see :mod:`.cuda`.
 
-Signatures and results are those of :mod:`~neurobip.kernels.cpu`, but that the way back is given the
-membranes: here is no cache in which to compute those of a whole sequence again. Spikes come in the
-precision of the input; currents, membranes and adaptations are computed and handed out in float32.
+Signatures and results are those of :mod:`~neurobip.kernels.cpu`, except that the adjoints take the
+stored membranes instead of recomputing them. Spikes have the precision of the input; currents,
+membranes and adaptations are float32.
 """
 
 import triton
@@ -25,7 +25,7 @@ def _lif(
     x, u, v, bias, threshold, keep_u, keep_v, u_seq, v_seq, z, steps, neurons, columns,
     CURRENT: tl.constexpr, WHOLE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Without ``WHOLE`` u and v are moved on in place, with it all of them are written."""
+    """Without ``WHOLE`` u and v are updated in place; with it those of all steps are stored."""
     column, there = column_block(columns, BLOCK)
     x_at, u_at, v_at, z_at = x + column, u_seq + column, v_seq + column, z + column
     b = read(bias + column % neurons, there)
@@ -61,7 +61,7 @@ def _lif_back(
     for back in range(steps):
         membrane = read(v_at, there)
         sensitivity = tl.maximum(1.0 - tl.abs(membrane - threshold) * slope, 0.0)
-        # What a later step sends back is lost in the reset; the last state comes before its.
+        # The detached reset blocks the error of later steps; the last state is before its reset.
         lost = (membrane > threshold) & (back > 0)
         error = read(g_at, there) * sensitivity + tl.where(lost, 0.0, dv)
         dv = keep_v * error
@@ -111,7 +111,7 @@ def _alif_back(
         distance = read(v_at, there) - (threshold + before)
         sensitivity = tl.maximum(1.0 - tl.abs(distance) * slope, 0.0)
         fired = (read(g_at, there) + jump * da) * sensitivity
-        # As in the LIF: the last membrane is handed out before its reset.
+        # As in the LIF: the last membrane is that before its reset.
         error = fired + tl.where((distance > 0) & (back > 0), 0.0, dv)
         write(x_at, error, there)
         dv = keep * error

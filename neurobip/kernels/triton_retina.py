@@ -1,4 +1,4 @@
-"""The outer retina, for the GPU; see :mod:`.cuda`."""
+"""Outer retina for the GPU; see :mod:`.cuda`."""
 
 import torch
 import triton
@@ -21,7 +21,7 @@ from neurobip.kernels.triton_launch import (
 def _bipolar(
     x, state, keep_c, decay_h, decay_l, leak, out, steps, pixels, columns, BLOCK: tl.constexpr
 ):
-    """A column is a pixel of a sample. ``state [4, columns]`` is moved on in place."""
+    """One column per pixel and sample. ``state [4, columns]`` is updated in place."""
     column, there = column_block(columns, BLOCK)
     sample, pixel = column // pixels, column % pixels
     x_at, out_at = x + sample * 2 * pixels + pixel, out + sample * 4 * pixels + pixel
@@ -61,10 +61,10 @@ def bipolar_scan(
 
 
 def separable(x: Tensor, profile: Tensor, mix: Tensor, depthwise: bool) -> Tensor:
-    """Images ``[F, I, H, W]`` through separable kernels, to ``[F, O, H, W]``.
+    """Separable convolution of images ``[F, I, H, W]`` to ``[F, O, H, W]``.
 
-    Torch's convolutions of one channel each are as good as a kernel of ours: their cost follows
-    the taps rather than the image, and they do not round to TF32 as those across channels may.
+    Uses torch's depthwise convolutions, which do not round to TF32 as convolutions across channels
+    may, and are as fast as a Triton kernel.
     """
     channels, taps = profile.shape[-2:]
     down, along = column_and_row_profiles(profile)

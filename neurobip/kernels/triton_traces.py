@@ -1,7 +1,7 @@
-"""Decaying sums over time and the surrogate gradient of the local rule, for the GPU; see :mod:`.cuda`.
+"""Traces over time and surrogate gradients for the GPU; see :mod:`.cuda`.
 
-Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Sums are kept and handed out in
-float32, errors in the precision that they came in.
+Signatures and results are those of :mod:`~neurobip.kernels.cpu`. Traces are float32; errors keep
+their precision.
 """
 
 import torch
@@ -24,7 +24,7 @@ from neurobip.kernels.triton_launch import (
 def _trace(
     x, first, keep, out, steps, start, stride, columns, WHOLE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """From the step at offset ``start`` on, forward or, with a negative stride, back in time."""
+    """Trace from the step at offset ``start`` on; a negative stride runs backwards in time."""
     column, there = column_block(columns, BLOCK)
     x_at, out_at = x + column + start, out + column + start
     trace = read(first + column, there)
@@ -63,7 +63,7 @@ def trace_last(x: Tensor, trace: Tensor, keep: float) -> Tensor:
 
 
 def trace_back(g: Tensor, keep: float) -> Tensor:
-    """Errors of the sums to those of what was summed: the same sum, from the end."""
+    """Adjoint of :func:`trace_scan` for its input: the same sum backwards in time."""
     out, columns = empty_same(g), g[0].numel()
     nothing = torch.zeros(columns, device=g.device)
     launch(

@@ -1,4 +1,4 @@
-"""Pictures: every function returns a matplotlib Figure and touches no global state."""
+"""Figures: every function returns a matplotlib Figure, without global state."""
 
 from neurobip.viz.chirp import chirp_figure
 from neurobip.viz.curves import accuracy_bars, learning_curve

@@ -1,4 +1,4 @@
-"""The response to the chirp: the light above, then every type's spikes and rate."""
+"""Figure of the responses to the chirp: the light, then the spikes and rate of every type."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, WIDTH, new_figure, sty
 def chirp_figure(
     names: Sequence[str], light: Tensor, spikes: Tensor, *, dt: float, width: float = 0.05
 ) -> Figure:
-    """Rasters of several cells of each type, with their mean rate drawn over them.
+    """Rasters of several cells of each type, with their mean rate as a line.
 
     Shape:
         light ``[T]``; spikes ``[T, K, cells]``.
 
     Units:
-        dt and the width of a bin of the rate in seconds.
+        dt, and width of a bin of the rate, in seconds.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
     steps = len(light)
     if spikes.ndim != 3 or spikes.shape[:2] != (steps, len(names)):
@@ -45,12 +45,12 @@ def chirp_figure(
         cells = spikes.shape[2]
         t, cell = np.nonzero(spikes[:, k].numpy())
         top = max(1.0, float(bins[:, k].max()))
-        # Rows of the raster fill the panel; the rate is drawn over them on its own scale.
+        # Rows of the raster fill the panel; the rate has its own scale.
         axes.plot(t * dt, (cell + 0.5) / cells, "|", color=BLUE, ms=38 / cells, mew=0.35, alpha=0.8)
         axes.plot(centers, bins[:, k] / top, color=ORANGE, lw=1.0)
         axes.set_ylim(0, 1.02)
         axes.set_title(name, loc="left", fontsize=8.5, color=INK, pad=2)
-        most = f"up to {top:.0f} spikes/s" if len(t) else "silent"
+        most = f"peak rate {top:.0f} spikes/s" if len(t) else "no spikes"
         axes.set_title(most, loc="right", fontsize=7.5, color=MUTED, pad=2)
     for axes in grid:
         axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Learning curves, and accuracy beside its controls."""
+"""Figures of learning curves and of accuracies compared with controls."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, WIDTH, new_figur
 
 
 def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
-    """Accuracy on training and validation samples by epoch, and the epoch that was chosen.
+    """Learning curve: training and validation accuracy by epoch, with the selected epoch.
 
-    ``history`` has a mapping for each epoch with ``epoch``, ``train_accuracy`` and
-    ``valid_accuracy``; ``chosen`` is an epoch of it.
+    ``history`` holds a mapping per epoch with ``epoch``, ``train_accuracy`` and ``valid_accuracy``;
+    ``chosen`` is one of its epochs.
 
     Raises:
         ValueError: an empty history, or a chosen epoch that is not in it.
@@ -52,7 +52,7 @@ def learning_curve(history: Sequence[Mapping[str, Any]], chosen: int | None = No
 
 
 def accuracy_bars(accuracies: Mapping[str, float], *, first: int = 1) -> Figure:
-    """One bar with its number for every way to classify; the first ``first`` stand out.
+    """Horizontal bars of test accuracy by classifier; the first ``first`` are highlighted.
 
     Units:
         accuracies as fractions of one.

@@ -1,4 +1,4 @@
-"""Energy by layer."""
+"""Figure of the energy by layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from neurobip.viz.figure import BLUE, INK, MUTED, WIDTH, new_figure, style_axes
 
 
 def energy_bars(energies: Mapping[str, float]) -> Figure:
-    """A bar for every layer, in the order given, with its energy and its share.
+    """Horizontal bars of the energy of every layer, labelled with its share of the total.
 
     Units:
         energies in picojoules; the axis is in nanojoules.
@@ -39,7 +39,7 @@ def energy_bars(energies: Mapping[str, float]) -> Figure:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.28 * max(values) or 1.0)
-    axes.set_xlabel("nanojoules a sample")
+    axes.set_xlabel("energy per sample (nJ)")
     style_axes(axes, grid="x")
     axes.tick_params(axis="y", length=0, colors=INK)
     axes.tick_params(axis="x", colors=MUTED)

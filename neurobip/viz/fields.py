@@ -1,4 +1,4 @@
-"""Receptive fields, and the mosaics in which cells stand."""
+"""Figures of receptive fields and of cell mosaics."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ from neurobip.viz.physiology import panel_grid
 from neurobip.viz.retina import POLARITY
 
 PAIRS = 4
-"""Types in a row of :func:`receptive_field_pictures`."""
+"""Types per row of :func:`receptive_field_pictures`."""
 
 PALEST = 0.3
-"""A picture that is weaker than this share of the strongest is drawn on that one's scale."""
+"""A field weaker than this fraction of the strongest is drawn on the strongest one's scale."""
 
 
 def receptive_field_pictures(
-    names: Sequence[str], true_fields: Tensor, found: Tensor, captions: Sequence[str]
+    names: Sequence[str], true_fields: Tensor, estimated: Tensor, captions: Sequence[str]
 ) -> Figure:
-    """Of every type the receptive field that was put in, and below it the one that spikes show.
+    """True receptive field of every type, and below it the estimate from spikes.
 
-    Excitation by light is blue, by dark red. Each picture has a scale of its own, but for types
-    whose field is much weaker than the strongest, which are pale.
+    Excitation by light is blue, by dark red. Each field has its own scale, except those much weaker
+    than the strongest, which are pale.
 
     Shape:
-        put_in and found ``[K, h, w]``; captions, one a type, stand below.
+        true_fields and estimated ``[K, h, w]``; captions, one per type, are placed below.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
-    if true_fields.shape != found.shape or len(true_fields) != len(names) or true_fields.ndim != 3:
+    if (
+        true_fields.shape != estimated.shape
+        or len(true_fields) != len(names)
+        or true_fields.ndim != 3
+    ):
         raise ValueError(
-            f"receptive_field_pictures: {tuple(true_fields.shape)} put in and {tuple(found.shape)} "
-            f"found for {len(names)} types; expected [{len(names)}, h, w] twice"
+            f"receptive_field_pictures: {tuple(true_fields.shape)} true, {tuple(estimated.shape)} "
+            f"estimated for {len(names)} types; expected [{len(names)}, h, w] twice"
         )
     columns = min(PAIRS, len(names))
     rows = math.ceil(len(names) / columns)
@@ -46,10 +50,10 @@ def receptive_field_pictures(
     grid = figure.subplots(2 * rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    floors = [max(1e-12, PALEST * float(kind.abs().max())) for kind in (true_fields, found)]
+    floors = [max(1e-12, PALEST * float(kind.abs().max())) for kind in (true_fields, estimated)]
     for k, name in enumerate(names):
         row, column = 2 * (k // columns), k % columns
-        for offset, picture in ((0, true_fields[k]), (1, found[k])):
+        for offset, picture in ((0, true_fields[k]), (1, estimated[k])):
             axes = grid[row + offset, column]
             axes.set_axis_on()
             strongest = max(floors[offset], float(picture.abs().max()))
@@ -60,7 +64,7 @@ def receptive_field_pictures(
             for spine in axes.spines.values():
                 spine.set_color("#d5dce4")
             if column == 0:
-                axes.set_ylabel(("put in", "found")[offset], fontsize=8.5, color=INK)
+                axes.set_ylabel(("true", "estimated")[offset], fontsize=8.5, color=INK)
         grid[row, column].set_title(_two_lines(name), fontsize=8, color=INK, pad=3)
         grid[row + 1, column].set_xlabel(captions[k], fontsize=7.5, color=MUTED, labelpad=3)
     return figure
@@ -76,11 +80,11 @@ def mosaic_pictures(
     *,
     degrees_per_pixel: float,
 ) -> Figure:
-    """Where the cells of each type stand, with the center of each one's field.
+    """Mosaics of each type: positions of the cells and centers of their receptive fields.
 
     Args:
-        rows, columns: pixel of every cell, one array a type.
-        sizes: standard deviation of the center by type.
+        rows, columns: pixel of every cell, one array per type.
+        sizes: standard deviation of the receptive field center of each type.
 
     Units:
         pixels; the axes are in degrees.
@@ -110,6 +114,6 @@ def mosaic_pictures(
 
 
 def _two_lines(name: str) -> str:
-    """A name of several words on two lines, so that neighbours do not touch."""
+    """Name of several words on two lines, so that neighbouring titles do not overlap."""
     first, _, rest = name.rpartition(" ")
     return f"{first}\n{rest}" if first else name

@@ -1,4 +1,4 @@
-"""What all pictures share: size, colours, and how a figure becomes text for a page."""
+"""Shared style of all figures (size, colours), and export as PNG or data URI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH = 5.0
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure on the Agg canvas; pyplot and its global state are not touched.
+    """Empty figure on the Agg canvas, independent of pyplot and its global state.
 
     Units: inches.
     """
@@ -35,7 +35,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def style_axes(axes: Axes, *, grid: Literal["x", "y"] | None = None) -> None:
-    """Quiet axes: no box, muted ticks, and at wish a grid along one axis (``"x"`` or ``"y"``)."""
+    """Style of all axes: no box, muted ticks, optionally a grid along one axis."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -51,16 +51,19 @@ def style_axes(axes: Axes, *, grid: Literal["x", "y"] | None = None) -> None:
 
 
 def png_bytes(figure: Figure, dpi: int = 150) -> bytes:
-    """The figure as PNG."""
+    """PNG of a figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
 def data_uri(figure: Figure, kind: str = "png", dpi: int = 150) -> str:
-    """The figure as a ``data:`` address, which a page can hold without any other file.
+    """``data:`` URI of a figure, for a self-contained page.
 
-    ``kind`` is ``"png"`` (for pictures with many points) or ``"svg"`` (for lines and bars).
+    ``kind`` is ``"png"`` (for figures with many points) or ``"svg"`` (for lines and bars).
+
+    Raises:
+        ValueError: another kind.
     """
     if kind == "png":
         content, mime = png_bytes(figure, dpi), "image/png"
@@ -70,10 +73,10 @@ def data_uri(figure: Figure, kind: str = "png", dpi: int = 150) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         content, mime = buffer.getvalue(), "image/svg+xml"
     else:
-        raise ValueError(f"data_uri: kind is {kind!r}; 'png' and 'svg' fit")
+        raise ValueError(f"data_uri: kind is {kind!r}; expected 'png' or 'svg'")
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> None:
-    """Write the figure to a file; the ending chooses the format."""
+    """Write a figure to a file; the suffix determines the format."""
     figure.savefig(path, dpi=dpi)

@@ -1,4 +1,4 @@
-"""The most exciting stimuli of cell types beside their receptive fields."""
+"""Figure of the most exciting stimuli of cell types, next to their receptive fields."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from neurobip.physiology.most_exciting import MostExciting
 from neurobip.viz.figure import BLUE, INK, MUTED, ORANGE, PALE, new_figure, style_axes
 from neurobip.viz.retina import POLARITY
 
-COLUMNS = ("stimulus", "in space-time", "receptive field", "in space-time")
+COLUMNS = ("stimulus", "space-time", "receptive field", "space-time")
 
 
 def most_exciting(found: Sequence[MostExciting], *, step_ms: float | None = None) -> Figure:
-    """One row a cell type: pictures, space-time slices, and time courses of the two.
+    """Images, space-time slices and time courses of stimulus and field, one row per cell type.
 
-    A picture is the frame of largest contrast. A slice is the row through the cell, or the column
-    if the stimulus moves up or down, with time to the right; a tilt in it is motion. Light and on
-    are blue, dark and off are red, each panel to its own largest value. The time courses are those
-    of the best product of a picture and a time course.
+    An image is the frame of largest contrast. A slice is the row through the cell, or the column
+    if the stimulus moves vertically, with time to the right; tilt indicates motion. Light and on
+    are blue, dark and off are red; each panel is scaled to its maximum. The time courses are those
+    of the best separable approximation.
 
     Units:
         step_ms: length of a time step; with it time is in milliseconds.
 
     Raises:
-        ValueError: nothing to show.
+        ValueError: no stimulus.
     """
     if not found:
-        raise ValueError("most_exciting: nothing to show; give at least one stimulus")
+        raise ValueError("most_exciting: no stimulus to show; give at least one")
     figure = new_figure(7.5, 0.7 + 1.3 * len(found))
     grid = figure.subplots(len(found), 5, squeeze=False, width_ratios=(1, 1.2, 1, 1.2, 1.5))
     for line, one in zip(grid, found, strict=True):
@@ -56,7 +56,7 @@ def most_exciting(found: Sequence[MostExciting], *, step_ms: float | None = None
         axes.set_title(title, fontsize=9, color=MUTED)
     unit = "steps" if step_ms is None else "ms"
     for column in (1, 3, 4):
-        grid[-1][column].set_xlabel(f"{unit} to the end", fontsize=8, color=INK)
+        grid[-1][column].set_xlabel(f"time before end ({unit})", fontsize=8, color=INK)
     grid[0][4].legend(frameon=False, fontsize=7.5, loc="upper left", handlelength=1.2)
     return figure
 
@@ -64,7 +64,7 @@ def most_exciting(found: Sequence[MostExciting], *, step_ms: float | None = None
 def _field(
     axes: Sequence, field: Tensor | None, cell: tuple[int, int], vertical: bool, times: np.ndarray
 ) -> None:
-    """The strongest frame, and the slice through the cell over time."""
+    """Frame of largest contrast, and the space-time slice through the cell."""
     for panel in axes:
         panel.set_xticks([])
         panel.set_yticks([])
@@ -78,7 +78,7 @@ def _field(
             color=MUTED, transform=axes[0].transAxes,
         )  # fmt: skip
         return
-    # Of cones what they see together.
+    # Mean over the cone channels.
     shown = field.mean(1).numpy()
     strongest = np.abs(shown).max((1, 2)).argmax()
     row, column = cell

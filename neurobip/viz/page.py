@@ -1,4 +1,4 @@
-"""Pages of one HTML file: text, tables and pictures, with nothing loaded from elsewhere."""
+"""HTML report page: text, tables and figures in one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurobip.viz.figure import data_uri
 
 @dataclass(frozen=True)
 class Tile:
-    """One number that stands out: the number, what it is, and a line below it."""
+    """Headline number of a page: the value, its name, and a note below."""
 
     value: str
     name: str
@@ -24,7 +24,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what one sees in it. ``kind`` as in :func:`~neurobip.viz.data_uri`."""
+    """Figure with its caption. ``kind`` as in :func:`~neurobip.viz.data_uri`."""
 
     figure: Figure
     caption: str
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows below column names; the first column is text, the others are numbers."""
+    """Table with column names; the first column is text, the others are numbers."""
 
     columns: Sequence[str]
     rows: Iterable[Sequence[object]]
@@ -41,7 +41,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, paragraphs, pictures, tables, and folded away what few will read."""
+    """Section of a page: heading, paragraphs, pictures, tables, and collapsed details.
+
+    ``folded`` holds pairs of a summary and a text that is shown when expanded.
+    """
 
     title: str
     text: Sequence[str] = ()
@@ -53,7 +56,7 @@ class Section:
 def render_page(
     title: str, subtitle: str, tiles: Sequence[Tile], sections: Sequence[Section], foot: str = ""
 ) -> str:
-    """The page as HTML; all text is escaped."""
+    """HTML of a page; all text is escaped."""
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -74,7 +77,7 @@ def render_page(
 
 
 def write_page(path: str | Path, content: str) -> None:
-    """Write the page, whole or not at all."""
+    """Write a page to a file atomically."""
     write_atomic(path, content)
 
 

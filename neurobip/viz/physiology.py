@@ -1,4 +1,4 @@
-"""Tuning curves of ganglion cell types, one panel a type."""
+"""Tuning curves of ganglion cell types, one panel per type."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from neurobip.viz.figure import (
 )
 
 COLUMNS = 3
-"""Panels in a row."""
+"""Panels per row."""
 
 Curve = Callable[[Tensor], Tensor]
 
 
 def panel_grid(count: int, height: float, **kinds: object) -> tuple[Figure, list[Axes]]:
-    """A figure with a grid of panels, the last row's unused ones removed.
+    """Figure with a grid of panels; unused ones of the last row are removed.
 
     Units: height of a panel in inches.
     """
@@ -47,13 +47,13 @@ def panel_grid(count: int, height: float, **kinds: object) -> tuple[Figure, list
 
 
 def title_panel(axes: Axes, name: str) -> None:
-    """The name of a type above its panel."""
+    """Title of a panel: the name of its type."""
     axes.set_title(name, fontsize=8.5, color=INK, pad=4)
     axes.tick_params(labelsize=7.5)
 
 
 def line_style(k: int) -> dict[str, Any]:
-    """How the k-th type is drawn where all share a panel."""
+    """Line style of the k-th type in a panel of all types."""
     colors, styles = (BLUE, RED, GREEN, ORANGE, MUTED), ("-", "--", ":")
     return {"color": colors[k % 5], "ls": styles[k // 5 % 3], "marker": "o", "ms": 3, "lw": 1.4}
 
@@ -66,17 +66,17 @@ def spatial_curves(
     *,
     second_harmonic: Tensor | None = None,
 ) -> Figure:
-    """Response by spatial frequency (dots) and the difference of Gaussians fitted to it (line).
+    """Spatial tuning curves: responses (dots) and fitted difference of Gaussians (line).
 
     Shape:
-        frequencies ``[F]``; responses ``[F, K]``; fits, one a type, None where there is none;
+        frequencies ``[F]``; responses ``[F, K]``; fits, one per type or None;
         doubled ``[F, K]``, a second response, drawn in orange.
 
     Units:
         cycles per degree, spikes per second.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
     _check("spatial_curves", names, responses, frequencies)
     figure, grid = panel_grid(len(names), 1.25)
@@ -95,14 +95,14 @@ def spatial_curves(
         style_axes(axes, grid="y")
         title_panel(axes, name)
     figure.supxlabel("spatial frequency (cycles per degree)", fontsize=9, color=INK)
-    figure.supylabel("spikes per second", fontsize=9, color=INK)
+    figure.supylabel("response (spikes per second)", fontsize=9, color=INK)
     return figure
 
 
 def contrast_curves(
     names: Sequence[str], contrasts: Tensor, gain: Tensor, latency: Tensor
 ) -> Figure:
-    """Gain, of that at the lowest contrast, and time to peak, both by contrast.
+    """Contrast gain, relative to that at the lowest contrast, and time to peak, by contrast.
 
     Shape:
         contrasts ``[C]``; gain and latency ``[C, K]``.
@@ -111,7 +111,7 @@ def contrast_curves(
         latency in seconds, drawn in milliseconds.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
     _check("contrast_curves", names, gain, contrasts)
     figure = new_figure(WIDTH, 2.3 + 0.2 * math.ceil(len(names) / 2))
@@ -120,7 +120,7 @@ def contrast_curves(
         share = gain[:, k] / gain[0, k].clamp(min=1e-9)
         left.plot(contrasts, share, label=name, **line_style(k))
         right.plot(contrasts, 1000 * latency[:, k], **line_style(k))
-    for axes, label in ((left, "gain, relative"), (right, "time to peak (ms)")):
+    for axes, label in ((left, "contrast gain (relative)"), (right, "time to peak (ms)")):
         axes.set_xscale("log")
         axes.set_xticks(contrasts.tolist(), [f"{c:g}" for c in contrasts.tolist()])
         axes.minorticks_off()
@@ -135,13 +135,13 @@ def contrast_curves(
 
 
 def light_curves(names: Sequence[str], levels: Tensor, drive: Tensor) -> Figure:
-    """Peak current to one contrast by mean light, each type's as a share of its largest.
+    """Peak current at one contrast by mean light, relative to each type's largest.
 
     Shape:
         levels ``[L]``; drive ``[L, K]``.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
     _check("light_curves", names, drive, levels)
     figure = new_figure(WIDTH, 2.2 + 0.2 * math.ceil(len(names) / 2))
@@ -153,8 +153,8 @@ def light_curves(names: Sequence[str], levels: Tensor, drive: Tensor) -> Figure:
     axes.set_xticks(levels.tolist(), [f"{level:g}" for level in levels.tolist()])
     axes.minorticks_off()
     axes.set_ylim(0, 1.05)
-    axes.set_xlabel("mean light (1 is the brightest)")
-    axes.set_ylabel("response, relative")
+    axes.set_xlabel("mean luminance (1 is the brightest)")
+    axes.set_ylabel("peak current (relative)")
     style_axes(axes, grid="y")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2,
                   handlelength=2.6)  # fmt: skip
@@ -162,13 +162,13 @@ def light_curves(names: Sequence[str], levels: Tensor, drive: Tensor) -> Figure:
 
 
 def direction_polar(names: Sequence[str], directions: Tensor, spikes: Tensor) -> Figure:
-    """Spikes by direction of motion, right is to the right and up is up.
+    """Polar plots of spikes by direction of motion: 0 degrees to the right, 90 up.
 
     Shape:
         directions ``[D]`` in degrees; spikes ``[D, K]``.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: mismatched shapes.
     """
     _check("direction_polar", names, spikes, directions)
     figure, grid = panel_grid(len(names), 1.55, projection="polar")
@@ -191,7 +191,7 @@ def direction_polar(names: Sequence[str], directions: Tensor, spikes: Tensor) ->
 
 
 def _logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with plain numbers at its decades only."""
+    """Logarithmic axis with plain numbers at its decades only."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -205,5 +205,5 @@ def _check(where: str, names: Sequence[str], values: Tensor, along: Tensor) -> N
     if values.shape != (len(along), len(names)) or not len(names):
         raise ValueError(
             f"{where}: values {tuple(values.shape)} for {len(along)} points and {len(names)} "
-            "types; expected one row a point and one column a type"
+            "types; expected one row per point and one column per type"
         )

@@ -1,4 +1,4 @@
-"""Spike rasters: when which cell of which population fired."""
+"""Spike rasters by population."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WIDTH_POINTS, HEIGHT_POINTS = 335.0, 46.0
 def raster(
     layers: Mapping[str, Tensor], *, most_cells: int = 64, step_ms: float | None = None
 ) -> Figure:
-    """One panel for every population, time to the right, one row a cell.
+    """Spike raster: one panel per population, one row per cell, time to the right.
 
-    Of a population with more than ``most_cells`` cells an evenly spaced choice is shown.
+    Populations of more than ``most_cells`` cells are subsampled evenly.
 
     Shape:
-        layers: by name, ``[T, ...]`` spikes of one sample; all axes behind time are cells.
+        layers: by name, ``[T, ...]`` spikes of one sample; all axes after time are cells.
 
     Units:
         step_ms: length of a time step; with it the time axis is in milliseconds.
@@ -35,7 +35,7 @@ def raster(
     lengths = {len(spikes) for spikes in layers.values()}
     if len(lengths) != 1:
         raise ValueError(
-            f"raster: layers of lengths {sorted(lengths)}; give at least one, all equally long"
+            f"raster: layers of lengths {sorted(lengths)}; expected at least one, of equal lengths"
         )
     steps = lengths.pop()
     figure = new_figure(WIDTH, 0.5 + 0.95 * len(layers))
@@ -63,7 +63,7 @@ def raster(
         axes.tick_params(bottom=axes is panels[-1])
         axes.set_title(name, loc="left", fontsize=10, color=INK, pad=3)
         axes.set_title(
-            f"{total} cells, {100 * rate:.1f} % a step",
+            f"{total} cells, {100 * rate:.1f} % spike per step",
             loc="right",
             fontsize=8.5,
             color=MUTED,

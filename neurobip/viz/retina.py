@@ -1,4 +1,4 @@
-"""What the retina sees, and what it says."""
+"""Figures of the retina's input events and output spikes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ COLORS = (BLUE, RED, GREEN, ORANGE)
 def retina_pictures(
     frames: Tensor, spikes: Tensor, *, columns: int = 5, step_ms: float | None = None
 ) -> Figure:
-    """Events above, the spikes of sustained and of transient ganglion cells below.
+    """Input events (top) and spikes of sustained and transient ganglion cells (below).
 
-    Time is cut into ``columns`` equal stretches; each picture shows the sums over one. On is blue,
-    off is red.
+    Time is divided into ``columns`` equal intervals; each image shows the counts of one. On is
+    blue, off is red.
 
     Shape:
         frames ``[T, 2, H, W]`` event counts (off, on); spikes ``[T, 4, H, W]`` (sustained on,
@@ -38,11 +38,11 @@ def retina_pictures(
         )
     columns = min(columns, steps)
     edges = np.linspace(0, steps, columns + 1).round().astype(int)
-    seen, said = frames.float().numpy(), spikes.float().numpy()
+    events, cells = frames.float().numpy(), spikes.float().numpy()
     rows = {
-        "events": seen[:, 1] - seen[:, 0],
-        "sustained": said[:, 0] - said[:, 1],
-        "transient": said[:, 2] - said[:, 3],
+        "events": events[:, 1] - events[:, 0],
+        "sustained": cells[:, 0] - cells[:, 1],
+        "transient": cells[:, 2] - cells[:, 3],
     }
     height, width = frames.shape[-2:]
     figure = new_figure(WIDTH, 0.4 + 3 * (WIDTH - 0.4) / columns * height / width)
@@ -67,7 +67,7 @@ def retina_pictures(
 
 
 def cell_rates(spikes: Tensor, *, step_ms: float | None = None) -> Figure:
-    """Spikes of the four kinds of ganglion cells over time.
+    """Spikes per step of the four types of ganglion cells over time.
 
     Shape:
         spikes ``[T, 4, H, W]`` of one sample.
@@ -79,7 +79,7 @@ def cell_rates(spikes: Tensor, *, step_ms: float | None = None) -> Figure:
     for kind, (name, color) in enumerate(zip(CELLS, COLORS, strict=True)):
         axes.plot(times, counts[:, kind].numpy(), color=color, linewidth=1.8, label=name)
     axes.set_xlabel("time step" if step_ms is None else "time (ms)")
-    axes.set_ylabel("spikes a step")
+    axes.set_ylabel("spikes per step")
     axes.set_ylim(bottom=0)
     style_axes(axes, grid="y")
     axes.legend(

@@ -1,4 +1,4 @@
-"""Accuracy under corruptions: a small panel for each of them."""
+"""Figure of the accuracy under corruptions, one panel per corruption."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ COLUMNS = 3
 def robustness_panels(
     corruptions: Mapping[str, Mapping[str, Any]], severities: Sequence[int], clean: float
 ) -> Figure:
-    """Accuracy against severity, a panel for each corruption, with the clean accuracy as a line.
+    """Accuracy against severity for each corruption, with the clean accuracy as a dashed line.
 
-    ``corruptions`` has by name ``accuracy`` and ``strengths``, one a severity, and their ``unit``.
+    ``corruptions`` maps names to ``accuracy`` and ``strengths``, one per severity, and their
+    ``unit``.
 
     Units:
         accuracies as fractions of one.
@@ -36,7 +37,7 @@ def robustness_panels(
         if len(values) != len(severities):
             raise ValueError(
                 f"robustness_panels: {name} has {len(values)} accuracies for the severities "
-                f"{list(severities)}; one each fits"
+                f"{list(severities)}; expected one each"
             )
         axes.axhline(100 * clean, color=MUTED, lw=1, ls="--")
         axes.plot(severities, values, color=BLUE, marker="o", ms=3.5, lw=1.6)
@@ -55,5 +56,5 @@ def robustness_panels(
     for axes in grid[len(corruptions) :]:
         axes.set_visible(False)
     figure.supxlabel("severity", fontsize=10, color=INK)
-    figure.supylabel(f"accuracy (%), dashed: clean, {100 * clean:.1f}", fontsize=10, color=INK)
+    figure.supylabel(f"accuracy (%); dashed: clean data, {100 * clean:.1f}", fontsize=10, color=INK)
     return figure

@@ -219,5 +219,5 @@ def test_the_picture_shows_both():
     assert (slice_.images[0].get_array() == found.contrast[:, 0, 7].T.numpy()).all()
     assert field.images[0].get_array()[7, 7] > 0
     assert len(course.lines) == 3
-    with pytest.raises(ValueError, match="nothing to show"):
+    with pytest.raises(ValueError, match="no stimulus to show"):
         most_exciting([])

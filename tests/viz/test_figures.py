@@ -103,7 +103,7 @@ def test_figures_become_addresses() -> None:
     figure = accuracy_bars({"ours": 0.5})
     assert png_bytes(figure).startswith(b"\x89PNG")
     assert data_uri(figure, "svg").startswith("data:image/svg+xml;base64,")
-    with pytest.raises(ValueError, match="'png' and 'svg'"):
+    with pytest.raises(ValueError, match="'png' or 'svg'"):
         data_uri(figure, "gif")
 
 

@@ -79,14 +79,14 @@ def test_receptive_fields_stand_in_pairs_and_weak_ones_are_pale() -> None:
         receptive_field_pictures(NAMES, true_fields, found[:2], [""] * 5)
 
 
-def test_chirp_figure_shows_every_spike_and_says_who_is_silent() -> None:
+def test_chirp_figure_shows_every_spike_and_marks_silent_types() -> None:
     torch.manual_seed(0)
     spikes = (torch.rand(100, 2, 4) < 0.2).float()
     spikes[:, 1] = 0
     axes = chirp_figure(("x", "y"), torch.rand(100), spikes, dt=0.01).axes
     drawn = axes[1].lines[0].get_xdata()
     assert len(drawn) == spikes.sum() and axes[1].get_title(loc="left") == "x"
-    assert axes[2].get_title(loc="right") == "silent"
+    assert axes[2].get_title(loc="right") == "no spikes"
     with pytest.raises(ValueError, match="chirp_figure"):
         chirp_figure(("x",), torch.rand(100), spikes, dt=0.01)
 
