@@ -76,7 +76,7 @@ def check_chip(graph: Graph) -> None:
 
 
 def check_weights(population: Population, connection: Connection) -> None:
-    """Check that Lava takes the weights of a connection as they are."""
+    """Check that Lava takes the weights of a connection without change."""
     synapse: Any = connection.synapse
     where = f"{population.name}, from {', '.join(connection.sources)}"
     if isinstance(synapse, MemoryNode):
@@ -95,7 +95,7 @@ def check_weights(population: Population, connection: Connection) -> None:
 
 
 def check_distinct(population: Population, connection: Connection) -> None:
-    """Check that no two weights of a Sparse go the same way, which would not fit one synapse."""
+    """Check that no two weights of a Sparse connect the same two neurons."""
     synapse = connection.synapse
     if isinstance(synapse, SparseNode):
         pairs = np.stack([synapse.row, synapse.column])

@@ -106,7 +106,7 @@ def reshape(target: Shape) -> SparseNode:
 
 
 def entries(weights: csr_matrix, target: Shape) -> SparseNode | LinearNode:
-    """A matrix as a synapse: Linear if every neuron hears every other, else entry by entry."""
+    """A matrix as a synapse: Linear if it is dense, else entry by entry."""
     weights.sum_duplicates()
     if target[1:] == (1, 1) and weights.nnz == math.prod(weights.shape):
         return LinearNode(weights.toarray())

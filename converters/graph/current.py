@@ -1,8 +1,8 @@
-"""What reaches one place of an imported network, on its way to a population.
+"""The current at one place of a network, between two populations of its graph.
 
-Other frameworks put convolutions, poolings, flattenings and scalings in a row, and biases with
-them; a graph has one synapse between two populations. A :class:`Current` collects what reaches one
-place of such a network and is sent on through layer after layer, until a population takes it.
+Networks have convolutions, pooling, flattening and scaling in a row, with biases; a graph has one
+synapse between two populations. A :class:`Current` is composed layer by layer, until a population
+takes it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from neurobip.converters.graph.synapse_nodes import (
 from neurobip.errors import ConversionError
 
 ALWAYS = LIFNode(decay_u=1.0, decay_v=1.0, threshold=0.5, bias=np.ones(1))
-"""A neuron that fires at every step: the source of a bias behind a delay, which begins late."""
+"""A neuron that fires at every step: the source of a bias that is delayed."""
 
 ONE = ""
-"""What stands for the population of that neuron as a source, until it has a name."""
+"""Placeholder for the name of that neuron's population."""
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """The way of spikes from a population to one place.
+    """The linear path of spikes from a population to one place.
 
     Args:
         sources: names of the populations, three for an attention memory and else one.
         shape: shape of each of them.
         synapse: the composed linear map.
-        delays: steps of delay on the way, one entry a source.
+        delays: steps of delay, one entry a source.
     """
 
     sources: tuple[str, ...]
@@ -51,7 +51,7 @@ class Route:
 
 @dataclass(frozen=True, eq=False)
 class Current:
-    """Everything that reaches one place of a network: routes, which add up, and a constant.
+    """The current at one place of a network: routes, which add up, and a constant.
 
     Args:
         shape: ``(C, H, W)``.
@@ -68,7 +68,7 @@ class Current:
         return cls(shape, (Route((name,), shape, IdentityNode(1.0), (0,)),), np.zeros(shape))
 
     def through(self, synapse: SynapseNode, target: Shape) -> Current:
-        """What is left behind a linear layer."""
+        """The current after a linear layer."""
         routes = tuple(
             replace(r, synapse=compose(r.synapse, r.shape, synapse, self.shape, target))
             for r in self.routes
@@ -140,7 +140,7 @@ def connections(current: Current, implicit: dict[str, int]) -> tuple[Connection,
 
 
 def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
-    """The graph of some populations in order, with a neuron that always fires if one hears it.
+    """The graph of some populations in order, with a neuron that always fires if a bias needs it.
 
     Raises:
         ConversionError: a name that is empty, or holds the slash that parts a population from what
@@ -151,8 +151,8 @@ def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
             raise ConversionError(
                 f"{p.name!r}: a population needs a name without a slash; rename it in its network"
             )
-    heard = {source for p in populations for c in p.inputs for source in c.sources}
-    if ONE in heard:
+    sources = {source for p in populations for c in p.inputs for source in c.sources}
+    if ONE in sources:
         name = "always"
         while any(p.name == name for p in populations):
             name += "+"
@@ -160,12 +160,12 @@ def complete(populations: list[Population], outputs: Iterable[str]) -> Graph:
         nothing = np.zeros(1, dtype=np.int64)
         silent = Connection((events.name,), SparseNode(np.zeros(1), nothing, nothing, (1, 1, 1)))
         one = Population(name, (1, 1, 1), ALWAYS, (silent,))
-        populations = [events, one, *(hearing(p, name) for p in others)]
+        populations = [events, one, *(named_source(p, name) for p in others)]
     return Graph(tuple(populations), tuple(outputs))
 
 
-def hearing(population: Population, name: str) -> Population:
-    """A population that knows the neuron that always fires by its name."""
+def named_source(population: Population, name: str) -> Population:
+    """A population with the name of the neuron that always fires in place of the placeholder."""
     inputs = tuple(
         replace(c, sources=(name,)) if c.sources == (ONE,) else c for c in population.inputs
     )

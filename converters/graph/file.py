@@ -61,7 +61,7 @@ NODES: dict[str, Any] = {
 def save(network: QuantizedGraph | Graph, path: str | Path) -> None:
     """Write a quantized graph, or the float graph of a model.
 
-    A file that stands there is replaced only by a complete one.
+    An existing file is replaced only by a complete one.
     """
     graph = network.graph if isinstance(network, QuantizedGraph) else network
     arrays: dict[str, np.ndarray] = {}
@@ -135,7 +135,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, Me
 
 
 def encode(node: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A node as JSON; its arrays go into ``arrays`` and leave their names behind."""
+    """A node as JSON; its arrays go into ``arrays``, under names that it holds."""
     entry: dict[str, Any] = {"type": kind(node)}
     for field in fields(node):
         value = getattr(node, field.name)

@@ -1,6 +1,6 @@
 """The graph: populations, and the synapses between them.
 
-It is what stands between a trained model and any target. A *projection* of the model becomes a
+Every conversion of a trained network goes through it. A *projection* of the network becomes a
 population with its connections. The same classes hold the float graph of a model and the integer
 graph of a chip; see :mod:`neurobip.converters.graph.neuron_nodes` for the units.
 """
@@ -56,8 +56,8 @@ class Population:
 class Graph:
     """A network of populations.
 
-    At one time step a population hears those before it; through a connection with a delay it hears
-    any, itself included.
+    At one time step a population gets spikes of those before it; through a connection with a delay
+    of any, itself included.
 
     Args:
         populations: the first one is the input, the only one with an ``Input`` neuron.
@@ -145,7 +145,7 @@ def population_shape(population: Population, shapes: dict[str, Shape]) -> Shape:
 
 
 def order(connection: Connection, before: set[str], readouts: set[str]) -> None:
-    """Check that a connection can be heard at its place in the graph.
+    """Check that the sources of a connection come before it, or have a delay.
 
     Raises:
         ConversionError: a loop without a delay, or a readout as a source.

@@ -2,8 +2,8 @@
 
 In the graph of a trained model the numbers are floats, in the units of the model. In a quantized
 graph they are integers in Lava's units: decays in 1/4096 per step, thresholds in units of the
-accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). The equations in
-floats are those of :mod:`neurobip.neurons`, those in integers are in
+accumulated current ``a``, biases in the 24-bit domain of the membrane (``a << 6``). The equations
+in floats are those of :mod:`neurobip.neurons`, those in integers are in
 :mod:`neurobip.converters.simulators.integer`.
 """
 

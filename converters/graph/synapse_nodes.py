@@ -85,7 +85,7 @@ class LinearNode:
 
 @dataclass(frozen=True, eq=False)
 class SparseNode:
-    """Any linear map, entry by entry, such as a convolution behind a pooling.
+    """Any linear map, entry by entry, such as a convolution after a pooling.
 
     Shape:
         ``weight[i]`` goes from source neuron ``column[i]`` to target neuron ``row[i]``, both

@@ -38,7 +38,7 @@ def graph_from_snntorch(
     Identity, and of Leaky, Synaptic, RLeaky and RSynaptic; parameters may be learned, one for all
     or one a neuron. A subclass is taken if it runs as its class does; code of its own, hooks and
     parametrizations are refused. Populations have the names of the neurons' modules. The last
-    neuron is the output and read by its spikes; layers behind it are read as they are.
+    neuron is the output and read by its spikes; layers after it are read step by step.
 
     Args:
         sample_shape: shape of the input at one step, without batch and time: ``(N,)``, ``(C, L)``
@@ -54,18 +54,18 @@ def graph_from_snntorch(
         shape = place(dims)
     populations = [input_population(INPUT, shape, largest)]
     current = Current.of(INPUT, shape)
-    met: set[int] = set()
+    seen: set[int] = set()
     name = INPUT
     for name, part in leaves(module, ""):
         with at(name):
             if not isinstance(part, SUPPORTED):
-                current, dims = behind(part, current, dims)
+                current, dims = after(part, current, dims)
                 continue
-            if id(part) in met:
-                raise ConversionError("these neurons stand twice in the network, with one state")
+            if id(part) in seen:
+                raise ConversionError("these neurons occur twice in the network, with one state")
             if name == INPUT:
                 raise ConversionError("is the name of the input population too; rename the module")
-            met.add(id(part))
+            seen.add(id(part))
             into = add([current, *recurrence(part, name, dims)])
             cell = neuron(part, dims, into, {INPUT: largest}, plain_subtract)
             inputs = connections(into, {name: 1})
@@ -101,8 +101,8 @@ def leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
             yield from leaves(part, f"{name}.{own}" if name else own)
 
 
-def behind(part: Any, current: Current, dims: Dims) -> tuple[Current, Dims]:
-    """What a layer makes of a current, and its shape.
+def after(part: Any, current: Current, dims: Dims) -> tuple[Current, Dims]:
+    """The current after a layer, and its shape.
 
     Raises:
         ConversionError: a module without a rule, or in training mode where that matters.
@@ -121,7 +121,7 @@ def behind(part: Any, current: Current, dims: Dims) -> tuple[Current, Dims]:
         return current.scaled(gain).plus(shift), dims
     for node in nodes(part):
         found = layer(node, dims)
-        current, dims = found.behind(current), found.dims
+        current, dims = found.after(current), found.dims
     return current, dims
 
 
@@ -196,7 +196,7 @@ def recurrence(part: Any, name: str, dims: Dims) -> list[Current]:
     own = Current.of(name, place(dims))
     if isinstance(part.recurrent, ONE_TO_ONE):
         return [own.scaled(numbers(part.recurrent, "V", dims))]
-    sent, shape = behind(part.recurrent, own, dims)
+    sent, shape = after(part.recurrent, own, dims)
     if shape != dims:
         raise ConversionError(f"its recurrent layer makes {shape} of {dims}")
     return [sent]

@@ -89,9 +89,9 @@ def neuron(module: Any, dims: Dims, into: Current, largest: dict[str, int], plai
     """A module of snnTorch as our neuron.
 
     Args:
-        into: all that it hears, to tell how large its current can become.
+        into: its current, which bounds how large the membrane can become.
         largest: of the sources that send more than single spikes, the most a step.
-        plain: take a subtraction without delay as it is for any current.
+        plain: subtract without holding back, for any current.
 
     Raises:
         ConversionError: an option that has no counterpart here.

@@ -24,7 +24,7 @@ KINDS: tuple[Any, ...] = (*SUPPORTED, *LAYERS, *NORMS, *DROPOUTS, *ONE_TO_ONE, n
 """The classes that are read; none of them is a subclass of another."""
 
 FREE = {"__init__", "__repr__", "extra_repr", "reset_parameters"}
-"""What a subclass may do in its own way, since no step runs it."""
+"""What a subclass may define for itself, since no step runs it."""
 
 CALL = {"__call__", "_call_impl", "_wrapped_call_impl", "__getattr__"}
 

@@ -5,7 +5,7 @@ class has a hash. Its module ``var_model`` is therefore imported while ``datacla
 Importing this module forks nothing and starts no thread, and it leaves torch alone.
 
 It also mends a lost wake-up in Lava's channels, which now and then let a finished run hang when it
-was told to stop; see :func:`announce`.
+was asked to stop; see :func:`announce`.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ with warnings.catch_warnings():
 
 
 def announce(port: CspRecvPort, req: Semaphore) -> None:
-    """Tell whoever waits at a receiving port of every message that comes in.
+    """Notify the reader at a receiving port of every message that comes in.
 
-    Lava's own loop tells only when the queue was empty a moment before. Where the reader takes the
-    last message in that moment, nobody tells it of the next one, and it waits for ever: it happens
-    when two commands follow each other closely, as the last time step and the stop do.
+    Lava's own loop notifies only when the queue was empty a moment before. Where the reader takes
+    the last message in that moment, it is not notified of the next one and waits for ever. It
+    happens when two commands follow each other closely, as the last time step and the stop do.
     """
     try:
         while req.acquire() and not port._done:

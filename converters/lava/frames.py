@@ -1,4 +1,4 @@
-"""Event counts on their way into Lava, checked and cut alike wherever they come from."""
+"""Event counts for Lava, checked and clipped alike wherever they come from."""
 
 from __future__ import annotations
 

@@ -88,10 +88,10 @@ def at(ports: list[Any], port: Any) -> int:
 
 
 class Opening:
-    """Connects what stands in a part, when Lava opens it.
+    """Connects the processes in a part, when Lava opens it.
 
     Args:
-        processes: what stands inside.
+        processes: inside the part.
         joins: inner connections; a number instead of a port is an input of the part.
         outputs: ports that lead out, in order.
     """

@@ -37,13 +37,13 @@ def simulate(
 ) -> dict[str, np.ndarray]:
     """Run a graph in Lava: a quantized one in ``fixed_pt``, a float one in ``floating_pt``.
 
-    Samples are streamed one behind the other through one network, which starts each of them
+    Samples are streamed one after the other through one network, which starts each of them
     afresh.
 
     Args:
         frames: event counts; for a quantized graph whole numbers, which saturate as its input says.
         timeout: seconds without a finished time step after which the run is stopped.
-        on_step: is told the finished and the total number of time steps.
+        on_step: called with the finished and the total number of time steps.
 
     Shape:
         frames ``[T, B, C, H, W]``; returns every population ``{name: [T, B, C, H, W]}``, int32
@@ -92,7 +92,7 @@ def supervise(
     timeout: float,
     on_step: Progress | None = None,
 ) -> None:
-    """Run a command that writes ``progress.npy``, and end it if that file stands still.
+    """Run a command that writes ``progress.npy``, and end it if that file does not change.
 
     Raises:
         ConversionError: the command failed or stood still.

@@ -31,7 +31,7 @@ from lava.proc.io.source import RingBuffer
 
 from neurobip.converters.lava.run import leave, watched
 
-# netx imports all of slayer, whose detection of objects wants torchvision.
+# netx imports all of slayer, whose detection of objects needs torchvision.
 DETECTION = "lava.lib.dl.slayer.object_detection"
 sys.modules.setdefault(DETECTION, types.ModuleType(DETECTION))
 
@@ -58,13 +58,13 @@ ReshapePort.get_transform_func_bwd = backward
 def network(file: str | Path, steps: int) -> Any:
     """The processes of a file that :func:`neurobip.converters.netx.write.write_netx` wrote.
 
-    ``steps`` is how long a sample lasts, after which every layer starts afresh.
+    ``steps`` is how long a sample lasts, after which every layer is reset.
     """
     from lava.lib.dl.netx.hdf5 import Network
 
     with h5py.File(file, "r") as opened:
         bits = int(opened.attrs["input_message_bits"])
-    # A layer hears its input one step late, and netx counts its offsets from the first one's.
+    # A layer gets its input one step late, and netx counts its offsets from the first one's.
     return Network(
         net_config=str(file), input_message_bits=bits, reset_interval=steps, reset_offset=1
     )

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from neurobip.converters.graph.file import load
-from neurobip.converters.lava.lowering import LavaNetwork
+from neurobip.converters.lava.network import LavaNetwork
 from neurobip.converters.quantization.quantized import QuantizedGraph
 
 # isort: split

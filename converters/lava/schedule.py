@@ -24,7 +24,7 @@ class Schedule:
 
     Attributes:
         latency: steps from the input to a population, by name.
-        delay: extra steps of the spikes of one source on their way into one connection, by
+        delay: extra steps of the spikes of one source into one connection, by
             ``(population, number of the connection, source)``; only those that are not 0.
         relayed: the connections into which spikes come through relays, since their process
             delays nothing itself.
@@ -77,7 +77,7 @@ def latencies(graph: Graph) -> dict[str, int]:
         ConversionError: a loop declares fewer steps of delay than it takes.
     """
     latency = {population.name: 0 for population in graph.populations}
-    # Every round carries the steps over one connection more; only a loop goes on for ever.
+    # Every round carries the steps over one connection more; only a loop never ends.
     for _ in range(2 * len(latency) + 1):
         before = dict(latency)
         for population in graph.populations:
@@ -99,25 +99,25 @@ def steps(connection: Connection, latency: dict[str, int]) -> int:
 
 def too_short(graph: Graph) -> str:
     """Which feedback connection declares too short a delay, and how long it has to be."""
-    heard: set[str] = set()
+    before: set[str] = set()
     for population in graph.populations:
-        heard.add(population.name)
+        before.add(population.name)
         for connection in population.inputs:
-            back = [source for source in connection.sources if source not in heard]
+            back = [source for source in connection.sources if source not in before]
             for source in [*back, *(s for s in connection.sources if s == population.name)]:
-                needed = way(graph, population, source) + 1
+                needed = longest_path(graph, population, source) + 1
                 if connection.delay < needed:
                     return (
                         f"{population.name}: its feedback from {source!r} declares a delay of "
                         f"{connection.delay}, but the loop has {needed} connections and Lava takes "
                         f"a time step for each; train it with a delay of {needed} or more (in NIR: "
-                        f"a Delay of {needed - 1} dt on the way back, where the edge takes one dt)"
+                        f"a Delay of {needed - 1} dt in the feedback, where the edge takes one dt)"
                     )
     return "the delays of its loops are together shorter than the steps that Lava takes"
 
 
-def way(graph: Graph, first: Population, last: str) -> int:
-    """The longest way from one population forward to another, in time steps."""
+def longest_path(graph: Graph, first: Population, last: str) -> int:
+    """The longest path from one population forward to another, in time steps."""
     reached = {first.name: 0}
     for population in graph.populations:
         for connection in population.inputs:

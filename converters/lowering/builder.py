@@ -137,7 +137,7 @@ class Builder:
         return entries(taken, (rows.stop - rows.start, *shape[1:]))
 
     def read(self, current: Current) -> str:
-        """The population that a current comes from, or a readout of what lies behind one."""
+        """The population that a current comes from, or a readout of the layers after one."""
         name = current.population()
         if name is not None and name != INPUT:
             return name

@@ -67,7 +67,7 @@ class Signal:
         return replace(self, layout=layout)
 
     def through(self, synapse: SynapseNode, layout: Layout) -> Signal:
-        """The signal behind a linear map.
+        """The signal after a linear map.
 
         Raises:
             ConversionError: the map does not fit the signal.

@@ -33,7 +33,7 @@ def fit(quantized: QuantizedGraph) -> QuantizedGraph:
 
     The exponent of a population's weights is taken off its scale instead: thresholds and biases
     are divided by it and rounded, biases to whole steps of ``a``. A readout gets the 6 fraction
-    bits of a membrane. Weights and decays stay as they are.
+    bits of a membrane. Weights and decays do not change.
 
     Raises:
         ConversionError: names the population that netx cannot hold, and why.
@@ -51,18 +51,18 @@ def fit(quantized: QuantizedGraph) -> QuantizedGraph:
 
 
 def chain(graph: Graph) -> Iterator[tuple[Population, Population]]:
-    """The populations behind the input, each with the one that it hears.
+    """The populations after the input, each with its source.
 
     Raises:
-        ConversionError: names the population that hears any other, or that is read in between.
+        ConversionError: names the population with other sources, or that is read in between.
     """
     for before, population in zip(graph.populations, graph.populations[1:], strict=False):
         connections = population.inputs
         if len(connections) > 1 or connections[0].sources != (before.name,):
-            heard = ", ".join(name for c in connections for name in c.sources)
+            others = ", ".join(name for c in connections for name in c.sources)
             raise ConversionError(
-                f"{population.name}: netx holds a chain of layers; this one hears {heard}, not "
-                f"{before.name} alone"
+                f"{population.name}: netx holds layers in a row; this one has the sources "
+                f"{others}, not {before.name} alone"
             )
         yield before, population
     last = graph.populations[-1].name

@@ -1,6 +1,6 @@
 """Export to the HDF5 that ``lava.lib.dl.netx.hdf5.Network`` of lava-dl 0.6 reads.
 
-The file says nothing of how it is run, which is told to ``Network``: ``input_message_bits`` are
+How it is run is no part of the file but given to ``Network``: ``input_message_bits`` are
 :func:`message_bits`; ``reset_interval=T`` and ``reset_offset=1`` let samples of ``T`` steps follow
 each other. Frames come flat in (C, H, W) order where the first layer is dense, and as (W, H, C)
 where it is a convolution. Layer ``i``, from 1, answers ``i`` steps late. A readout is the membrane
@@ -30,10 +30,10 @@ from neurobip.errors import ConversionError
 def write_netx(quantized: QuantizedGraph, path: str | Path) -> None:
     """Write a graph that :func:`fit` returned.
 
-    A file that stands there is replaced only by a complete one.
+    An existing file is replaced only by a complete one.
 
     Raises:
-        ConversionError: names the population that netx cannot hold as it is, and why.
+        ConversionError: names the population that netx cannot hold, and why.
     """
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

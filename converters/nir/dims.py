@@ -23,7 +23,7 @@ def dims_of(graph: Graph) -> dict[str, Dims]:
 
 
 def can_be_vector(graph: Graph, population: Population, flat: set[str]) -> bool:
-    """Whether a population can be a vector, as far as is known of the others."""
+    """Whether a population can be a vector, by the known shapes of the others."""
     if isinstance(population.neuron, BipolarNode):
         return False
     for connection in population.inputs:

@@ -90,7 +90,7 @@ def readout(p: Population, neuron: LINode, dims: Dims, dt: float) -> Written:
 def hosted(node: Any, bias: np.ndarray, p: Population) -> Written:
     """A node, its bias given to a connection, or an extension where none can take it.
 
-    ``bias`` stands at the place of a current, so that a layer without delay can bring it.
+    ``bias`` is added to the current, so that a layer without delay can hold it.
     """
     if not bias.any():
         return Written(node)

@@ -42,13 +42,13 @@ def read_nir(path: str | Path) -> nir.NIRGraph:
 
 
 def write_nir(graph: nir.NIRGraph, path: str | Path) -> None:
-    """Write a NIR graph; a file that stands there is replaced only by a complete one.
+    """Write a NIR graph; an existing file is replaced only by a complete one.
 
     Raises:
-        ConversionError: a node whose name cannot stand in HDF5.
+        ConversionError: a node whose name HDF5 cannot hold.
     """
-    for way, _ in nodes_of(graph, ()):
-        for name in way:
+    for path_to, _ in nodes_of(graph, ()):
+        for name in path_to:
             if "/" in name or name in ("", "."):
                 raise ConversionError(f"{name!r}: HDF5 has no such names; rename the node")
     content = io.BytesIO()

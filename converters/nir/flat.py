@@ -55,14 +55,14 @@ def flatten(graph: nir.NIRGraph) -> Flat:
     nodes = dotted(graph)
     edges = list(dict.fromkeys(named_edges(graph, "")))
     if into := [a for a, b in edges if b == inputs[0]]:
-        raise ConversionError(f"{inputs[0]}: the Input node hears {into[0]!r}")
+        raise ConversionError(f"{inputs[0]}: the Input node has a source, {into[0]!r}")
     outputs = [a for a, b in edges if b in ends]
     for end in ends:
         if sum(b == end for _, b in edges) != 1:
             raise ConversionError(f"{end}: an Output node takes one node")
     needed = reached(outputs, ((b, a) for a, b in edges))
-    heard = reached(inputs, edges)
-    if lost := [name for name in needed if name not in heard]:
+    fed = reached(inputs, edges)
+    if lost := [name for name in needed if name not in fed]:
         raise ConversionError(f"{lost[0]}: nothing leads to it from the input")
     return Flat(
         {name: node for name, node in nodes.items() if name in needed},
@@ -86,15 +86,15 @@ def dotted(graph: nir.NIRGraph) -> dict[str, Any]:
         ConversionError: two nodes come to the same name.
     """
     found: dict[str, Any] = {}
-    ways: dict[str, tuple[str, ...]] = {}
-    for way, node in nodes_of(graph, ()):
-        name = ".".join(way)
+    paths: dict[str, tuple[str, ...]] = {}
+    for path, node in nodes_of(graph, ()):
+        name = ".".join(path)
         if name in found:
-            first, second = (" of ".join(map(repr, reversed(w))) for w in (ways[name], way))
+            first, second = (" of ".join(map(repr, reversed(w))) for w in (paths[name], path))
             raise ConversionError(
                 f"{name}: two nodes come to this name, {first} and {second}; rename one of them"
             )
-        found[name], ways[name] = node, way
+        found[name], paths[name] = node, path
     return found
 
 
@@ -111,7 +111,7 @@ def nodes_of(graph: nir.NIRGraph, inside: tuple[str, ...]) -> Iterator[tuple[tup
 
 
 def named_edges(graph: nir.NIRGraph, prefix: str) -> Iterator[Edge]:
-    """All edges between dotted names; those of a subgraph where it is first met."""
+    """All edges between dotted names; those of a subgraph where it first occurs."""
     met: set[str] = set()
     seen: set[Edge] = set()
     for a, b in graph.edges:

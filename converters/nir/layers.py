@@ -29,7 +29,7 @@ from neurobip.errors import ConversionError
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A linear node: its synapse (none where it only gives another shape), bias and shape behind.
+    """A linear node: its synapse (none if it only reshapes), bias and output shape.
 
     Shape:
         bias ``[C]`` or ``[C, H, W]``.
@@ -39,8 +39,8 @@ class Layer:
     dims: Dims
     bias: np.ndarray | None = None
 
-    def behind(self, current: Current) -> Current:
-        """What is left of a current behind this layer."""
+    def after(self, current: Current) -> Current:
+        """The current after this layer."""
         if self.synapse is None:
             return current.reshaped(place(self.dims))
         current = current.through(self.synapse, place(self.dims))
@@ -172,7 +172,7 @@ def biased(bias: np.ndarray | None, outputs: int) -> np.ndarray | None:
 
 
 def pair(value: Any, axes: int, missing: int) -> Pair:
-    """One number for all axes, or one an axis; ``missing`` stands for the rows of a Conv1d."""
+    """One number for all axes, or one an axis; ``missing`` is taken for the rows of a Conv1d."""
     numbers = doubles(value).reshape(-1).tolist()
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes:

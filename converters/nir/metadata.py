@@ -1,4 +1,4 @@
-"""What a NIR graph tells beside its nodes, and what is taken for granted where it does not."""
+"""Metadata of a NIR graph, and the assumptions where there are none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def metadata(node: Any) -> dict[str, Any]:
 
 
 def time_step(graph: nir.NIRGraph, dt: Any = None) -> float:
-    """The length of a time step: as given, or as the graph tells, or :data:`DT`.
+    """The length of a time step: as given, else that of the graph, else :data:`DT`.
 
     Units:
         seconds.
@@ -32,9 +32,9 @@ def time_step(graph: nir.NIRGraph, dt: Any = None) -> float:
     Raises:
         ConversionError: no number above 0.
     """
-    told = metadata(graph)
-    if dt is None and "dt" in told:
-        return seconds(told["dt"], "the dt in its metadata")
+    stated = metadata(graph)
+    if dt is None and "dt" in stated:
+        return seconds(stated["dt"], "the dt in its metadata")
     return seconds(DT if dt is None else dt)
 
 
@@ -69,7 +69,7 @@ def assumptions(graph: nir.NIRGraph) -> list[str]:
     """What :func:`from_nir` takes for granted of a graph that :func:`to_nir` did not write.
 
     Returns:
-        sentences to be shown to whoever converts it, without the name of its file.
+        sentences to be shown to the user, without the name of the file.
     """
     if "order" in metadata(graph):
         return []
@@ -77,5 +77,6 @@ def assumptions(graph: nir.NIRGraph) -> list[str]:
         return []
     return [
         "resets are taken as immediate, to v_reset, for NIR has no others; snnTorch's default "
-        "subtracts the threshold a step later and is not told (graph_from_snntorch reads its modules)"
+        "subtracts the threshold a step later, which the file does not say "
+        "(graph_from_snntorch reads its modules)"
     ]

@@ -1,6 +1,6 @@
 """What NIR has no node for: attention memory, adaptive and soft-reset neurons, bipolar cells.
 
-NIR's files name the class of each node, and its reader knows those of the standard alone. An
+NIR's files name the class of each node, and its reader takes those of the standard alone. An
 extension is therefore written as an empty subgraph with one more field, ``neurobip.`` and the name
 of our node. :func:`neurobip.converters.nir.read_nir` understands it; a plain ``nir.read`` refuses
 it by that name, rather than run a network that lacks a part.
@@ -44,7 +44,7 @@ class Extension(nir.NIRNode):
     Args:
         node: the neuron or synapse, in the units of its graph: decays in shares a time step.
         sources: of an attention memory, the names of the NIR nodes that bring queries, keys and
-            values, since the edges of a NIR graph do not tell them apart.
+            values, since the edges of a NIR graph do not distinguish them.
     """
 
     node: Any

@@ -32,7 +32,7 @@ def from_norse(graph: nir.NIRGraph | str | Path, dt: float = 1e-3, *, largest: i
 
     Raises:
         ConversionError: as in :func:`from_nir`; a ``v_leak`` other than 0, where Norse's neurons
-            begin and ours do not.
+            start and ours do not.
     """
     if isinstance(graph, str | Path):
         graph = read_nir(graph)

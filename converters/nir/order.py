@@ -6,14 +6,14 @@ from neurobip.converters.nir.flat import Flat, reached
 
 
 def order(flat: Flat, sources: dict[str, list[str]], known: list[str]) -> list[str]:
-    """Populations so that each comes behind its sources, but for those that close a loop.
+    """Populations in an order in which each comes after its sources, except in loops.
 
     In a loop the population comes first that is the nearest to the input, counted in nodes; where
     two are alike, the one that the earlier edge leads to. The order of a file's nodes is of no
     account, since HDF5 sorts them by name.
 
     Args:
-        sources: by population, those that it hears.
+        sources: by population, its sources.
         known: the order that the graph itself declares, if it does.
     """
     if set(sources) <= set(known):

@@ -33,18 +33,18 @@ def from_nir(
     Conv2d, AvgPool2d, Flatten, Linear becomes its product. A bias goes into the neuron that it
     reaches. Time constants are integrated by forward Euler, see
     :mod:`neurobip.converters.nir.cells`; a spiking neuron begins at its ``v_reset``, a readout
-    (LI, I, CubaLI) at 0. Where a linear layer feeds the output, it is read as it is, by a readout
-    without memory.
+    (LI, I, CubaLI) at 0. Where a linear layer feeds the output, it is read step by step, by a
+    readout without memory.
 
     **Loops.** Populations are ordered from the input on, nearest first, where two are alike by the
     first edge that leads to them. A connection from a population that does not come before its
     target closes a loop, and brings the spikes of the last time step; a Delay on it comes on top. A
-    bias on the way is there from the first step.
+    bias before it is there from the first step.
 
     **Reset.** NIR's neurons are reset to ``v_reset`` at once, and exporters of frameworks that do
     otherwise do not say so: snnTorch's writes neither ``reset_mechanism`` nor ``reset_delay``
-    (:func:`~neurobip.converters.nir.assumptions` tells it).
-    :func:`neurobip.converters.imports.snntorch.graph_from_snntorch` reads its modules as they are.
+    (see :func:`~neurobip.converters.nir.assumptions`).
+    :func:`neurobip.converters.imports.snntorch.graph_from_snntorch` reads its modules instead.
 
     **Dialects.** SpikingJelly's neurons fire at ``v = threshold`` too: ``fires_at_threshold``.
     Norse writes other time constants than NIR means: :func:`neurobip.converters.nir.from_norse`.
@@ -80,16 +80,16 @@ def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
     outputs = [observed(wiring, name) for name in flat.outputs]
     for name in outputs:
         if name not in wiring.cells:
-            currents[name] = wiring.behind(name)
+            currents[name] = wiring.output(name)
             neurons[name] = settle(LINode(1.0), currents[name].constant)
     sources = {
         name: [source for route in current.routes for source in route.sources]
         for name, current in currents.items()
     }
-    for name, heard in sources.items():
-        if graded := [source for source in heard if isinstance(neurons.get(source), LINode)]:
+    for name, before in sources.items():
+        if graded := [source for source in before if isinstance(neurons.get(source), LINode)]:
             raise NodeError(
-                f"{name}: hears {graded[0]!r}, which sends its membrane potential and no spikes; "
+                f"{name}: its source {graded[0]!r} sends its membrane potential and no spikes; "
                 "LI, I and CubaLI can only be outputs"
             )
     shape = place(wiring.dims[flat.input])
@@ -106,10 +106,10 @@ def assemble(wiring: Wiring, largest: int, known: list[str]) -> Graph:
 
 
 def observed(wiring: Wiring, name: str) -> str:
-    """What an output reads: a population, also behind a Flatten, or else a layer as it is."""
+    """What an output reads: a population, also after a Flatten, or else a layer without neurons."""
     if name in wiring.cells:
         return name
     if name == wiring.flat.input:
         raise NodeError(f"{name}: the Input node feeds an Output node, with nothing in between")
-    population = wiring.behind(name).population()
+    population = wiring.output(name).population()
     return population if population in wiring.cells else name

@@ -23,7 +23,7 @@ class Wiring:
     """The nodes of a flat graph, each read for the shape that reaches it.
 
     Attributes:
-        dims: the shape behind every node, as NIR has it.
+        dims: the output shape of every node, as NIR has it.
         cells: the neurons by name.
         layers: the linear nodes by name.
 
@@ -60,7 +60,7 @@ class Wiring:
                     )
 
     def _fit(self, name: str, dims: Dims) -> Dims:
-        """Read one node; returns the shape behind it."""
+        """Read one node; returns its output shape."""
         node = self.flat.nodes[name]
         if is_cell(node):
             found = self.cells[name] = cell(node, dims, self.step)
@@ -73,9 +73,9 @@ class Wiring:
 
     def into(self, name: str) -> Current:
         """The sum of what leads to a node."""
-        return add(self.behind(source) for source in self.flat.before(name))
+        return add(self.output(source) for source in self.flat.before(name))
 
-    def behind(self, name: str) -> Current:
+    def output(self, name: str) -> Current:
         """What a node sends on.
 
         Raises:
@@ -94,7 +94,7 @@ class Wiring:
                 elif is_memory(node):
                     self._currents[name] = self._attended(node)
                 else:
-                    self._currents[name] = self.layers[name].behind(self.into(name))
+                    self._currents[name] = self.layers[name].after(self.into(name))
             self._entered.pop()
         return self._currents[name]
 
@@ -121,11 +121,11 @@ class Wiring:
         """The current of an attention memory.
 
         Raises:
-            ConversionError: queries, keys or values that are no spikes as they are.
+            ConversionError: queries, keys or values that are not plain spikes.
         """
         routes: list[Route] = []
         for name in node.sources:
-            current = self.behind(name)
+            current = self.output(name)
             plain = len(current.routes) == 1 and multiple(current.routes[0].synapse) == 1
             if not plain or current.constant.any():
                 raise ConversionError(f"its source {name!r} has to be a population, or a Delay")

@@ -1,7 +1,7 @@
 """From our graph to NIR: standard nodes where they say a thing exactly, extensions elsewhere.
 
 A population becomes its neuron node, under its own name; each of its connections a chain of
-nodes named ``population:number``, without any where spikes pass as they are.
+nodes named ``population:number``, without any where the weight is 1.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def to_nir(
     Args:
         model: a model, or a float graph; NIR has no word for the integers of a quantized one.
         dt: seconds of a time step, by which decays become time constants.
-        shape: shape of the input of a model that does not know it.
+        shape: shape of the input, for a network without ``input_shape``.
 
     Raises:
         ConversionError: a component without a rule, or decays that are no shares of a time step.
@@ -61,7 +61,7 @@ def to_nir(
 
 
 class Writer:
-    """One graph on its way to NIR."""
+    """One graph in translation to NIR."""
 
     def __init__(self, graph: Graph, dt: float) -> None:
         self.source, self.dt = graph, dt
@@ -103,13 +103,13 @@ class Writer:
         self, p: Population, connection: Connection, name: str, bias: np.ndarray | None
     ) -> None:
         """The nodes of one connection."""
-        heard = [self.delayed(source, p, connection.delay, name) for source in connection.sources]
+        sources = [self.delayed(source, p, connection.delay, name) for source in connection.sources]
         if isinstance(connection.synapse, MemoryNode):
-            last = self.add(name, Extension(connection.synapse, tuple(heard)))
-            for source in dict.fromkeys(heard):
+            last = self.add(name, Extension(connection.synapse, tuple(sources)))
+            for source in dict.fromkeys(sources):
                 self.edges.append((source, last))
         else:
-            last = heard[0]
+            last = sources[0]
             for node in self.layers(connection, p, bias):
                 last = self.chain(last, self.add(name, node))
         if (last, p.name) in self.edges:

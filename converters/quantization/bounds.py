@@ -50,7 +50,7 @@ def range_of(graph: Graph | Mapping[str, Population], population: Population) ->
 def peak(neuron: NeuronNode, graded: float | None = None) -> float:
     """Largest output of a neuron, in the units of its graph.
 
-    ``graded`` stands in for the ceiling of graded signals, which has no meaning yet in a float
+    ``graded`` replaces the ceiling of graded signals, which has no meaning yet in a float
     graph.
     """
     if isinstance(neuron, BipolarNode):
@@ -60,7 +60,7 @@ def peak(neuron: NeuronNode, graded: float | None = None) -> float:
 
 @singledispatch
 def drive(synapse: Any, shapes: tuple[Shape, ...]) -> Range:
-    """Smallest and largest current that a synapse makes of inputs between 0 and 1."""
+    """Smallest and largest current of a synapse for inputs between 0 and 1."""
     raise ConversionError(f"no bound is known for {kind(synapse)}")
 
 

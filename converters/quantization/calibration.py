@@ -1,4 +1,4 @@
-"""What recordings make of a network: peaks before quantization, overflow after it."""
+"""Calibration by recordings: peaks of currents before quantization, overflow after it."""
 
 from __future__ import annotations
 

@@ -138,7 +138,9 @@ def learned(model: Component) -> Learned:
     for name, parameter in parameters.items():
         count = parameter.numel()
         if count >= 2**24:
-            raise ConversionError(f"{name}: {count} weights; at most {2**24 - 1} can be told apart")
+            raise ConversionError(
+                f"{name}: {count} weights; at most {2**24 - 1} can be distinguished"
+            )
         parameter.data.copy_(torch.arange(1, count + 1).view_as(parameter))
         which = torch.full((count + 1,), -1)
         for at, weight in weights_of(to_graph(probe)).items():

@@ -1,6 +1,6 @@
 """From floats to the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
-Each population gets one scale, the number of integer steps that stand for a current of 1, which all
+Each population gets one scale, the number of integer steps in a current of 1, which all
 connections into it share, so that their currents still add up. Every connection has its own
 exponent, so that weak and strong ones both fill their bits. Scale and exponents are those that
 change the weights least, within what the threshold, the biases and the currents allow.
@@ -80,7 +80,7 @@ def quantize(
         (p.name for p in graph.populations), weight_bits
     )  # fmt: skip
     check_model(graph)
-    check_wishes(graph, bits, peaks or {})
+    check_options(graph, bits, peaks or {})
     seen = replace(graph.input, neuron=InputNode(largest_count(graph, bits)))
     work = Rounding(Graph((seen, *graph.populations[1:]), graph.outputs), bits, peaks or {})
     for population in work.graph.populations:
@@ -93,15 +93,15 @@ def quantize(
     return QuantizedGraph(integer, work.units, layers)
 
 
-def check_wishes(graph: Graph, bits: Mapping[str, int], peaks: Mapping[str, float]) -> None:
+def check_options(graph: Graph, bits: Mapping[str, int], peaks: Mapping[str, float]) -> None:
     """Check bits and peaks by population.
 
     Raises:
         ConversionError: an unknown population, or a number that is none.
     """
     names = {population.name for population in graph.populations}
-    for wish in (bits, peaks):
-        if unknown := sorted(set(wish) - names):
+    for given in (bits, peaks):
+        if unknown := sorted(set(given) - names):
             raise ConversionError(f"there is no population {unknown[0]!r}")
     for name, count in bits.items():
         if count not in range(2, 9):

@@ -50,7 +50,7 @@ def _(neuron: LIFNode, scale: float) -> NeuronNode:
         for value in (neuron.drive, neuron.drop)
     )
     return LIFNode(
-        # Lava adds one to what it is told.
+        # Lava adds one to the number it gets.
         whole_number(np.maximum(0, decay12(neuron.decay_u, 4096) - np.int32(1))),
         decay12(neuron.decay_v),
         threshold(neuron.threshold, scale),
@@ -143,7 +143,7 @@ def integer_weights(weight: np.ndarray, step: float, bits: int) -> Weights:
     if not found:
         raise ConversionError(
             f"a weight of {largest / step:g} needs more than the exponent of {LARGEST_EXPONENT} "
-            "that a connection has; its threshold is too small beside it"
+            "that a connection has; its threshold is too small for it"
         )
     return min(found, key=lambda weights: weights.error)
 
@@ -168,7 +168,7 @@ def threshold(value: Number, scale: float) -> Number:
     rounded = whole_number(np.asarray(value) * scale)
     if np.min(rounded) < 1:
         raise ConversionError(
-            f"the threshold of {np.min(value)} rounds to nothing beside its weights; make them "
+            f"the threshold of {np.min(value)} rounds to nothing next to its weights; make them "
             "smaller"
         )
     return rounded

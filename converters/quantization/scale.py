@@ -1,4 +1,4 @@
-"""How many integer steps may stand for a current of 1: every limit on a population's scale."""
+"""Scales: how many integer steps a current of 1 may have, by every limit on a population."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ HEADROOM = 8
 """How many thresholds deep a membrane can be inhibited before its 24 bits end."""
 
 BRIGHT = 15
-"""Event counts a bin up to here are always told apart."""
+"""Event counts a bin up to here always keep integers of their own."""
 
 SHARP = 256
-"""Fewest integer steps in a threshold behind a memory, whose scale comes in powers of two."""
+"""Fewest integer steps in a threshold after a memory, whose scale comes in powers of two."""
 
 
 def grid(weight: np.ndarray, bits: int) -> int:
@@ -170,7 +170,7 @@ def voltage_limit(population: Population) -> float:
 def memory_scale(
     population: Population, memories: list[MemoryNode], limit: float
 ) -> tuple[float, int]:
-    """The scale of a population behind a memory: ``2**bits / gain``, and ``bits``.
+    """The scale of a population after a memory: ``2**bits / gain``, and ``bits``.
 
     The memory's current is a count, so that its scale is a power of two over the gain.
 

@@ -26,7 +26,7 @@ class Search:
         graph: in the model's numbers.
         bits: of the weights, by population.
         peaks: the largest currents that recordings made, by population.
-        done: the populations in integers, as far as they are; the others as they were.
+        done: the populations that are integers already; the others in floating point.
         units: the model's value of one integer step, for the graded outputs so far.
     """
 
@@ -88,7 +88,7 @@ class Search:
     def exact(self, population: Population, limit: float) -> list[float]:
         """The scale at which nothing is rounded, where weights and threshold are on a grid.
 
-        Weights that were rounded before, or whole numbers, so come through as they are.
+        Weights that were rounded before, or whole numbers, so do not change.
         """
         values = [np.ravel(getattr(population.neuron, "threshold", ()))]
         values += [

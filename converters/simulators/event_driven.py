@@ -1,8 +1,9 @@
 """Networks that compute where spikes are: one sample, step by step, at a cost that follows them.
 
 :class:`EventDrivenFloat` equals :class:`~neurobip.converters.simulators.reference.FloatNetwork` and
-:class:`EventDrivenInteger` equals :class:`~neurobip.converters.simulators.integer.IntegerNetwork`, which run
-batches and touch every synapse at every step.
+:class:`EventDrivenInteger` equals
+:class:`~neurobip.converters.simulators.integer.IntegerNetwork`, which run batches and touch every
+synapse at every step.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class EventState(NamedTuple):
     """What a network carries from one step to the next.
 
     ``lists`` names the neurons of each population that answered at this step, and at those before
-    that are still to be heard; ``lengths`` says how many, ``values`` holds graded answers. ``work``
+    that are still to be read; ``lengths`` says how many, ``values`` holds graded answers. ``work``
     counts what was done since a fresh start: by population, outputs other than 0 and additions.
     """
 
@@ -43,7 +44,7 @@ class EventState(NamedTuple):
 
 
 class Outputs(Mapping[str, Tensor]):
-    """The output of every population by name; a tensor is made when it is asked for."""
+    """The output of every population by name; a tensor is made on access."""
 
     def __init__(self, record: np.ndarray, layouts: Mapping[str, Layout], dtype: torch.dtype):
         self._record, self._layouts, self._dtype = record, layouts, dtype
@@ -194,7 +195,8 @@ def copied(state: EventState, sizes: Sizes) -> EventState:
 class EventDrivenFloat(EventDriven):
     """A graph with the equations of the trained model, in double precision.
 
-    Equal to :class:`~neurobip.converters.simulators.reference.FloatNetwork` but for the order of sums.
+    Equal to :class:`~neurobip.converters.simulators.reference.FloatNetwork` except for the order of
+    sums.
     """
 
     def __init__(self, graph: Graph) -> None:

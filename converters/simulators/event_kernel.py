@@ -6,12 +6,12 @@ The neurons are updated all of them in one vectorised pass. At a third of a nano
 is cheaper than to keep account of who was last touched when, and in integers, where every step
 rounds, there is no other way.
 
-The equations stand once for both kinds of numbers. ``limit`` tells them apart at compile time: the
-largest state of a network in integers, None in floating point. Integers are whole numbers in
-floating point, as in :mod:`neurobip.converters.simulators.integer`: what is stored in single precision has at
-most 24 bits.
+The equations are written once for both kinds of numbers. ``limit`` distinguishes them at compile
+time: the largest state of a network in integers, None in floating point. Integers are whole numbers
+in floating point, as in :mod:`neurobip.converters.simulators.integer`: what is stored in single
+precision has at most 24 bits.
 
-All of it stands in one file, since numba looks at the file of the outermost function alone to see
+All of it is in one file, since numba looks at the file of the outermost function alone to see
 whether what it keeps on disk is still what is written here.
 """
 # mypy: disable-error-code="no-untyped-def"
@@ -44,7 +44,7 @@ def run(
         for i in range(populations.shape[0]):
             p = populations[i]
             if p.kind == INPUT:
-                n = hear(p, now, frames[t], lists, values)
+                n = add_inputs(p, now, frames[t], lists, values)
             else:
                 current[: p.room] = 0
                 for k in range(p.inputs, p.inputs_end):
@@ -82,7 +82,7 @@ def run(
 
 
 @njit(nogil=True)
-def hear(p, now, frame, lists, values):  # pragma: no cover, compiled
+def add_inputs(p, now, frame, lists, values):  # pragma: no cover, compiled
     """The events of a frame as a list with values; returns its length."""
     at, value = p.list + now % p.depth * p.room, p.value + now % p.depth * p.room
     n = 0
@@ -114,12 +114,12 @@ def deliver(c, source, now, sources, segments, weights, lists, values, lengths, 
     """Add the fan-out of every neuron that fired; returns the number of additions."""
     # pragma: no cover, compiled
     slot = (now - c.delay) % source.depth
-    heard, graded = source.list + slot * source.room, source.value >= 0
+    active, graded = source.list + slot * source.room, source.value >= 0
     value = values.dtype.type(1)
     period, row = np.uint64(c.period), np.uint64(c.length)
     added = 0
     for k in range(lengths[source.slot + slot]):
-        j = np.uint64(lists[heard + k])
+        j = np.uint64(lists[active + k])
         if graded:
             value = values[source.value + slot * source.room + k]
         if c.period:
@@ -128,7 +128,7 @@ def deliver(c, source, now, sources, segments, weights, lists, values, lengths, 
             add(current, place * row, weights, weight, row, value, graded)
             added += c.length
             continue
-        at = c.first + lists[heard + k]
+        at = c.first + lists[active + k]
         begin, end, base = sources[at, 0], sources[at, 1], sources[at, 2]
         for s in range(begin, end):
             weight, target = np.uint64(segments[s, 0]), np.uint64(base + segments[s, 1])
@@ -161,15 +161,15 @@ def attend(
     added = write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit)
     slot = (now - c.delay) % queries.depth
     at, end = queries.list + slot * queries.room, lengths[queries.slot + slot]
-    heard = lists[at : at + end]
+    active = lists[at : at + end]
     sums = np.empty(d, memory.dtype)
     k = 0
     while k < end:
-        place = np.int64(np.uint64(heard[k]) // np.uint64(d))
+        place = np.int64(np.uint64(active[k]) // np.uint64(d))
         base, rows = place * d, c.memory + place % c.heads * d * d
         sums[:] = 0
-        while k < end and heard[k] < base + d:
-            row = rows + (heard[k] - base) * d
+        while k < end and active[k] < base + d:
+            row = rows + (active[k] - base) * d
             cells = memory[row : row + d]
             if queries.value < 0:
                 for i in range(d):
@@ -195,23 +195,23 @@ def write(c, keys, values_of, d, one, now, memory, lists, values, lengths, limit
     slot, slot_v = (now - c.delay) % keys.depth, (now - c.delay) % values_of.depth
     at, end = keys.list + slot * keys.room, lengths[keys.slot + slot]
     at_v, end_v = values_of.list + slot_v * values_of.room, lengths[values_of.slot + slot_v]
-    heard, heard_v = lists[at : at + end], lists[at_v : at_v + end_v]
+    active, active_v = lists[at : at + end], lists[at_v : at_v + end_v]
     added = k = m = 0
     while k < end:
-        place = np.int64(np.uint64(heard[k]) // np.uint64(d))
+        place = np.int64(np.uint64(active[k]) // np.uint64(d))
         base, rows = place * d, c.memory + place % c.heads * d * d
-        while m < end_v and heard_v[m] < base:
+        while m < end_v and active_v[m] < base:
             m += 1
         begin = m
-        while m < end_v and heard_v[m] < base + d:
+        while m < end_v and active_v[m] < base + d:
             m += 1
-        while k < end and heard[k] < base + d:
+        while k < end and active[k] < base + d:
             key = one if keys.value < 0 else one * values[keys.value + slot * keys.room + k]
             for n in range(begin, m):
                 x = key
                 if values_of.value >= 0:
                     x *= values[values_of.value + slot_v * values_of.room + n]
-                cell = rows + (heard[k] - base) * d + heard_v[n] - base
+                cell = rows + (active[k] - base) * d + active_v[n] - base
                 memory[cell] += x
                 if limit is not None:
                     memory[cell] = min(memory[cell], limit)

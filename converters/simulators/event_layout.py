@@ -1,4 +1,4 @@
-"""The tables that an event-driven network is run from: what stands where in its arrays."""
+"""Tables of an event-driven network: what its arrays hold, and where."""
 
 from __future__ import annotations
 

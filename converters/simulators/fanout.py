@@ -38,7 +38,7 @@ class Layout:
     """How the neurons of a population ``(C, H, W)`` follow one another.
 
     Args:
-        planar: places run fastest, as in the graph; else channels do, so that a token is one piece.
+        planar: places run fastest, as in the graph; else channels do, and a token is contiguous.
     """
 
     shape: Shape
@@ -135,8 +135,8 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     first = np.searchsorted(source[kept], np.arange(sources + 1))
     target = target[kept] + begin - weight[kept]
     base = np.zeros(sources, dtype=np.int64)
-    heard = np.flatnonzero(np.diff(first))
-    base[heard] = target[first[heard]]
+    used = np.flatnonzero(np.diff(first))
+    base[used] = target[first[used]]
     relative = np.stack([begin, target - base[source[kept]], end - begin], 1)
     found: dict[bytes, int] = {}
     shared: list[np.ndarray] = [relative[:0]]
@@ -185,7 +185,7 @@ def fanout(synapse: Any, source: Layout, target: Layout) -> Fanout:
 def _(synapse: ConvNode, source: Layout, target: Layout) -> Fanout:
     outputs, per_group, rows, columns = synapse.weight.shape
     group = outputs // synapse.groups
-    # Targets side by side hear a source through kernel columns `step` apart, the last one first.
+    # Neighbouring targets get a source through kernel columns `step` apart, the last one first.
     mixes = target.planar or synapse.groups == 1
     regular = mixes and synapse.stride[1] % synapse.dilation[1] == 0
     step = synapse.stride[1] // synapse.dilation[1] if regular else columns

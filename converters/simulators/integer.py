@@ -129,7 +129,7 @@ class IntegerNetwork(Network):
         return current.clamp(max=CURRENT), stored
 
     def saturated(self, state: State) -> dict[str, int]:
-        """By population, how many of its numbers of 24 bits stand at their lower or upper end.
+        """By population, how many of its numbers of 24 bits are at their lower or upper end.
 
         Counted are membranes, adaptation, the states of bipolar cells, and the memories among a
         population's inputs. The synaptic current of a LIF is not, since it wraps instead, nor is a

@@ -32,7 +32,7 @@ class State(NamedTuple):
 
     ``held`` is the state of each stateful part, by the population and None for its neurons, or the
     number of the connection for a memory. ``past`` are the outputs of earlier steps of the
-    populations that are heard with a delay, latest first.
+    populations that are read with a delay, latest first.
     """
 
     held: dict[tuple[str, int | None], Any]
@@ -56,7 +56,7 @@ class Network:
                 self._apply[id(connection)] = linear_map(
                     connection, self.synapse_dtype(population, connection)
                 )
-        # How many steps ago each population is heard at most.
+        # The longest delay with which each population is read.
         self._memory: dict[str, int] = {}
         for _, connection in graph.connections():
             for source in connection.sources if connection.delay else ():
@@ -183,7 +183,7 @@ def sparse_map(synapse: SparseNode, weight: Tensor) -> Callable[[Tensor], Tensor
 
 
 def per_neuron(value: Number) -> Any:
-    """A number as it is; an entry a channel ``[C]`` or a neuron ``[C, H, W]`` as a tensor."""
+    """A number unchanged; an entry a channel ``[C]`` or a neuron ``[C, H, W]`` as a tensor."""
     if np.ndim(value) == 0:
         return value
     tensor = torch.as_tensor(value)

@@ -266,7 +266,7 @@ def test_lava_in_floating_point() -> None:
 @needs_lava
 def test_stock_means_stock() -> None:
     """No process of ours stands in a network that the table calls stock."""
-    from neurobip.converters.lava.lowering import LavaNetwork
+    from neurobip.converters.lava.network import LavaNetwork
 
     for name, row in table().items():
         graph = quantize(graph_of(name)).graph

@@ -23,7 +23,8 @@ from neurobip.converters.lava.learning.plan import (
     Plan,
     synapse_entries,
 )
-from neurobip.converters.lava.lowering import LavaNetwork, entries, neuron_process
+from neurobip.converters.lava.network import LavaNetwork
+from neurobip.converters.lava.neuron_processes import entries, neuron_process
 from neurobip.converters.lava.processes import plastic_neurons
 from neurobip.converters.lava.processes.plastic import PlasticSynapses, three_factor_rule
 

@@ -14,7 +14,7 @@ def closure(roots: Iterable[str]) -> dict[str, Path]:
     Read from the source: imports within functions count, those for type checkers alone do not.
 
     Returns:
-        the file of each module by its dotted name, with the packages that they stand in.
+        the file of each module by its dotted name, with the packages that hold them.
     """
     found: dict[str, Path] = {}
     waiting = list(roots)

@@ -39,16 +39,16 @@ ROOTS = ("neurobip.converters.lava.package.standalone", "neurobip.converters.lav
 """The command line, and the process that it starts."""
 
 COMPILED = re.compile(r"neurobip/(.+/)?__pycache__/[^/]+\.pyc")
-"""What Python leaves beside the copied modules when they run."""
+"""What Python leaves next to the copied modules when they run."""
 
 RUNNER = '''\
-"""Runs this network in Lava: python run.py frames.npy (README.md tells more)."""
+"""Runs this network in Lava: python run.py frames.npy (see README.md)."""
 
 import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The modules beside this file come first, here and in the process that runs Lava.
+# The modules next to this file come first, here and in the process that runs Lava.
 sys.path.insert(0, HERE)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 
@@ -64,7 +64,7 @@ def write_package(
 ) -> list[str]:
     """Write a network as a folder that ``python run.py frames.npy`` runs.
 
-    A package that stands there is replaced, by a complete one or not at all.
+    An existing package is replaced, by a complete one or not at all.
 
     Args:
         frames: samples to go with it, with the integer simulator's answer to them.
@@ -138,7 +138,7 @@ def strays(folder: Path) -> list[str]:
 def replacing(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of ``folder`` when the block ends without error.
 
-    Until then it is a hidden one beside it, so that nothing half written carries the name. A kill
+    Until then it is a hidden one next to it, so that nothing half written carries the name. A kill
     between the last two steps leaves the old folder inside of the hidden one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def license_text() -> str:
-    """The license under which the copied modules stand."""
+    """The license of the copied modules."""
     files = importlib.metadata.files("neurobip") or []
     found = next((f for f in files if f.name == "LICENSE"), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""The README of a stand-alone package: what it is, how to run it, what comes out."""
+"""README of a stand-alone package: what it is, how to run it, what comes out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ uses, under the license in `LICENSE`.
 ## Install
 
 Python 3.11, 3.12 or 3.13, on Linux or macOS. Lava's last release names Python 3.10 and numpy 1 in
-its metadata but runs on these, so pip is told not to mind:
+its metadata but runs on these, so pip has to ignore that:
 
     python3 -m venv .venv
     .venv/bin/pip install -r requirements.txt
@@ -31,7 +31,7 @@ its metadata but runs on these, so pip is told not to mind:
 
 {check}The frames are event counts `[T, B, {shape}]`: time steps, samples, channels, rows, columns;
 whole numbers from 0, of which those above {largest} count as {largest}. Samples may have any number
-of time steps, and the network starts afresh with each.
+of time steps, and the network is reset before each.
 
 Printed is the answer to every sample, and in brackets its score: the {summed} of
 `{output}`, summed over time, are largest there. A run that makes no progress for `--timeout`

@@ -1,7 +1,8 @@
 """The command line of a network on a machine without torch: ``python run.py frames.npy``.
 
-It is part of the package that :mod:`neurobip.converters.lava.package.package` writes and needs numpy and Lava
-alone. 0: done. 1: done, and the records differ from those expected. 2: bad input, told in one line.
+It is part of the package that :mod:`neurobip.converters.lava.package.package` writes, and needs
+numpy and Lava alone. Exit codes: 0 is done, 1 is done with records that differ from those expected,
+2 is bad input, with a message of one line.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def command(folder: Path, options: argparse.Namespace) -> int:
-    """Run, print and write what the options ask for.
+    """Run, print and write by the options.
 
     Raises:
         ConversionError: bad input, Lava is missing or failed.
@@ -83,10 +84,12 @@ def command(folder: Path, options: argparse.Namespace) -> int:
     frames = read_frames(options.frames, network)
     expected = read_record(options.check, network, frames) if options.check else None
     if importlib.util.find_spec("lava") is None or importlib.util.find_spec("lava.magma") is None:
-        raise ConversionError("Lava is not installed here; README.md tells how to install it")
+        raise ConversionError("Lava is not installed here; see README.md for how to install it")
     parts = []
     for begin, part in split(frames):
-        parts.append(simulate(network, part, timeout=options.timeout, on_step=told(begin, frames)))
+        parts.append(
+            simulate(network, part, timeout=options.timeout, on_step=progress(begin, frames))
+        )
         if not options.record and expected is None:
             parts[-1] = {name: parts[-1][name] for name in network.graph.outputs}
     record = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
@@ -107,17 +110,17 @@ def split(frames: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield begin, frames[:, begin : begin + SAMPLES_PER_RUN]
 
 
-def told(begin: int, frames: np.ndarray) -> Any:
-    """Tells a terminal how far a run is."""
+def progress(begin: int, frames: np.ndarray) -> Any:
+    """Progress of a run for a terminal."""
     if not sys.stderr.isatty():
         return None
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         end = "\n" if done == total else ""
         line = f"\rsamples from {begin} of {frames.shape[1]}: step {done} of {total} "
         print(line, end=end, file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def score(network: QuantizedGraph, record: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -20,7 +20,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 class SampleGate(AbstractProcess):
     """Lets spikes pass at once, but not those that would arrive after the end of their sample.
 
-    Stands before a connection whose ``delay`` the graph declares: what it holds at the end of a
+    It comes before a connection whose ``delay`` the graph declares: what it holds at the end of a
     sample, and what a population with a bias sends before its first one begins, is no part of the
     graph. On a chip, ``delay`` idle steps between samples do the same.
     """

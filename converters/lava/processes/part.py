@@ -1,4 +1,4 @@
-"""A part of a model as one Lava process: what stands inside, and the ports that lead in and out."""
+"""A part of a network as one Lava process: its processes, and the ports in and out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Part(AbstractProcess):
     Args:
         name: of the part, as the model has it.
         inputs, outputs: size of every port, ``in_0, in_1 …`` and ``out_0, out_1 …``.
-        open_up: is called with the part when the network is compiled; connects what stands inside
+        open_up: is called with the part when the network is compiled; connects the processes inside
             and returns it.
     """
 

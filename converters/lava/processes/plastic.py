@@ -161,7 +161,7 @@ class PlasticModel(PyLearningConnection, SampleModel):
         return {"x1_u": x_history[-1, 0][self.column], "y1_u": y_history[-1, 0][self.row]}
 
     def products(self, x_history: np.ndarray, y_history: np.ndarray) -> np.ndarray:
-        """The changes that the rule asks for, summed over the places that share a weight."""
+        """The changes by the rule, summed over the places that share a weight."""
         factors = self._extract_applier_args(x_history, y_history) | {"shape": self.row.shape}
         (applier,) = self._learning_rule_appliers.values()
         dw = applier.apply(np.zeros(len(self.row), dtype=np.int64), **factors)

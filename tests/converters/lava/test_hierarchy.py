@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed; run 'neurobip install-lava'")
 
 from neurobip.converters.lava.hierarchy import part_of  # noqa: E402
-from neurobip.converters.lava.lowering import LavaNetwork  # noqa: E402
+from neurobip.converters.lava.network import LavaNetwork  # noqa: E402
 from neurobip.converters.lowering import to_graph  # noqa: E402
 from neurobip.converters.quantization.quantize import quantize  # noqa: E402
 

@@ -61,7 +61,7 @@ def test_feedback_takes_as_long_as_its_loop(make_model, attention: str) -> None:
 
 
 def two_populations(steps: int) -> nir.NIRGraph:
-    """A loop as frameworks write it, or with a Delay of some steps on the way back."""
+    """A loop as frameworks write it, or with a Delay of some steps in the feedback."""
     ones = np.ones(2)
     nodes = {name: nir.LIF(1e-3 * ones, 10 * ones, 0 * ones, ones) for name in ("a", "b")}
     nodes |= {"in": nir.Input(np.array([2])), "out": nir.Output(np.array([2]))}

@@ -239,11 +239,11 @@ REFUSED = {
     "delay": (with_input("dense", Connection(("pool",), DENSE, 1)), "dense: netx has no delay"),
     "branch": (
         with_input("dense", Connection(("pool",), DENSE), Connection(("pool",), DENSE)),
-        "dense: netx holds a chain of layers; this one hears pool, pool",
+        "dense: netx holds layers in a row; this one has the sources pool, pool",
     ),
     "skip": (
         with_input("answer", Connection(("pool",), LinearNode(np.ones((3, 18))))),
-        "answer: .*hears pool, not dense alone",
+        "answer: .*has the sources pool, not dense alone",
     ),
     "inhibition": (
         with_input("dense", Connection(("pool",), LinearNode(np.full((5, 18), -0.3)))),
@@ -272,7 +272,7 @@ def test_memory_is_refused() -> None:
         "a", (2, 1, 1), LIFNode(4095, 9, 9), (Connection(("in",) * 3, MemoryNode(1, 2, 1.0)),)
     )
     graph = Graph((Population("in", (2, 1, 1), InputNode(1)), memory), ("a",))
-    with pytest.raises(ConversionError, match="a: netx .*hears in, in, in"):
+    with pytest.raises(ConversionError, match="a: netx .*sources in, in, in"):
         fit(QuantizedGraph(graph, {}))
 
 

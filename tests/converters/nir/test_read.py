@@ -248,7 +248,7 @@ def test_an_output_behind_a_layer_is_read_as_it_is() -> None:
     assert run(found, np.array([[1, 1, 0], [0, 0, 0]]))["1"].tolist() == [[3, 2], [1, 0]]
 
 
-def test_what_no_output_hears_is_left_out() -> None:
+def test_what_no_output_needs_is_left_out() -> None:
     source = row(lif(3))
     source.nodes["aside"] = object()
     source.edges += [("0", "aside")]
@@ -273,7 +273,7 @@ def test_the_edge_back_to_the_population_nearest_to_the_input_closes_a_loop() ->
 
 
 def test_behind_a_loop_nothing_is_late() -> None:
-    """``n`` is as near to the input as the loop, hears all of it, and comes last."""
+    """``n`` is as near to the input as the loop, takes all of it, and comes last."""
     edges = [("in", "n"), ("in", "a"), ("a", "b"), ("b", "a"), ("b", "n"), ("n", "out")]
     found = from_nir(loop(edges, "n", "a", "b"))
     assert [p.name for p in found.populations] == ["in", "a", "b", "n"]
@@ -415,7 +415,7 @@ REFUSED = {
     "0: flattens axes 1 to -1": lambda: row(nir.Flatten(None, 1, -1)),
     r"0: scale has shape \(4,\)": lambda: row(nir.Scale(np.ones(4))),
     "0: a CubaLI with a synaptic memory": lambda: row(LONG),
-    "1: hears '0', which sends its membrane": lambda: row(READ, lif(3)),
+    "1: its source '0' sends its membrane": lambda: row(READ, lif(3)),
     "0: no rule takes a NIR node of the type object": lambda: row(object(), lif(3)),
     "0: delays its neurons differently": lambda: delayed(1e-4, 2e-4),
     "0: a delay of 0.00015 s is 1.5 time steps": lambda: delayed(1.5e-4),
@@ -427,7 +427,7 @@ REFUSED = {
     "an edge names 'ghost'": lambda: cut("0>ghost"),
     "the edge from '0' to '1' is there twice": lambda: cut("0>1"),
     "in: the Input node feeds an Output": lambda: row(shape=(3,)),
-    "in: the Input node hears '0'": lambda: cut("0>in"),
+    "in: the Input node has a source, '0'": lambda: cut("0>in"),
     "out: an Output node takes one node": lambda: cut("0>out"),
     "[xy]: is in a loop without any spiking neuron": layered_loop,
     "aside: nothing leads to it from the input": unheard,

@@ -3,12 +3,11 @@
 Lava's own ``LIFReset``, ``Dense``, ``Sparse`` and ``DelaySparse`` wherever they suffice; the
 processes of :mod:`neurobip.converters.lava.processes` for readouts, soft resets, adaptive
 thresholds, bipolar cells and linear memory. Samples follow each other without a gap: every
-population starts afresh at the step at which the first step of a sample reaches it.
+population is reset at the step at which the first step of a sample reaches it.
 """
 
 from __future__ import annotations
 
-from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import neurobip.converters.lava.compat  # noqa: F401
 # isort: split
 from lava.proc.dense.process import Dense
 from lava.proc.io.source import RingBuffer
-from lava.proc.lif.process import LIFReset
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
@@ -27,29 +25,20 @@ from scipy.sparse import csr_matrix
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.matrix import matrix
 from neurobip.converters.graph.neuron_nodes import (
-    ALIFNode,
     BipolarNode,
     InputNode,
-    LIFNode,
-    LINode,
-    spread,
 )
 from neurobip.converters.graph.synapse_nodes import (
     IdentityNode,
     LinearNode,
     MemoryNode,
-    kind,
 )
 from neurobip.converters.lava.hierarchy import Join, assemble
-from neurobip.converters.lava.processes.adaptive import AdaptiveLIF
-from neurobip.converters.lava.processes.bipolar import Bipolar as BipolarCells
+from neurobip.converters.lava.neuron_processes import neuron_process
 from neurobip.converters.lava.processes.gate import SampleGate
-from neurobip.converters.lava.processes.lif import VariantLIF
 from neurobip.converters.lava.processes.memory import LinearMemory
-from neurobip.converters.lava.processes.readout import Readout
 from neurobip.converters.lava.processes.recorder import Recorder
 from neurobip.converters.lava.schedule import Schedule, schedule
-from neurobip.errors import ConversionError
 
 
 class LavaNetwork:
@@ -57,8 +46,8 @@ class LavaNetwork:
 
     Args:
         graph: a graph in integers or in floating point.
-        frames: input ``[steps, size]``, samples one behind the other.
-        steps_per_sample: when populations start afresh.
+        frames: input ``[steps, size]``, samples one after the other.
+        steps_per_sample: steps until populations are reset.
 
     Attributes:
         timing: latencies and delays.
@@ -100,7 +89,7 @@ class LavaNetwork:
         return entry
 
     def reset(self, latency: int) -> dict[str, Any]:
-        """When a part that hears the input after ``latency`` steps starts afresh."""
+        """When a part that the input reaches after ``latency`` steps is reset."""
         # Lava counts time steps from 1.
         return {"reset_interval": self.steps_per_sample, "reset_offset": latency + 1}
 
@@ -140,7 +129,7 @@ class LavaNetwork:
         self.join(spikes, port)
 
     def sparse(self, weights: csr_matrix, name: str, i: int, source: str, label: str) -> Any:
-        """A sparse connection process, with the delay that the schedule asks for."""
+        """A sparse connection process, with the delay of the schedule."""
         coding = self.coding(source, weights.data, self.graph[name].inputs[i].exponent)
         wait = self.timing.delay.get((name, i, source), 0)
         if not wait:
@@ -167,7 +156,7 @@ class LavaNetwork:
         """Add a linear memory; inputs of unequal age come through relays of weight 1."""
         memory: Any = connection.synapse
         width, height, columns = population.shape
-        # It hears its inputs one step before its population hears the memory.
+        # Its inputs reach it one step before its output reaches the population.
         process = LinearMemory(
             width=width,
             tokens=height * columns,
@@ -184,9 +173,9 @@ class LavaNetwork:
             label = f"{population.name}/{i}/{source}"
             if (population.name, i) in self.timing.relayed:
                 weights = matrix(IdentityNode(1), population.shape, population.shape)
-                relay = self.sparse(widened(weights), population.name, i, source, label)
-                self.join(relay.a_out, port)
-                port = relay.s_in
+                first = self.sparse(widened(weights), population.name, i, source, label)
+                self.join(first.a_out, port)
+                port = first.s_in
             self.wire(source, connection.delay, port, label)
         self.join(process.a_out, self.populations[population.name].a_in)
 
@@ -208,90 +197,8 @@ def widened(weights: Any) -> Any:
     return weights.astype(np.int32 if np.issubdtype(weights.dtype, np.integer) else np.float64)
 
 
-def entries(value: Any, population: Population) -> np.ndarray:
-    """A constant of a population with one entry a neuron, flat."""
-    return spread(value, population.shape).reshape(-1)
-
-
 def message_bits(neuron: Any) -> int:
     """Bits of payload that a spike of this neuron carries; 0 for plain spikes."""
     if isinstance(neuron, InputNode):
         return int(neuron.largest).bit_length()
     return int(neuron.ceiling).bit_length() if isinstance(neuron, BipolarNode) else 0
-
-
-@singledispatch
-def neuron_process(neuron: Any, population: Population, reset: dict[str, Any]) -> Any:
-    """The Lava process of a population.
-
-    Raises:
-        ConversionError: no process is known for this neuron.
-    """
-    raise ConversionError(
-        f"{population.name}: no Lava process is known for a population of {kind(neuron)}"
-    )
-
-
-@neuron_process.register
-def _(neuron: LIFNode, population: Population, reset: dict[str, Any]) -> Any:
-    bias = 0 if neuron.bias is None else neuron.bias
-    if neuron.stock:
-        mantissa = bias >> neuron.bias_exponent if neuron.bias_exponent else bias
-        return LIFReset(
-            shape=(population.size,),
-            du=neuron.decay_u,
-            dv=neuron.decay_v,
-            vth=neuron.threshold,
-            bias_mant=entries(mantissa, population),
-            bias_exp=neuron.bias_exponent,
-            **reset,
-        )
-    return VariantLIF(
-        shape=(population.size,),
-        decay_u=entries(neuron.decay_u, population),
-        decay_v=entries(neuron.decay_v, population),
-        vth=entries(neuron.threshold, population),
-        bias=entries(bias, population),
-        drive=entries(0 if neuron.drive is None else neuron.drive, population),
-        drop=None if neuron.drop is None else entries(neuron.drop, population),
-        refractory=neuron.refractory,
-        at_threshold=neuron.at_threshold,
-        **reset,
-    )
-
-
-@neuron_process.register
-def _(neuron: ALIFNode, population: Population, reset: dict[str, Any]) -> Any:
-    return AdaptiveLIF(
-        shape=(population.size,),
-        decay_v=entries(neuron.decay_v, population),
-        vth=neuron.threshold,
-        decay_a=neuron.decay_a,
-        jump=neuron.jump,
-        **reset,
-    )
-
-
-@neuron_process.register
-def _(neuron: LINode, population: Population, reset: dict[str, Any]) -> Any:
-    return Readout(
-        shape=(population.size,),
-        decay_v=entries(neuron.decay_v, population),
-        bias=entries(0 if neuron.bias is None else neuron.bias, population),
-        fraction=neuron.fraction,
-        **reset,
-    )
-
-
-@neuron_process.register
-def _(neuron: BipolarNode, population: Population, reset: dict[str, Any]) -> Any:
-    return BipolarCells(
-        pixels=population.shape[1] * population.shape[2],
-        decay_c=neuron.decay_c,
-        decay_h=neuron.decay_h,
-        decay_l=neuron.decay_l,
-        leak=neuron.leak,
-        shift=neuron.shift,
-        ceiling=neuron.ceiling,
-        **reset,
-    )
