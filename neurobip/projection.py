@@ -75,7 +75,7 @@ class Projection(Circuit):
         super().__init__()
         for connected in (synapse, top_down, threshold_shift, recurrent):
             if connected is not None:
-                connected.take_leak(neuron.leak)
+                connected.take_leak(neuron)
         neuron.take_size(synapse.size)
         self.synapse = synapse
         self.neuron = neuron

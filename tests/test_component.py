@@ -1,4 +1,4 @@
-"""The three verbs agree in every component: steps, a sequence, a sequence with all its states."""
+"""The three methods agree in every component: step, forward, and scan with all states."""
 
 from itertools import pairwise
 
@@ -14,10 +14,8 @@ from neurobip.attention import (
     cortical,
 )
 from neurobip.component import Component
-from neurobip.config import ModelConfig
 from neurobip.constants import make_trainable
-from neurobip.learning import Flatten, Pool2d, Sequential, TorchLayer
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig, Sequential
 from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.projection import Projection
 from neurobip.retina import (
@@ -33,12 +31,13 @@ from neurobip.retina import (
     mouse,
     primate_periphery,
 )
+from neurobip.shapes import Flatten, Pool2d
 from neurobip.state import at, stack, tree_map
-from neurobip.synapses import Conv2d, Delayed, Linear, Patches
+from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Synapse, TorchLayer
 
 
 def model(**settings) -> BiTFormer:
-    config = ModelConfig(
+    config = BiTFormerConfig(
         sensor=(2, 12, 12), width=8, hidden=12, depth=2, heads=2, classes=3, **settings
     )
     network = BiTFormer(config)
@@ -48,7 +47,7 @@ def model(**settings) -> BiTFormer:
 
 
 def lively(retina: Retina) -> Retina:
-    """A retina that speaks at once, to a few steps of noise."""
+    """A retina that fires at once, at a few steps of noise."""
     retina.ganglion.synapse.excited_by.mul_(20)
     return retina
 
@@ -59,8 +58,8 @@ def freed(retina: Retina) -> Retina:
     return retina
 
 
-def chain(**trace) -> Sequential:
-    """Tokens, an attention block, and two populations that hear all of them."""
+def row(**trace) -> Sequential:
+    """Tokens, an attention block, and two populations over all of them."""
     torch.manual_seed(0)
     return Sequential(
         Projection(Patches(2, 8, patch=3, stride=2, padding=1, scale=2.0, **trace), LIF(8)),
@@ -69,6 +68,27 @@ def chain(**trace) -> Sequential:
         Projection(Linear(128, 5, **trace), Leaky(0.5)),
         Projection(Linear(5, 3, **trace), LI(0.25)),
     )
+
+
+def pairs() -> Sequential:
+    """Synapses and neurons that the network pairs; sizes and leaks are given once."""
+    torch.manual_seed(0)
+    network = Sequential(
+        Conv2d(2, 4, 3, scale=2.0, padding=1), LIF(), Pool2d(2), Flatten(),
+        Linear(48, 5, scale=2.0), LIF(decay_v=0.5), Linear(5, 3), LI(0.125),
+        input_shape=(2, 7, 8),
+    )  # fmt: skip
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            parameter.data.uniform_(0, 0.5)
+    return network
+
+
+def recurrent(synapse: Synapse, lateral: Synapse) -> Projection:
+    """A population that is connected with itself."""
+    part = Projection(synapse, LIF(), recurrent=lateral)
+    part.neuron.bias.data.uniform_(0, 0.5)
+    return part
 
 
 def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
@@ -83,9 +103,11 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "model": (model(retina="none"), (2, 2, 12, 12)),
         "model with a retina": (model(), (2, 2, 12, 12)),
         "model with top-down": (model(top_down=3), (2, 2, 12, 12)),
-        "model with a gain": (model(top_down_threshold=3, retina="motion"), (2, 2, 12, 12)),
+        "model with a threshold shift": (
+            model(top_down_threshold=3, retina="event_motion"), (2, 2, 12, 12),
+        ),
         "model that merges": (model(merge=2, merged=8), (2, 2, 12, 12)),
-        "tail": (model(retina="none").tail(), (2, 9, 8)),
+        "head": (model(retina="none").head(), (2, 9, 8)),
     }
     return {
         "LIF": (LIF(5), (3, 4, 5)),
@@ -125,7 +147,16 @@ def components() -> dict[str, tuple[Component, tuple[int, ...]]]:
         "torch conv": (TorchLayer(torch.nn.Conv2d(2, 3, 3), Pool2d(2), **trace), (3, 2, 7, 8)),
         "flatten": (Flatten(), (3, 2, 4, 5)),
         "pool": (Pool2d(2, stride=1), (3, 2, 4, 5)),
-        "chain": (chain(**trace), (3, 2, 7, 8)),
+        "sequential": (row(**trace), (3, 2, 7, 8)),
+        "sequential, pairs": (pairs(), (3, 2, 7, 8)),
+        "projection, recurrent": (recurrent(Linear(5, 4), Linear(4, 4)), (3, 5)),
+        "projection, recurrent tokens": (recurrent(Linear(5, 4), Linear(4, 4)), (3, 4, 5)),
+        "projection, recurrent images": (
+            recurrent(Conv2d(2, 3, 3, scale=2.0), Conv2d(3, 3, 3, padding=1)), (3, 2, 7, 8),
+        ),
+        "projection, recurrent with a delay": (
+            recurrent(Linear(5, 4), Delayed(4, 4, delay=2)), (3, 5),
+        ),
         **blocks,
         **models,
     }
@@ -186,11 +217,11 @@ def test_with_a_graph_the_output_is_the_same(name):
 def test_splitting_a_sequence_changes_nothing(name):
     part, x_seq = prepared(name)
     whole, end = part(x_seq)
-    for verb in (part.forward, part.scan):
+    for run in (part.forward, part.scan):
         state, pieces = None, []
         for low, high in pairwise((0, 1, 4, 7)):
-            z, state = verb(x_seq[low:high], state)
-            state = at(state, -1) if verb == part.scan else state
+            z, state = run(x_seq[low:high], state)
+            state = at(state, -1) if run == part.scan else state
             pieces.append(z)
         torch.testing.assert_close(torch.cat(pieces), whole)
         assert_close(state, end)
@@ -209,7 +240,7 @@ def held(state) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in NAMES if n not in ("model with top-down", "model with a gain")]
+    "name", [n for n in NAMES if n not in ("model with top-down", "model with a threshold shift")]
 )
 @torch.no_grad()
 def test_a_state_keeps_no_sequence_in_memory(name):
@@ -222,38 +253,46 @@ def test_a_state_keeps_no_sequence_in_memory(name):
 @torch.no_grad()
 def test_a_state_does_not_change_with_the_tensors_of_its_caller(name):
     part, x_seq = prepared(name)
-    for verb, piece in ((part.forward, x_seq[:4]), (part.step, x_seq[0])):
+    for run, piece in ((part.forward, x_seq[:4]), (part.step, x_seq[0])):
         x = piece.clone()
-        z, state = verb(x)
+        z, state = run(x)
         expected, _ = part(x_seq[4:], state)
         x.fill_(3), z.fill_(5)
         assert torch.equal(part(x_seq[4:], state)[0], expected)
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in NAMES if n.startswith(("block", "projection", "chain"))]
+    "name", [n for n in NAMES if n.startswith(("block", "projection", "sequential"))]
 )
 @torch.no_grad()
-def test_credit_of_a_piece_is_the_sum_over_its_steps(name):
+def test_credit_of_a_chunk_is_the_sum_over_its_steps(name):
     part, x_seq = prepared(name)
     z, stacked = part.scan(x_seq)
     error = torch.randn_like(z)
     _, states = step_by_step(part, x_seq)
     whole = part.credit(error, stacked)
     single = [part.credit(e, state) for e, state in zip(error, states, strict=True)]
-    torch.testing.assert_close(whole.delta, torch.stack([c.delta for c in single]))
     torch.testing.assert_close(whole.send(), torch.stack([c.send() for c in single]))
     assert whole.dw
     for parameter, gradient in whole.dw.items():
         torch.testing.assert_close(gradient, sum(c.dw[parameter] for c in single))
+    errors = part.adjoint(error, stacked).populations
+    for i, state in enumerate(states):
+        for name, population in part.adjoint(error[i], state).populations.items():
+            torch.testing.assert_close(errors[name].at(i).delta, population.delta)
 
 
-@pytest.mark.parametrize("name", ["LIF", "ALIF", "linear", "block, linear", "model"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LIF", "ALIF", "linear", "block, linear", "model", "sequential", "projection, recurrent",
+    ],
+)  # fmt: skip
 def test_no_step_is_refused(name):
     part, x_seq = prepared(name)
-    for verb in (part.forward, part.scan):
+    for run in (part.forward, part.scan):
         with pytest.raises(ValueError, match="holds no time step"):
-            verb(x_seq[:0])
+            run(x_seq[:0])
 
 
 def test_a_tree_of_something_else_is_refused():

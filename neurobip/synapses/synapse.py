@@ -7,7 +7,7 @@ from torch import Tensor
 
 from neurobip import kernels
 from neurobip.component import Component
-from neurobip.neurons.neuron import unit_interval
+from neurobip.neurons.neuron import Neuron, unit_interval
 from neurobip.shapes import as_images
 from neurobip.state import last
 
@@ -62,10 +62,10 @@ class Synapse(Component):
         self.decay_trace = 1.0 if decay_trace is None else decay_trace
         unit_interval(type(self).__name__, decay_trace=self.decay_trace)
 
-    def take_leak(self, leak: float) -> None:
+    def take_leak(self, neuron: Neuron) -> None:
         """Let the presynaptic trace decay as a membrane does, unless a decay was given."""
         if not self._own_trace and any(True for _ in self.parameters()):
-            self.decay_trace = leak
+            self.decay_trace = neuron.leak
 
     def current(self, x: Tensor) -> Tensor:
         """The current that an input gives, at every step by itself.

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from neurobip.attention import QueryCount, QueryKeyAttention
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.energy import count
 from neurobip.learning.loop import build
+from neurobip.models import BiTFormerConfig
 from neurobip.neurons import LIF
 from neurobip.projection import Projection
 
@@ -56,7 +57,7 @@ def test_send_is_the_adjoint_within_the_step(heads):
     assert credit.dw.keys() == {"gate.neuron.bias"}
 
 
-def test_tokens_do_not_hear_of_each_other():
+def test_tokens_do_not_depend_on_each_other():
     part, x = attention(), spikes(6, 2, 5, 16)
     with torch.no_grad():
         whole, _ = part(x)
@@ -84,8 +85,10 @@ def test_operations_counted_by_hand():
 
 
 @pytest.mark.parametrize(("form", "lines"), [("linear", 3), ("query-key", 2), ("none", 1)])
-def test_energy_charges_what_is_heard_and_nothing_else(form, lines):
-    config = ModelConfig(sensor=(2, 12, 12), width=8, hidden=8, heads=2, padding=1, attention=form)
+def test_energy_charges_what_the_attention_takes_and_nothing_else(form, lines):
+    config = BiTFormerConfig(
+        sensor=(2, 12, 12), width=8, hidden=8, heads=2, padding=1, attention=form
+    )
     model = build(config, LearnConfig(), 0)
     frames = torch.poisson(torch.full((4, 2, 2, 12, 12), 0.5))
     layers = {layer.name: layer for layer in count(model, [(frames, None)])}

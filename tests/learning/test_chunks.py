@@ -96,7 +96,10 @@ def test_overlap_gives_the_same_weights(update, threads):
     [
         ({"freeze": "qk", "weight_decay": 0.3}, {}),
         ({"freeze": "features"}, {}),
-        ({"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.3}, {"attention": "query-key"}),
+        (
+            {"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.3},
+            {"attention": "query-key"},
+        ),
         ({"weight_bits": 4}, {}),
         ({"update": 4, "overlap": 9}, {"depth": 1}),
     ],
@@ -142,6 +145,8 @@ def test_frames_without_a_batch_are_refused():
     rule = build_rule(lively(settings(), LearnConfig()), LearnConfig(), 4)
     frames, labels = sequence()
     with pytest.raises(DataError, match="time first"):
+        rule.learn(frames[:, 0], torch.arange(2))
+    with pytest.raises(DataError, match=r"= \[11, 2, \.\.\.\] with targets \(1,\)"):
         rule.learn(frames[:, 0], labels[:1])
 
 

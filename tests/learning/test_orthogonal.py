@@ -16,8 +16,8 @@ from neurobip.projection import projections, state_at
 from neurobip.shapes import Flatten
 from neurobip.synapses import Conv2d, Indexed, Linear, Merge, Patches
 
-from .networks import batch, prepared, recurrent
 from .halves import SMALL, task
+from .networks import batch, prepared, recurrent
 
 BY_NAME = {"ottt": ottt, "eprop": eprop, "decolle": decolle, "bptt": bptt}
 
@@ -235,10 +235,11 @@ def test_feedback_from_later_stages_is_protected_too(loop):
     protection.consolidate()
     part = network.embed.top_down if loop == "top_down" else network.retina.ganglion.threshold_shift
     place = "embed" if loop == "top_down" else "retina.ganglion"
+    key = "top_down" if loop == "top_down" else "threshold_shift"
     traces, state = [], None
     for frame in frames:
         _, state = network.step(frame, state)
-        traces.append(part.incoming(getattr(state_at(state, place), loop).pre_trace))
+        traces.append(part.incoming(getattr(state_at(state, place), key).pre_trace))
     before = torch.cat(traces) @ part.weight.detach().T
     rule.learn(*task(seed=1))
     torch.testing.assert_close(torch.cat(traces) @ part.weight.detach().T, before,

@@ -1,12 +1,13 @@
-"""The whole network: shapes, splitting, locality, and what it refuses."""
+"""The BiTFormer: shapes, splitting, local errors, config, and what it refuses."""
 
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.errors import DataError
+from neurobip.learning import LocalReadouts, OnlineRule, SquaredError, Trace
 from neurobip.learning.loop import build
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Linear, Patches
 
@@ -14,7 +15,7 @@ SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, 
 
 
 def network(**changes) -> BiTFormer:
-    model = build(ModelConfig(**{**SMALL, **changes}), LearnConfig(), seed=0)
+    model = build(BiTFormerConfig(**{**SMALL, **changes}), LearnConfig(), seed=0)
     with torch.no_grad():
         for _, p in projections(model):
             if isinstance(p.synapse, Linear | Patches):
@@ -30,7 +31,7 @@ def events(steps=8, batch=3, seed=0):
 
 
 @pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
-@pytest.mark.parametrize("retina", ["event", "none"])
+@pytest.mark.parametrize("retina", ["event_camera", "none"])
 def test_potentials_of_all_readouts_and_splitting_changes_nothing(attention, retina):
     model = network(attention=attention, retina=retina)
     x = events()
@@ -79,21 +80,24 @@ def test_state_is_constant_in_time():
 
 
 def test_no_error_passes_from_block_to_block():
-    """An error at the last readout alone changes the last block and its readout alone."""
+    """An error at one readout alone changes its own stage and itself alone."""
     model, x = network(), events()
-    with torch.no_grad():
-        _, state = model(x)
-        errors = torch.zeros(3, 3, 10)
-        errors[-1] = torch.randn(3, 10)
-        touched = {
-            name for name, g in model.local_gradients(errors, state).items() if g.abs().sum() > 0
-        }
-    assert touched
-    assert all(name.startswith(("blocks.1.", "readouts.2.")) for name in touched)
+    rule = OnlineRule(model, Trace(), LocalReadouts(), loss=SquaredError())
+    parts = [("embed.",), ("blocks.0.",), ("blocks.1.",)]
+    for wrong in range(3):
+        # Targets that all readouts but one give exactly.
+        with torch.no_grad():
+            for i, readout in enumerate(model.readouts):
+                torch.nn.init.normal_(readout.synapse.weight, std=float(i == wrong))
+        dw = rule.gradients(x, torch.zeros(3, 10))
+        touched = {name for name, g in dw.items() if g.abs().sum() > 0}
+        assert f"readouts.{wrong}.synapse.weight" in touched
+        assert all(n.startswith((*parts[wrong], f"readouts.{wrong}.")) for n in touched)
+        assert any(n.startswith(parts[wrong]) for n in touched)
 
 
 def test_blocks_start_near_the_identity():
-    model = build(ModelConfig(**SMALL), LearnConfig(), seed=0)
+    model = build(BiTFormerConfig(**SMALL), LearnConfig(), seed=0)
     with torch.no_grad():
         model.embed.synapse.weight.abs_()
         _, state = model(events())
@@ -105,16 +109,16 @@ def test_blocks_start_near_the_identity():
 def test_equal_seeds_give_equal_networks_and_leave_the_generator_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, two = (build(ModelConfig(**SMALL), LearnConfig(), seed=3) for _ in range(2))
+    one, two = (build(BiTFormerConfig(**SMALL), LearnConfig(), seed=3) for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
-    other = build(ModelConfig(**SMALL), LearnConfig(), seed=4)
+    other = build(BiTFormerConfig(**SMALL), LearnConfig(), seed=4)
     weights = [m.embed.synapse.weight for m in (one, two, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
 def test_networks_of_one_seed_differ_in_their_attention_alone():
     linear, query_key, none = (
-        build(ModelConfig(**SMALL, attention=form), LearnConfig(), seed=3).state_dict()
+        build(BiTFormerConfig(**SMALL, attention=form), LearnConfig(), seed=3).state_dict()
         for form in ("linear", "query-key", "none")
     )
     for name, weight in linear.items():
@@ -131,11 +135,11 @@ def test_answer_is_the_largest_potential_over_time():
     potentials[:, 0, 0, 0] = 9.0
     potentials[0, -1, 0] = torch.tensor([0.0, 3.0, 2.0, 0.0])
     potentials[1, -1, 0] = torch.tensor([0.0, 0.0, 2.0, 0.0])
-    assert BiTFormer(ModelConfig()).decide(potentials).tolist() == [2]
-    assert BiTFormer(ModelConfig(answer_steps=1)).decide(potentials).tolist() == [2]
+    assert BiTFormer(BiTFormerConfig()).decide(potentials).tolist() == [2]
+    assert BiTFormer(BiTFormerConfig(answer_steps=1)).decide(potentials).tolist() == [2]
     potentials[0, -1, 0, 1] = 9.0
-    assert BiTFormer(ModelConfig()).decide(potentials).tolist() == [1]
-    assert BiTFormer(ModelConfig(answer_steps=1)).decide(potentials).tolist() == [2]
+    assert BiTFormer(BiTFormerConfig()).decide(potentials).tolist() == [1]
+    assert BiTFormer(BiTFormerConfig(answer_steps=1)).decide(potentials).tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -161,3 +165,32 @@ def test_runs_in_double_precision():
         double, _ = model.double()(x)
     assert double.dtype == torch.float64
     torch.testing.assert_close(single, double.float(), rtol=1e-3, atol=1e-3)
+
+
+def test_config_builds_it_again():
+    model = network(top_down=2, attention="masked")
+    config = model.config()
+    assert config["name"] == "bitformer" and config["top_down"] == 2
+    again = BiTFormer(BiTFormerConfig(**{k: v for k, v in config.items() if k != "name"}))
+    again.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again(events())[0], model(events())[0])
+
+
+@pytest.mark.parametrize("changes", [{}, {"merge": 3, "merged": 8}, {"retina": "none"}])
+def test_the_head_answers_as_the_network_from_the_features_of_its_encoder(changes):
+    model, x = network(**changes), events()
+    head = model.head()
+    with torch.no_grad():
+        whole, _ = model(x)
+        found, _ = head(model.encode(x))
+    assert torch.equal(head.answer(found), model.answer(whole))
+    assert torch.equal(head.decide(found), model.decide(whole))
+    assert (head.classes, head.logit_scale) == (model.classes, model.logit_scale)
+    own = dict(model.named_parameters())
+    assert all(own[name] is p for name, p in head.named_parameters())
+    assert all(n.startswith(("retina.", "embed.", "merge.")) for n in model.encoder_state())
+    with pytest.raises(DataError, match="expected .T, B, N, 8"):
+        head(torch.zeros(2, 3, 9, 5))
+    with pytest.raises(ValueError, match="no block"):
+        network(depth=0).head()

@@ -3,19 +3,20 @@
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.converters.lowering import to_graph
 from neurobip.converters.simulators.reference import FloatNetwork
+from neurobip.learning import LocalReadouts, OnlineRule, Trace
 from neurobip.learning.loop import build, build_rule
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig
 from neurobip.projection import projections, state_at
 from neurobip.synapses import Indexed
 
 NAMES = ("cortical", "cortical-medium", "cortical-small")
 
 
-def config(connectivity: str, **settings) -> ModelConfig:
-    return ModelConfig(
+def config(connectivity: str, **settings) -> BiTFormerConfig:
+    return BiTFormerConfig(
         sensor=(2, 14, 14), classes=3, width=24, hidden=12, heads=2, patch=5, padding=1,
         retina="none", connectivity=connectivity, **settings,
     )  # fmt: skip
@@ -28,7 +29,7 @@ def events(steps: int = 6, batch: int = 3) -> torch.Tensor:
 
 
 def lively(model: BiTFormer) -> BiTFormer:
-    """A network in which every population speaks."""
+    """A network in which every population fires."""
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -70,7 +71,7 @@ def test_full_is_drawn_as_ever():
 def test_the_graph_computes_what_the_model_does(connectivity, attention):
     model = lively(BiTFormer(config(connectivity, attention=attention)))
     graph = to_graph(model)
-    frames, state, heard = events(), None, model.config.heard
+    frames, state = events(), None
     outputs, _ = FloatNetwork(graph).forward(frames)
     compared = 0
     with torch.no_grad():
@@ -82,8 +83,9 @@ def test_the_graph_computes_what_the_model_does(connectivity, attention):
                     z = state_at(state, name).neuron.z.transpose(1, 2)
                     parts = {name: z}
                     if part == "qkv":
-                        chunks = z.chunk(len(heard), 1)
-                        parts = {f"{name}.{x}": c for x, c in zip(heard, chunks, strict=True)}
+                        takes = model.blocks[i].takes
+                        chunks = z.chunk(len(takes), 1)
+                        parts = {f"{name}.{x}": c for x, c in zip(takes, chunks, strict=True)}
                     for population, spikes in parts.items():
                         assert torch.equal(outputs[population][t].flatten(2), spikes), population
                         compared += int(spikes.sum())
@@ -97,7 +99,7 @@ def test_the_graph_computes_what_the_model_does(connectivity, attention):
 def test_it_learns(learn):
     model = build(config("cortical", depth=1), learn, seed=0)
     rule = build_rule(model, learn, total_batches=400)
-    rule.warm_up = 1
+    rule.optimizer.warm_up = 1
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     frames, labels = events(batch=6), torch.tensor([0, 1, 2, 0, 1, 2])
     losses = [rule.learn(frames, labels).loss for _ in range(40)]
@@ -115,15 +117,11 @@ def test_local_gradients_are_those_of_the_full_matrix_added_up():
         for (name, a), (_, b) in zip(projections(full), projections(sparse), strict=True):
             if not name.endswith("attention"):
                 a.synapse.weight.copy_(b.synapse.weight)
-    frames = events()
-    state = dense_state = None
-    with torch.no_grad():
-        for frame in frames:
-            potentials, state = sparse.step(frame, state)
-            _, dense_state = full.step(frame, dense_state)
-        error = torch.randn_like(potentials)
-        found = sparse.local_gradients(error, state)
-        expected = full.local_gradients(error, dense_state)
+    frames, labels = events(), torch.arange(3)
+    found, expected = (
+        OnlineRule(model, Trace(), LocalReadouts()).gradients(frames, labels)
+        for model in (sparse, full)
+    )
     assert set(found) == {
         n.replace("qkv.synapse.weight", "qkv.synapse.theta").replace(
             "out.synapse.weight", "out.synapse.theta"

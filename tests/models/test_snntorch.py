@@ -7,9 +7,10 @@ from snntorch import surrogate, utils
 from torch import nn
 from torch.nn import functional as F
 
-from neurobip.component import Mode
-from neurobip.errors import ConfigError
-from neurobip.learning import network_from_snntorch, ottt, sltt, truncated_bptt
+from neurobip.errors import ConfigError, DataError
+from neurobip.learning.rules import bptt, ottt, sltt
+from neurobip.models import network_from_snntorch
+from neurobip.projection import projections
 
 
 def leaky(reset="subtract", beta=0.8, output=False, **options):
@@ -78,14 +79,13 @@ def theirs(net: nn.Sequential, frames: torch.Tensor) -> list[list[torch.Tensor]]
 @torch.no_grad()
 def test_spikes_of_every_population_are_those_of_the_network(name):
     net, frames, _ = prepared(name)
-    chain = network_from_snntorch(net)
+    network = network_from_snntorch(net)
     expected = theirs(net, frames)
     utils.reset(net)
     state, fired = None, [0.0] * len(expected[0])
     for x, outputs in zip(frames, expected, strict=True):
-        seen = chain.run(Mode("step"), x, state)
-        state = seen.state
-        cells = [z for n, z in seen.outputs.items() if hasattr(chain.get_submodule(n), "neuron")]
+        _, state = network.step(x, state)
+        cells = [state[n].neuron.z for n, _ in projections(network)]
         for i, (found, spikes) in enumerate(zip(cells, outputs, strict=True)):
             assert torch.equal(found, spikes)
             fired[i] += float(spikes.mean()) / len(frames)
@@ -97,15 +97,15 @@ def test_spikes_of_every_population_are_those_of_the_network(name):
 @pytest.mark.parametrize("name", NETS)
 def test_parameters_are_shared(name):
     net, frames, labels = prepared(name)
-    chain = network_from_snntorch(net)
+    network = network_from_snntorch(net)
     layers = [part for part in leaves(net) if isinstance(part, nn.Linear | nn.Conv2d)]
     shared = [p for layer in layers for p in layer.parameters()]
-    assert {id(p) for p in chain.parameters()} == {id(p) for p in shared}
+    assert {id(p) for p in network.parameters()} == {id(p) for p in shared}
     before = [p.detach().clone() for p in shared]
-    ottt(chain, lr=0.01).learn(frames, labels)
+    ottt(network, lr=0.01).learn(frames, labels)
     assert all(not torch.equal(p, b) for p, b in zip(shared, before, strict=True))
     with torch.no_grad():
-        whole, _ = chain.scan(frames)
+        whole, _ = network.scan(frames)
         expected = torch.stack([outputs[-1] for outputs in theirs(net, frames)])
     assert (whole == expected).float().mean() > 0.99
 
@@ -135,10 +135,10 @@ def test_gradients_are_those_of_snntorch(name, cut):
     net, frames, labels = prepared(name)
     expected = gradients(net, frames, labels, cut)
     owners = {id(p): n for n, p in net.named_parameters()}
-    chain = network_from_snntorch(net)
-    rule = sltt(chain) if cut else truncated_bptt(chain, len(frames))
+    network = network_from_snntorch(net)
+    rule = sltt(network) if cut else bptt(network)
     by_name = rule.gradients(frames, labels)
-    found = {owners[id(chain.get_parameter(n))]: g for n, g in by_name.items()}
+    found = {owners[id(network.get_parameter(n))]: g for n, g in by_name.items()}
     assert found.keys() == {n for n in expected if n.endswith(("weight", "bias"))}
     for n, gradient in found.items():
         scale = expected[n].abs().max()
@@ -146,18 +146,18 @@ def test_gradients_are_those_of_snntorch(name, cut):
         torch.testing.assert_close(gradient / scale, expected[n] / scale, rtol=0, atol=2e-5)
 
 
-def test_a_layer_without_neurons_is_read_as_it_is():
+def test_a_layer_without_neurons_is_read_step_by_step():
     net = nn.Sequential(nn.Linear(4, 5), leaky(), nn.Linear(5, 3)).eval()
-    chain = network_from_snntorch(net)
+    network = network_from_snntorch(net)
     x = (torch.rand(2, 4) < 0.5).float()
     utils.reset(net)
-    assert torch.equal(chain.step(x)[0], net(x))
-    assert chain.gain == 1
+    assert torch.equal(network.step(x)[0], net(x))
+    assert network.logit_scale == 1
 
 
 def test_traces_decay_as_the_membrane():
-    chain = network_from_snntorch(dense())
-    decays = [part.synapse.decay_trace for _, part in chain.parts if hasattr(part, "synapse")]
+    network = network_from_snntorch(dense())
+    decays = [part.synapse.decay_trace for _, part in network.parts if hasattr(part, "synapse")]
     assert decays == pytest.approx([0.2, 0.4, 0.5])
 
 
@@ -182,7 +182,7 @@ class Loud(nn.Linear):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_no_chain_holds_is_refused_by_name(parts, message):
+def test_what_has_no_counterpart_is_refused_by_name(parts, message):
     with pytest.raises(ConfigError, match=message):
         network_from_snntorch(nn.Sequential(*parts))
 
@@ -205,3 +205,10 @@ def test_a_sequence_that_runs_its_parts_in_another_way_is_refused():
     hooked.register_forward_hook(lambda module, inputs, output: output)
     with pytest.raises(ConfigError, match="hook"):
         network_from_snntorch(nn.Sequential(hooked))
+
+
+def test_the_input_shape_is_checked_and_serves_rules_with_readouts():
+    network = network_from_snntorch(dense(), input_shape=(3, 4))
+    assert network.widths() == [10, 9, 3] and network.classes == 3
+    with pytest.raises(DataError, match="expected .T, B, 3, 4"):
+        network(torch.zeros(2, 1, 4, 3))

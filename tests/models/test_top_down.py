@@ -1,14 +1,21 @@
-"""Top-down feedback: what the last block said reaches the embedding when it is declared to."""
+"""Top-down feedback: spikes of the last block reach the embedding after the declared delay."""
 
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig, RunConfig
+from neurobip.config import LearnConfig, RunConfig
 from neurobip.energy import count
 from neurobip.errors import CheckpointError
-from neurobip.learning import calibrate, route
+from neurobip.learning import (
+    LocalReadouts,
+    OnlineRule,
+    SquaredError,
+    Trace,
+    calibrate,
+    set_feedback,
+)
 from neurobip.learning.loop import build, build_rule
-from neurobip.models import BiTFormer
+from neurobip.models import BiTFormer, BiTFormerConfig
 from neurobip.projection import projections, state_at
 from neurobip.runs.checkpoint import capture, read, restore, write
 from neurobip.synapses import Linear, Patches
@@ -18,7 +25,7 @@ SMALL = dict(sensor=(2, 14, 14), width=8, hidden=12, heads=2, depth=2, patch=5, 
 
 def network(**changes) -> BiTFormer:
     """A network that is lively from the first steps on."""
-    model = build(ModelConfig(**{**SMALL, "retina": "none", **changes}), LearnConfig(), seed=0)
+    model = build(BiTFormerConfig(**{**SMALL, "retina": "none", **changes}), LearnConfig(), seed=0)
     with torch.no_grad():
         for _, p in projections(model):
             if isinstance(p.synapse, Linear | Patches):
@@ -35,23 +42,39 @@ def events(steps=10, batch=3, seed=0):
     return (torch.rand(steps, batch, 2, 14, 14, generator=generator) < 0.2).to(torch.uint8)
 
 
+def last_step(model, x, targets, loss=None) -> dict[str, torch.Tensor]:
+    """Local gradients of the last step alone."""
+    rule = OnlineRule(model, Trace(), LocalReadouts(), loss=loss)
+    state = None
+    for t, frame in enumerate(x):
+        _, dw, state = rule.step(frame, targets if t == len(x) - 1 else None, state)
+    return dw
+
+
+def wrong_alone(model, wrong: int) -> None:
+    """Readouts that give 0, their target here, but one."""
+    with torch.no_grad():
+        for i, readout in enumerate(model.readouts):
+            torch.nn.init.normal_(readout.synapse.weight, std=float(i == wrong))
+
+
 @pytest.mark.parametrize("delay", [1, 4])
-def test_the_embedding_adds_what_was_said_a_delay_ago(delay):
+def test_the_embedding_adds_the_spikes_of_a_delay_ago(delay):
     """The equation, from recorded spikes: I[t] = patches + W_td z[t - delay]."""
     model, x = network(top_down=delay), events()
-    embed, state, said, neuron = model.embed, None, [], None
+    embed, state, sent, neuron = model.embed, None, [], None
     silence = torch.zeros(3, 9, 8)
-    heard = 0
+    arrived = 0
     with torch.no_grad():
         for t, frame in enumerate(x):
             _, state = model.step(frame, state)
-            above = said[t - delay] if t >= delay else silence
+            above = sent[t - delay] if t >= delay else silence
             current = embed.synapse.step(frame.float())[0] + above @ embed.top_down.weight.T
             z, neuron = embed.neuron.step(current, neuron)
             assert torch.equal(z, state["embed"].neuron.z), f"step {t}"
-            said.append(state_at(state, "blocks.1.down").neuron.z)
-            heard += int(above.sum())
-    assert heard > 100
+            sent.append(state_at(state, "blocks.1.down").neuron.z)
+            arrived += int(above.sum())
+    assert arrived > 100
 
 
 @pytest.mark.parametrize("attention", ["linear", "masked", "query-key", "none"])
@@ -59,7 +82,7 @@ def test_a_fresh_network_is_the_one_without(attention):
     """Weights that start at zero are drawn last: all else is equal, bit for bit."""
     config = {**SMALL, "attention": attention}
     plain, loop = (
-        build(ModelConfig(**config, top_down=delay), LearnConfig(), seed=3) for delay in (0, 2)
+        build(BiTFormerConfig(**config, top_down=delay), LearnConfig(), seed=3) for delay in (0, 2)
     )
     ours, theirs = plain.state_dict(), loop.state_dict()
     assert theirs.keys() - ours.keys() == {"embed.top_down.weight"}
@@ -91,13 +114,10 @@ def test_samples_of_a_batch_do_not_meet():
 def test_an_error_stays_below():
     """The feedback learns from the embedding's error, and from no other."""
     model = network(top_down=2)
-    with torch.no_grad():
-        _, state = model(events())
-        for readout in range(3):
-            errors = torch.zeros(3, 3, 10)
-            errors[readout] = torch.randn(3, 10)
-            dw = model.local_gradients(errors, state)
-            assert bool(dw["embed.top_down.weight"].any()) == (readout == 0)
+    for wrong in range(3):
+        wrong_alone(model, wrong)
+        dw = last_step(model, events(), torch.zeros(3, 10), SquaredError())
+        assert bool(dw["embed.top_down.weight"].any()) == (wrong == 0)
 
 
 def test_backpropagation_goes_round_the_loop():
@@ -138,13 +158,18 @@ def test_calibration_brings_the_embedding_to_its_rate_in_spite_of_the_loop():
 
 @pytest.mark.parametrize(
     "learn",
-    [{}, {"update": "sequence"}, {"locality": "aligned", "weight_decay": 0.1}, {"rule": "bptt"}],
+    [
+        {},
+        {"update": "sequence"},
+        {"rule": {"name": "local", "feedback": "kolen_pollack"}, "weight_decay": 0.1},
+        {"rule": {"name": "bptt", "deep_supervision": True}},
+    ],
     ids=str,
 )
 def test_every_rule_moves_the_feedback_and_resumes(learn, tmp_path):
     config = RunConfig(
-        model=ModelConfig(**SMALL, retina="none", top_down=2),
-        learn=LearnConfig(**{"deep_supervision": True, **learn}),
+        model={"name": "bitformer", **SMALL, "retina": "none", "top_down": 2},
+        learn=learn,
     )
     x, labels = events(), torch.tensor([0, 4, 7])
 
@@ -171,12 +196,12 @@ def test_every_rule_moves_the_feedback_and_resumes(learn, tmp_path):
     for p, q in zip(model.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(p, q)
 
-    other = build(config.model.model_copy(update={"top_down": 3}), config.learn, seed=1)
+    other = build(config.changed(model={"top_down": 3}).model, config.learn, seed=1)
     with pytest.raises(CheckpointError, match="model.top_down is 2 there and 3 here"):
         restore(other, half)
 
 
 def test_no_feedback_matrix_for_an_error_that_is_never_sent():
     model = network(top_down=2)
-    route(model, "aligned")
+    set_feedback(model, "kolen_pollack")
     assert model.embed.top_down.feedback is None

@@ -31,6 +31,10 @@ def test_equals_a_loop_in_plain_python():
     assert 0 < z.sum() < z.numel()
 
 
+def test_the_leak_is_the_mean_over_channels():
+    assert ALIF((0.125, 0.375)).leak == pytest.approx(0.25)
+
+
 def test_rate_falls_under_constant_drive():
     neuron = ALIF((0.125,), decay_a=0.05, jump=0.5)
     z, _ = neuron(torch.full((60, 1, 1, 1, 1), 0.6))
@@ -39,11 +43,12 @@ def test_rate_falls_under_constant_drive():
     assert intervals[0] < intervals[-1]
 
 
-def test_gate_uses_the_threshold_that_held():
+def test_the_surrogate_gradient_uses_the_threshold_of_the_step():
     neuron = ALIF((0.0,), decay_a=0.5, jump=1.0)
     one = torch.ones(1, 1, 1, 1)
     z, state = neuron.step(1.5 * one)
     assert z.item() == 1
     torch.testing.assert_close(neuron.surrogate_gradient(one, state), 0.5 * one)
     _, state = neuron.step(1.5 * one, state)
-    torch.testing.assert_close(neuron.surrogate_gradient(one, state), 0.5 * one, msg="threshold 2, membrane 1.5")
+    found = neuron.surrogate_gradient(one, state)
+    torch.testing.assert_close(found, 0.5 * one, msg="threshold 2, membrane 1.5")

@@ -1,4 +1,4 @@
-"""The leaky neuron against snnTorch's own, spike for spike, and its gate against autograd."""
+"""The leaky neuron against snnTorch's own, and its surrogate gradient against autograd."""
 
 import pytest
 import snntorch as snn
@@ -64,18 +64,18 @@ def test_gradients_through_time_are_those_of_snntorch(reset):
 
 
 @pytest.mark.parametrize("name", [*SURROGATES, None])
-def test_the_gate_is_the_derivative_of_one_step(name):
+def test_the_surrogate_gradient_is_the_derivative_of_one_step(name):
     torch.manual_seed(0)
     ours = Leaky(0.8, surrogate=SURROGATES[name] if name else None)
     with torch.no_grad():
         _, before = ours.step(torch.randn(4, 6))
         x, error = torch.randn(4, 6), torch.randn(4, 6)
         _, now = ours.step(x, before)
-        gated = ours.surrogate_gradient(error, now)
+        found = ours.surrogate_gradient(error, now)
     x.requires_grad_()
     (ours.step(x, before)[0] * error).sum().backward()
-    torch.testing.assert_close(gated, x.grad)
-    assert gated.any()
+    torch.testing.assert_close(found, x.grad)
+    assert found.any()
 
 
 def test_what_does_not_fit_is_refused():

@@ -5,6 +5,8 @@ import snntorch
 import torch
 
 from neurobip.neurons import LIF
+from neurobip.projection import Projection
+from neurobip.synapses import Conv2d
 
 
 def run(neuron, x_seq):
@@ -83,7 +85,8 @@ def test_surrogate_gradient_is_the_triangle():
     z.sum().backward()
     triangle = torch.tensor([[0.0, 0.5, 1.0, 0.5, 0.0]])
     torch.testing.assert_close(x.grad, triangle)
-    torch.testing.assert_close(neuron.surrogate_gradient(torch.ones(1, 5), state).detach(), triangle)
+    found = neuron.surrogate_gradient(torch.ones(1, 5), state).detach()
+    torch.testing.assert_close(found, triangle)
 
 
 def test_bias_trace_is_the_geometric_sum_of_ones():
@@ -103,3 +106,60 @@ def test_refuses_parameters_that_make_no_sense(wrong):
 def test_empty_sequence_is_named():
     with pytest.raises(ValueError, match="no time step"):
         LIF(3)(torch.zeros(0, 1, 3))
+
+
+def image_layer() -> Projection:
+    torch.manual_seed(0)
+    layer = Projection(Conv2d(2, 3, 3, scale=2.0), LIF(decay_v=0.25, decay_u=0.5)).double()
+    with torch.no_grad():
+        layer.neuron.bias.copy_(torch.tensor([0.1, 0.3, -0.2]).view(3, 1, 1))
+    return layer
+
+
+def test_images_have_a_bias_by_channel():
+    neuron = image_layer().neuron
+    currents = torch.rand(9, 2, 3, 4, 5).double()
+    with torch.no_grad():
+        z, state = neuron(currents)
+    for b in range(2):
+        for c, bias in enumerate((0.1, 0.3, -0.2)):
+            for i in range(4):
+                for j in range(5):
+                    u = v = 0.0
+                    for t in range(9):
+                        u = 0.5 * u + float(currents[t, b, c, i, j])
+                        v = 0.75 * v + u + bias
+                        fired = v > 1
+                        assert z[t, b, c, i, j] == fired
+                        last, v = v, 0.0 if fired else v
+                    assert float(state.v[b, c, i, j]) == pytest.approx(last)
+    assert 0.1 < z.mean() < 0.9
+
+
+def test_the_gradient_of_a_bias_by_channel_is_that_of_autograd_at_one_step():
+    layer = image_layer()
+    x = (torch.rand(2, 2, 6, 7) < 0.5).double()
+    z, now = layer.step(x)  # the first step: the trace of the bias is 1
+    error = torch.randn_like(z)
+    (z * error).sum().backward()
+    found = layer.credit(error, now).dw
+    torch.testing.assert_close(found["neuron.bias"], layer.neuron.bias.grad)
+    torch.testing.assert_close(found["synapse.weight"], layer.synapse.weight.grad)
+    assert bool(layer.neuron.bias.grad.all())
+    # Two steps, each by itself: the sum over time of delta times the trace.
+    _, states = layer.scan(torch.stack([x, x]))
+    errors = torch.stack([error, 2 * error])
+    traces = torch.tensor([1.0, 1.75]).double()
+    delta = layer.neuron.surrogate_gradient(errors, states.neuron)
+    expected = (traces.view(2, 1, 1, 1, 1) * delta).sum((0, 1, 3, 4)).view(3, 1, 1)
+    torch.testing.assert_close(layer.credit(errors, states).dw["neuron.bias"], expected)
+    assert now.neuron.bias_trace == 1
+
+
+def test_without_autograd_and_with_it_images_give_the_same():
+    layer = image_layer().float()
+    x = (torch.rand(8, 2, 2, 6, 7) < 0.5).float()
+    with torch.no_grad():
+        compiled, _ = layer(x)
+    reference, _ = layer(x)
+    assert torch.equal(compiled, reference.detach())

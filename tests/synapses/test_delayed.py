@@ -1,4 +1,4 @@
-"""A delayed synapse is a linear one that hears the past."""
+"""A delayed synapse is a linear one with the input of earlier steps."""
 
 import pytest
 import torch
@@ -49,8 +49,8 @@ def test_the_line_has_one_length_at_all_times():
     assert {len(delayed(torch.rand(steps, 1, 4))[1].line) for steps in (1, 2, 8)} == {3}
 
 
-def test_what_was_sent_learns_through_time():
-    """Autograd goes down the line to the step at which the spikes were sent."""
+def test_gradients_reach_the_step_at_which_spikes_were_sent():
+    """Autograd goes back along the line."""
     delayed, _ = pair(2)
     x = torch.rand(4, 1, 4, requires_grad=True)
     current, _ = delayed(x)

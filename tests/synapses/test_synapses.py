@@ -16,8 +16,8 @@ def synapses():
         "cortical, dale": (cortical(12, 24, Wiring(2, 3, dale=True)), (3, 5, 12)),
         "merge": (Merge(3, 4, window=2, grid=(5, 4)), (3, 20, 3)),
         "patches": (Patches(2, 4, patch=3, stride=2, padding=1), (3, 2, 8, 7)),
-        "conv": (Conv2d(2, 4, 3, weight=torch.randn(4, 2, 3, 3), stride=2, padding=1), (3, 2, 8, 7)),
-        "depthwise": (Conv2d(2, 2, 3, weight=torch.randn(2, 1, 3, 3), padding=1, groups=2), (3, 2, 8, 7)),
+        "conv": (Conv2d(2, 4, 3, stride=2, padding=1), (3, 2, 8, 7)),
+        "depthwise": (Conv2d(2, 2, 3, padding=1, groups=2), (3, 2, 8, 7)),
         "center and surround": (mouse().bipolar.synapse, (3, 1, 8, 7)),
         "dendrites": (event_camera().ganglion.synapse, (3, 4, 8, 7)),
         "dendrites of motion": (event_camera(EVENT_MOTION).ganglion.synapse, (3, 6, 8, 7)),
@@ -96,3 +96,16 @@ def test_patches_are_the_convolution_read_row_by_row():
 def test_small_image_is_refused():
     with pytest.raises(ValueError, match="holds no patch"):
         Patches(2, 4, patch=7, stride=4).grid(5, 5)
+
+
+def test_conv_draws_its_weights_or_takes_them():
+    torch.manual_seed(0)
+    drawn = Conv2d(8, 16, 5, scale=0.5, groups=2).weight
+    assert drawn.shape == (16, 4, 5, 5)
+    assert float(drawn.detach().std()) == pytest.approx(0.5 / 100**0.5, rel=0.05)
+    given = torch.randn(4, 2, 3, 3)
+    assert torch.equal(Conv2d(2, 4, 3, weight=given).weight, given)
+    with pytest.raises(ValueError, match=r"\(4, 2, 3, 3\); expected \(4, 2, 5, 5\)"):
+        Conv2d(2, 4, 5, weight=given)
+    with pytest.raises(ValueError, match="do not divide into 3 groups"):
+        Conv2d(2, 4, 3, groups=3)
