@@ -8,32 +8,32 @@ from typing import Any
 
 import torch
 
-Station = Callable[[Any], Any]
+Work = Callable[[Any], Any]
 
 
-def pipeline(items: Iterable[Any], stations: Sequence[Station], threads: int = 1) -> None:
-    """Send every item through all stations, in order.
+def pipeline(items: Iterable[Any], stages: Sequence[Work], threads: int = 1) -> None:
+    """Send every item through all stages, in order.
 
-    With several threads the stations are shared out among them in row: while one works on an item,
-    those before it are at the next ones. Each station sees the items in the same order, so what
+    With several threads the stages are shared out among them in row: while one works on an item,
+    those before it are at the next ones. Each stage sees the items in the same order, so what
     comes out does not depend on the number of threads. At most one item waits between two threads.
 
     Raises:
-        Exception: what a station or the items raise; no more items are taken then.
+        Exception: what a stage or the items raise; no more items are taken then.
     """
-    threads = min(threads, len(stations))
+    threads = min(threads, len(stages))
     if threads <= 1:
         for item in items:
-            _through(stations, item)
+            _through(stages, item)
         return
-    # Where they do not divide, the first threads take one more: the first station is the lightest.
-    borders = [-(-len(stations) * i // threads) for i in range(threads + 1)]
-    shares = [stations[low:high] for low, high in zip(borders, borders[1:], strict=False)]
+    # Where they do not divide, the first threads take one more: the first stage is the lightest.
+    borders = [-(-len(stages) * i // threads) for i in range(threads + 1)]
+    shares = [stages[low:high] for low, high in zip(borders, borders[1:], strict=False)]
     passages = [Passage() for _ in shares]
     inner, grad, failed = torch.get_num_threads(), torch.is_grad_enabled(), Event()
     inner = max(1, inner // threads)  # those of torch are shared out too
 
-    def work(share: Sequence[Station], inbox: Passage, outbox: Passage | None) -> None:
+    def work(share: Sequence[Work], inbox: Passage, outbox: Passage | None) -> None:
         # Both are settings of a thread in torch.
         torch.set_num_threads(inner)
         torch.set_grad_enabled(grad)
@@ -96,7 +96,7 @@ class Passage:
 END = object()
 
 
-def _through(stations: Iterable[Station], item: Any) -> Any:
-    for station in stations:
-        item = station(item)
+def _through(stages: Iterable[Work], item: Any) -> Any:
+    for stage in stages:
+        item = stage(item)
     return item
