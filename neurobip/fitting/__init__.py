@@ -1,6 +1,6 @@
-"""Fits to recordings of ganglion cells: from spike times to constants of the retina.
+"""Fits of the retina model to recordings of ganglion cells.
 
-:func:`fit_retina` takes a :class:`Recording` from arrays or an NWB file.
+:func:`fit_retina` fits constants to a :class:`Recording`, built from arrays or an NWB file.
 """
 
 from neurobip.fitting.explained import explained_variance, normalized_correlation, signal_power

@@ -1,6 +1,6 @@
-"""One ganglion cell of the retina model with a graded output, every constant of it differentiable.
+"""Differentiable model of one ganglion cell with a rate output.
 
-The retina gives the current into the cell; its rate is a soft threshold of that::
+The retina computes the current into the cell; the rate is a soft threshold of it::
 
     current = membrane low-pass of the current at (row, column)
     rate    = slope · softness · softplus((current - threshold) / softness)
@@ -40,12 +40,12 @@ CONSTANTS = {
     "field": ("ganglion.synapse.field", "µm"),
 }
 """Constants that can be fitted: their names in :class:`~neurobip.retina.Anatomy` (``field``: in
-:class:`~neurobip.retina.CellType`), where the retina holds them, and their units."""
+:class:`~neurobip.retina.CellType`), their dotted names in the retina, and their units."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A number of the model with its unit; the standard error is 0 where it was not fitted."""
+    """Value of a constant with unit and standard error; the error is 0 if it was not fitted."""
 
     value: float
     unit: str
@@ -53,17 +53,17 @@ class Constant:
 
 
 class CellModel(nn.Module):
-    """A cell of one type at one place of an image.
+    """Model of a cell of one type at one position of an image.
 
     Args:
-        anatomy, cell: what to start from.
-        degrees_per_pixel, dt: the scale.
+        anatomy, cell: initial values.
+        degrees_per_pixel, dt: spatial and temporal scale.
         inputs: ``light`` or ``cones``.
         names: which of :data:`CONSTANTS` are fitted.
         place: row and column of the cell, in pixels; fitted too.
 
     Raises:
-        ConfigError: an unknown name, or a dt that is longer than a time constant.
+        ConfigError: an unknown name, or a dt longer than a time constant.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class CellModel(nn.Module):
         self.output = nn.Parameter(torch.tensor([3.0, 0.5, -1.5]))
 
     def current(self, frames: Tensor, state: Any = None) -> Tensor:
-        """The current into the cell after its membrane.
+        """Current into the cell after the low-pass of its membrane.
 
         Shape:
             frames ``[T, B, C, H, W]``; currents ``[T, B]``.
@@ -101,7 +101,7 @@ class CellModel(nn.Module):
         return low_pass(there, torch.zeros_like(there[0]), self.membrane)
 
     def drive(self, frames: Tensor, state: Any = None) -> Tensor:
-        """The current into the cell before its membrane, ``[T, B]``."""
+        """Current into the cell before its membrane, ``[T, B]``."""
         currents, _ = self.retina.currents(frames, state)
         height, width = currents.shape[-2:]
         rows, columns = (
@@ -111,7 +111,7 @@ class CellModel(nn.Module):
         return currents[:, :, 0] @ columns @ rows
 
     def rate(self, current: Tensor) -> Tensor:
-        """Expected spikes a step at a current."""
+        """Expected spikes per step at a current."""
         slope, softness = self.output[0].exp(), self.output[2].exp()
         soft = softness * F.softplus((current - self.output[1]) / softness)
         return self.scale.dt * slope * soft
@@ -121,34 +121,31 @@ class CellModel(nn.Module):
         return self.rate(self.current(frames, state))
 
     def adapted(self, light: Tensor) -> dict[str, PhotoreceptorState]:
-        """The state of an eye that is adapted to some light ``[B, C, H, W]``, or ``[B, C, 1, 1]``.
-
-        Before it the luminance is thought to have been constant.
-        """
+        """State of an eye adapted to a constant luminance ``[B, C, H, W]`` or ``[B, C, 1, 1]``."""
         return {"photoreceptor": PhotoreceptorState(light, 0 * light, 0 * light)}
 
     def adaptation(self, frames: Tensor, first: Tensor) -> Tensor:
-        """The light that the eye is adapted to at every step, starting from ``first``."""
+        """Light level of adaptation at every step, starting from ``first``."""
         decay = float(self.retina.photoreceptor.decay_m)  # type: ignore[union-attr, arg-type]
         with torch.no_grad():
             return low_pass(luminance(frames), first, decay)
 
     def vector(self) -> Tensor:
-        """All that is fitted, as one vector of unbounded numbers."""
+        """All fitted parameters as one vector of unbounded numbers."""
         return nn.utils.parameters_to_vector(self.parameters()).detach()
 
     def load_vector(self, vector: Tensor) -> None:
-        """Take over a vector of :meth:`vector`."""
+        """Set the parameters from a vector as returned by :meth:`vector`."""
         with torch.no_grad():
             nn.utils.vector_to_parameters(vector, self.parameters())
 
     def gradient(self) -> Tensor:
-        """The gradient at :meth:`vector`, 0 for what does not matter to this cell."""
+        """Gradient with respect to :meth:`vector`, 0 for parameters without influence."""
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters()]
         return nn.utils.parameters_to_vector(parts)
 
     def constants(self, error: Tensor | None = None) -> dict[str, Constant]:
-        """Fitted numbers by name, with units.
+        """Fitted constants by name, with units.
 
         Args:
             error: standard deviation of every number of :meth:`vector`.
@@ -165,14 +162,14 @@ class CellModel(nn.Module):
             self.load_vector(here - step)
             low = self._physical()
             for name in values:
-                # Each physical number belongs to one of the vector, so that no two errors add.
+                # Each constant depends on one entry of the vector, so that no errors add up.
                 moved = abs(high[name][0] - low[name][0]) / 2 * size / max(min(size, 0.5), 1e-12)
                 spread[name] = max(spread[name], moved)
         self.load_vector(here)
         return {name: Constant(v, unit, spread[name]) for name, (v, unit) in values.items()}
 
     def fitted_types(self) -> tuple[Anatomy, CellType]:
-        """Anatomy and cell type with the fitted numbers, in µm and seconds."""
+        """Anatomy and cell type with the fitted constants, in µm and seconds."""
         shared = {field.name for field in fields(Anatomy)}
         values = {name: value_in_unit(self, name) for name in self.names}
         seconds: dict[str, Any] = {
@@ -182,7 +179,7 @@ class CellModel(nn.Module):
         return anatomy, replace(self.cell, field=seconds.get("field", self.cell.field))
 
     def frozen(self) -> "CellModel":
-        """The same with plain numbers, which is faster and learns no more."""
+        """This model with fixed constants, which run in compiled loops."""
         freeze_constants(self.retina, "*")
         return self.requires_grad_(False)
 
@@ -202,7 +199,7 @@ class CellModel(nn.Module):
 
 
 def cubic_weights(distance: Tensor) -> Tensor:
-    """Weights of pixels at some distance from a place between them, smooth in the place.
+    """Cubic interpolation weights of pixels at a distance, differentiable in the distance.
 
     Source: Keys 1981, "Cubic convolution interpolation for digital image processing".
     """
@@ -212,7 +209,7 @@ def cubic_weights(distance: Tensor) -> Tensor:
 
 
 def value_in_unit(model: CellModel, name: str) -> float:
-    """A constant of the retina in its unit."""
+    """Value of a constant of the retina in its unit."""
     dotted, unit = CONSTANTS[name]
     part, _, constant = dotted.rpartition(".")
     held = torch.as_tensor(getattr(model.retina.get_submodule(part), constant))

@@ -1,4 +1,4 @@
-"""How much of what a cell does reliably a model explains."""
+"""Explainable variance of responses, and the part of it that a model explains."""
 
 import math
 
@@ -9,13 +9,13 @@ from neurobip.errors import DataError
 
 
 def signal_power(trials: Tensor) -> float:
-    """Variance over time of the response that repeats share, without that of the noise.
+    """Signal power: variance over time of the response that is common to all repeats.
 
     ::
 
         power = (R var(mean of trials) - mean of var(trial)) / (R - 1)
 
-    Unbiased; it may come out negative where there is no signal.
+    Unbiased; it can be negative without a signal.
 
     Shape:
         trials ``[R, T]``, R repeats, at least two.
@@ -40,14 +40,14 @@ def signal_power(trials: Tensor) -> float:
 
 
 def explained_variance(trials: Tensor, prediction: Tensor) -> float:
-    """The share of the explainable variance of the PSTH that a prediction explains.
+    """Explained fraction of the explainable variance of the PSTH.
 
     ::
 
         (var(psth) - var(psth - prediction)) / signal power
 
-    1 is a perfect prediction (a little more by chance), 0 what a constant explains, and a bad
-    prediction is negative. NaN where the repeats share no signal.
+    1 is a perfect prediction (slightly more by chance), 0 a constant one; worse predictions are
+    negative. NaN without a common signal.
 
     Shape:
         trials ``[R, T]``, prediction ``[T]``, in the same units.
@@ -65,14 +65,14 @@ def explained_variance(trials: Tensor, prediction: Tensor) -> float:
 
 
 def normalized_correlation(trials: Tensor, prediction: Tensor) -> float:
-    """The correlation of PSTH and prediction, as a share of the largest that noise leaves.
+    """Correlation of PSTH and prediction, relative to the largest that the noise allows.
 
     ::
 
         cov(psth, prediction) / sqrt(signal power · var(prediction))
 
-    Unlike :func:`explained_variance` it does not ask for the right gain. 0 for a constant
-    prediction, NaN where the repeats share no signal.
+    Unlike :func:`explained_variance` it is invariant to the gain. 0 for a constant prediction, NaN
+    without a common signal.
 
     Shape:
         trials ``[R, T]``, prediction ``[T]``.

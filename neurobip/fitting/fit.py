@@ -1,12 +1,12 @@
-"""Fit the retina to recordings of ganglion cells, and compare it with a linear–nonlinear model.
+"""Fit of the retina model to recordings of ganglion cells, with a linear–nonlinear baseline.
 
-What is learned from what::
+Use of the data::
 
-    training recording   |---------- fitted ----------|-- validation --|      one long showing
+    training recording   |---------- fitted ----------|-- validation --|      one long presentation
     test recording                                                  |--|      other frames, repeats
 
-Constants follow the fitted part; cell type, early stopping and the baseline's regularisation follow
-the validation part; both models are scored on the test recording, which nothing else ever sees.
+Constants are fitted to the first part; cell type, early stopping and the baseline's regularization
+are selected on the validation part; both models are scored on the held-out test recording.
 """
 
 import math
@@ -35,12 +35,12 @@ FITTED = (
 """What is fitted where nothing else is said; see :data:`~neurobip.fitting.cell_model.CONSTANTS`."""
 
 Output = Literal["poisson", "escape"]
-"""Output stages: spikes by chance at a rate, or integrate-and-fire with escape noise."""
+"""Output stages: Poisson spikes, or integrate-and-fire with escape noise."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told while a fit runs: losses are negative log likelihoods a frame."""
+    """Progress of a fit; losses are negative log likelihoods per frame."""
 
     cell: str
     cell_type: str
@@ -54,16 +54,18 @@ class CellFit:
     """One fitted cell.
 
     Attributes:
-        name: of the cell. cell_type, anatomy: with the fitted numbers, in µm and seconds.
-        constants: what was fitted, with units and standard errors from the Fisher information.
+        name: name of the cell.
+        cell_type, anatomy: with the fitted constants, in µm and seconds.
+        constants: fitted constants, with units and standard errors from the Fisher information.
         explained, correlation: on the test repeats, see
             :func:`~neurobip.fitting.explained.explained_variance` and
             :func:`~neurobip.fitting.explained.normalized_correlation`.
-        baseline_explained, baseline_correlation: the same of the linear–nonlinear model.
-        loss: on the validation part, a step. baseline: the linear–nonlinear model itself.
+        baseline_explained, baseline_correlation: the same for the linear–nonlinear model.
+        loss: validation loss per step.
         candidates: validation loss of every cell type before its constants were fitted.
-        model, window, factor: the cell on the pixels ``(top, bottom, left, right)`` that it was
-            fitted on, at so many steps a frame.
+        model, window, factor: fitted model, its crop ``(top, bottom, left, right)`` of the screen
+            in pixels, and its steps per frame.
+        baseline: the linear–nonlinear model.
     """
 
     name: str
@@ -85,7 +87,7 @@ class CellFit:
         """Expected firing rate in Hz during every frame, ``[T]``.
 
         Shape:
-            frames ``[T, 1, C, H, W]`` of the whole screen, as they were recorded with.
+            frames ``[T, 1, C, H, W]`` of the whole screen, at the size of the recording.
         """
         return predict_rate(self.model, frames, self.window, self.factor)
 
@@ -97,7 +99,7 @@ class RetinaFit:
     cells: tuple[CellFit, ...]
 
     def table(self) -> str:
-        """Explained variance of every cell beside that of the baseline, as lines of text."""
+        """Table of the explained variance of every cell and of its baseline, as text."""
         head = f"{'cell':12} {'type':22} {'model':>7} {'LN':>7}   {'CCnorm':>7} {'LN':>7}"
         rows = [
             f"{c.name:12} {c.cell_type.name:22} {c.explained:7.3f} {c.baseline_explained:7.3f}   "
@@ -129,53 +131,56 @@ def fit_retina(
     step: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RetinaFit:
-    """Fit every cell of a recording, and score it on held-out repeats beside its baseline.
+    """Fit of every cell of a recording, scored on held-out repeats with a baseline.
 
-    A cell is placed by its spike-triggered average; the types that are offered compete by
-    likelihood at that place; then constants of the retina, the place and an output stage are
-    fitted by likelihood (:mod:`~neurobip.fitting.cell_model` has the equations,
-    :func:`~neurobip.fitting.likelihood.maximise` the optimiser).
+    Each cell is located by its spike-triggered average and the cell types are ranked by likelihood.
+    Then the constants of the retina, the position and an output stage are fitted by maximum
+    likelihood (equations in :mod:`~neurobip.fitting.cell_model`, optimiser in
+    :func:`~neurobip.fitting.likelihood.maximise`).
 
-    Cells that fire by chance at some rate, and the mean over many repeats, are described by the
-    output ``poisson``. One that is less excitable after a spike is not: there a fit of the rate
-    changes the constants of the retina to make up for it. The output ``escape`` is fitted given
-    the cell's own last spikes (:mod:`~neurobip.fitting.spike_history`), needs steps that hold
-    one spike, and predicts by the mean of free runs.
+    The output ``poisson`` suits Poisson-like cells and means over many repeats. For cells with
+    refractoriness it is biased: the constants of the retina compensate for it. The output
+    ``escape`` is fitted given the cell's own preceding spikes
+    (:mod:`~neurobip.fitting.spike_history`), needs steps with at most one spike, and predicts the
+    mean of simulations.
 
     Args:
         stimulus: a :class:`Recording`, or frames with ``spike_times`` and ``dt``.
-        spike_times: by cell, by repeat, in seconds from the onset of the repeat.
-        test: other frames, shown several times to the same cells. Without it the last ``held_out``
-            share of the recording, which then has to have repeats itself, is set aside.
-        anatomy, cell_types: where the fit starts from; give one type where it is known.
+        spike_times: by cell and repeat, relative to the onset of the repeat.
+        degrees_per_pixel: visual angle of a pixel. dt: time between frames.
+        test: recording of other frames with repeats, of the same cells. Without it the last
+            ``held_out`` fraction of the recording, which then needs repeats, is the test part.
+        anatomy, cell_types: initial values; give a single type if it is known.
         constants: names of the constants to fit, of :data:`~neurobip.fitting.cell_model.CONSTANTS`.
-        validation: share of the training recording, at its end.
+        validation: fraction of the training recording, at its end, for validation.
         output: ``poisson`` or ``escape``.
-        window: pixels on each side of the cell that are modelled; None reaches 2 standard
-            deviations of the surround.
-        lags: frames that the baseline looks back; None is a quarter of a second.
-        finalists: how many of the best types are fitted before the best one is taken.
-        rounds: of the optimiser, five iterations each, unless validation ends it before.
-        segment, history: the recording is cut into pieces that run side by side, each after a
-            while of its own past.
-        step: the longest time step of the model, a longer frame is shown for several steps; None is
-            the shortest time constant that the fit starts from.
-        progress: is called after every round.
+        window: pixels on each side of the cell in the model; None extends to 2 standard deviations
+            of the surround.
+        lags: length of the baseline's filter in frames; None is a quarter of a second.
+        finalists: number of the best-ranked types that are fitted; the best fit is returned.
+        rounds: maximum number of rounds of the optimiser, of five iterations each.
+        segment, history: lengths of the segments that are processed as a batch, and of the past
+            that precedes each of them.
+        step: longest time step of the model, a longer frame is shown for several steps; None is the
+            shortest initial time constant.
+        progress: callback after every round.
 
     Units:
-        segment, history, step, dt in seconds.
+        degrees_per_pixel in degrees; spike_times, segment, history, step, dt in seconds.
 
     Raises:
-        DataError: a recording that cannot be used, no repeats to test on, or a cell that never
-            fires in the training part.
+        DataError: an invalid recording, no repeats to test on, or a cell without a spike in the
+            training part.
         ConfigError: an unknown constant or output, or a step longer than a time constant.
     """
     if output not in get_args(Output):
-        raise ConfigError(f"fit_retina: output {output!r}; {' and '.join(get_args(Output))} fit")
+        raise ConfigError(
+            f"fit_retina: output {output!r}; expected {' or '.join(get_args(Output))}"
+        )
     if not cell_types or not all(isinstance(cell, CellType) for cell in cell_types):
-        raise ConfigError(f"fit_retina: cell_types {cell_types!r:.60}; one CellType or more fit")
+        raise ConfigError(f"fit_retina: cell_types {cell_types!r:.60}; expected CellType objects")
     if not 0 < validation < 1:
-        raise ConfigError(f"fit_retina: validation {validation}; a share between 0 and 1 fits")
+        raise ConfigError(f"fit_retina: validation {validation}; expected a share between 0 and 1")
     if not isinstance(stimulus, Recording):
         if spike_times is None or dt is None:
             raise DataError("fit_retina: frames alone; give spike_times and dt, or a Recording")
@@ -239,7 +244,7 @@ def fit_retina(
 
 
 def shortest_time_constant(anatomy: Anatomy, cell_types: Sequence[CellType]) -> float:
-    """The shortest time constant of a retina, in seconds."""
+    """Shortest time constant of a retina, in seconds."""
     shared = [value for name, value in vars(anatomy).items() if name.startswith("tau_")]
     return min(*shared, *(cell.tau for cell in cell_types))
 
@@ -260,7 +265,7 @@ def predict_rate(
 def _divided(
     train: Recording, test: Recording | None, held_out: float
 ) -> tuple[Recording, Recording, Tensor]:
-    """Training and test recording, which share no spike, and the frames just before the test."""
+    """Training and test recording without common spikes, and the frames before the test."""
     if test is None:
         stop = train.steps - round(held_out * train.steps)
         if train.repeats < 2 or not 2 <= stop <= train.steps - 2:

@@ -1,7 +1,6 @@
-"""The generalised linear model of one cell: a filter over the stimulus, and one over its spikes.
+"""Generalised linear model (GLM) of one cell: a stimulus filter and a spike-history filter.
 
-The baseline for models that know the cell's last spikes, as the linear–nonlinear model is for those
-that do not.
+The baseline for models with spike history; the linear–nonlinear model is that for rate models.
 """
 
 import math
@@ -18,12 +17,12 @@ from neurobip.physiology.linear_nonlinear import LowRankFilter, apply_filter
 from neurobip.physiology.sta import as_rows, check_lags, spike_triggered_average, whiten
 
 MEMORY = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Time constants of what a spike leaves behind, in steps."""
+"""Time constants of the spike-history filter, in steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneralisedLinear:
-    """A stimulus filter and a sum of exponentials after every spike.
+    """GLM with a stimulus filter and a spike-history filter, a sum of exponentials.
 
     ::
 
@@ -33,7 +32,8 @@ class GeneralisedLinear:
         P(spike)     = 1 - exp(-intensity)
 
     Attributes:
-        rank, penalty, loss: chosen on the validation part, and what came out there, a step.
+        rank, penalty: selected on the validation part.
+        loss: validation loss per step.
 
     Shape:
         filter ``[lags, C, H, W]``, mean ``[C, H, W]``, weights ``[len(MEMORY)]``.
@@ -48,13 +48,13 @@ class GeneralisedLinear:
     loss: float
 
     def drive(self, frames: Tensor) -> Tensor:
-        """What comes out of the stimulus filter, with the offset, ``[T]``."""
+        """Output of the stimulus filter plus the offset, ``[T]``."""
         movie = as_rows(frames) - self.mean.flatten()
         rows = movie @ self.filter.flatten(1).T
         return apply_filter(rows, torch.eye(len(self.filter))) + self.offset
 
     def rate(self, frames: Tensor, runs: int = SIMULATIONS, seed: int = 0) -> Tensor:
-        """Expected spikes of every step ``[T]``, the mean over free runs."""
+        """Expected spikes of every step ``[T]``, the mean over simulations."""
         generator = torch.Generator().manual_seed(seed)
         drive = self.drive(frames)
         chance = torch.rand(len(drive), runs, generator=generator)
@@ -77,26 +77,30 @@ def fit_glm(
     validation: float = 0.2,
     iterations: int = 60,
 ) -> GeneralisedLinear:
-    """Fit both filters together by likelihood given the spikes before.
+    """Joint maximum-likelihood fit of both filters, given the preceding spikes.
 
-    Filter, start, penalty and the choice of rank and penalty are those of
+    Filter, initialization, penalty and the selection of rank and penalty are those of
     :func:`~neurobip.physiology.linear_nonlinear.fit_linear_nonlinear`.
 
     Args:
-        spikes: of every step of one showing; more than one in a step count as one.
+        lags: length of the stimulus filter in frames.
+        spikes: spike counts of every step of one repeat, clipped to 1.
+        ranks, penalties: values to select from.
+        validation: fraction of the recording, at its end, for model selection.
+        iterations: maximum number of L-BFGS iterations.
 
     Shape:
         frames ``[T, 1, C, H, W]``, spikes ``[T]``.
 
     Raises:
-        DataError: shapes that do not fit, a part without a spike, or frames that never change.
+        DataError: mismatched shapes, a part without a spike, or constant frames.
 
     Source: Pillow et al. 2008, "Spatio-temporal correlations and visual signalling in a complete
     neuronal population", for one cell; Paninski 2004.
     """
     movie, z = as_rows(frames), spikes.clamp(max=1)
     if z.shape != movie.shape[:1]:
-        raise DataError(f"spikes of shape {tuple(z.shape)} for {len(movie)} frames; [T] fits")
+        raise DataError(f"spikes of shape {tuple(z.shape)} for {len(movie)} frames; expected [T]")
     check_lags(lags, movie)
     split = len(movie) - round(validation * len(movie))
     if not lags < split < len(movie) or not bool(z[lags - 1 : split].any()):
@@ -142,7 +146,7 @@ def fit_glm(
 
 
 def spike_traces(spikes: Tensor) -> Tensor:
-    """What earlier spikes ``[T]`` have left at every step, ``[T, len(MEMORY)]``."""
+    """Exponential traces of the preceding spikes ``[T]``, ``[T, len(MEMORY)]``."""
     keep = (-1 / torch.tensor(MEMORY)).exp()
     trace, found = torch.zeros(len(MEMORY)), []
     for spike in spikes:

@@ -1,4 +1,4 @@
-"""Poisson likelihood of a cell model on a recording, and the way up to its maximum."""
+"""Poisson likelihood of a cell model on a recording, and its maximization."""
 
 import math
 from collections.abc import Callable
@@ -14,22 +14,22 @@ from neurobip.fitting.cell_model import CellModel
 from neurobip.retina.photoreceptor import low_pass, luminance
 
 MIN_RATE = 1e-6
-"""The least rate whose logarithm is taken, in spikes a frame."""
+"""Lower bound of a rate under the logarithm, in spikes per frame."""
 
 MAX_PIXEL_STEPS = 3_000_000
-"""Pixels times steps that are differentiated at a time, which bounds the memory to about 1 GB."""
+"""Largest number of pixels times steps per backward pass, for about 1 GB of memory."""
 
 FIRST_SEGMENTS = 8
-"""Segments that the first rounds see, and that the Fisher information is taken from."""
+"""Number of segments in the first rounds and for the Fisher information."""
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentBatch:
-    """Segments of a recording side by side, each after a while of its own past.
+    """Batch of segments of a recording, each preceded by its history.
 
     Shape:
-        frames ``[history + T, S, C, h, w]``, counts ``[T, S]``; light, to which the eye is adapted
-        at the start, ``[S, C, h, w]``; starts, the frame that each begins with, ``[S]``.
+        frames ``[history + T, S, C, h, w]``; counts ``[T, S]``; light, the initial level of light
+        adaptation, ``[S, C, h, w]``; starts, the first frame of each segment, ``[S]``.
     """
 
     frames: Tensor
@@ -40,19 +40,19 @@ class SegmentBatch:
 
     @property
     def samples(self) -> int:
-        """How many counts there are."""
+        """Number of counts."""
         return self.counts.numel()
 
     def __len__(self) -> int:
         return self.counts.shape[1]
 
     def subset(self, most: int) -> "SegmentBatch":
-        """At most so many of them, evenly chosen."""
+        """At most ``most`` segments, evenly spaced."""
         chosen = torch.linspace(0, len(self) - 1, min(most, len(self))).round().long()
         return replace(self, **self._select(chosen))
 
     def batches(self) -> list["SegmentBatch"]:
-        """As many at a time as memory takes."""
+        """Batches of segments that fit into memory."""
         each = self.frames[:, 0, 0].numel() * self.factor
         size = max(1, MAX_PIXEL_STEPS // each)
         return [replace(self, **self._select(c)) for c in torch.arange(len(self)).split(size)]
@@ -62,7 +62,7 @@ class SegmentBatch:
         return self.currents_with_history(model)[-len(self.counts) * self.factor :]
 
     def currents_with_history(self, model: CellModel) -> Tensor:
-        """Currents from the history on, ``[(history + T) factor, S]``."""
+        """Currents including the history, ``[(history + T) factor, S]``."""
         shown = luminance(self.frames).repeat_interleave(self.factor, 0)
         return model.current(shown, model.adapted(self.light))
 
@@ -72,15 +72,15 @@ class SegmentBatch:
         return steps.unflatten(0, (-1, self.factor)).sum(1)
 
     def loss(self, rate: Tensor) -> Tensor:
-        """Poisson negative log likelihood a frame, without the term of the counts alone."""
+        """Poisson negative log likelihood per frame, without the constant of the counts."""
         return F.poisson_nll_loss(rate, self.counts, log_input=False, eps=MIN_RATE)
 
     def variance(self, rate: Tensor) -> Tensor:
-        """What the square of a change of the rate is divided by in the Fisher information."""
+        """Variance term of the rate in the Fisher information."""
         return rate
 
     def _select(self, which: Tensor) -> dict[str, Any]:
-        """What differs between segments, of some of them."""
+        """Per-segment fields of the chosen segments."""
         return {
             "frames": self.frames[:, which], "counts": self.counts[:, which],
             "light": self.light[which], "starts": self.starts[which],
@@ -89,7 +89,7 @@ class SegmentBatch:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """The part of a recording that is fitted, and the part that validates."""
+    """Segments of a recording, divided into a fitted and a validation part."""
 
     fit: SegmentBatch
     validation: SegmentBatch
@@ -101,19 +101,21 @@ class Segments:
         frames: Tensor, counts: Tensor, box: tuple[int, int, int, int], split: int, factor: int,
         dt: float, segment: float, history: float, tau_m: float,
     ) -> "Segments":  # fmt: skip
-        """Cut the frames before ``split``, and those from there on, into segments.
+        """Segments of the frames before ``split`` (fitted) and from it on (validation).
 
-        A segment of the second part may look back on frames of the first, but not on its spikes.
+        The history of a validation segment may contain frames of the fitted part, but no spikes.
 
         Args:
-            box: top, bottom, left and right of what is modelled. factor: steps a frame.
+            box: top, bottom, left and right of the crop.
+            factor: steps per frame.
+            segment, history: lengths in seconds.
             tau_m: time constant of the photoreceptors' adaptation.
 
         Shape:
             frames ``[T, 1, C, H, W]``; counts ``[T]``.
 
         Raises:
-            DataError: a part that is shorter than one segment and its history.
+            DataError: a part shorter than one segment with its history.
         """
         total, past = len(frames), max(1, round(history / dt))
         length = max(1, min(round(segment / dt), total - split, split - past))
@@ -141,7 +143,7 @@ class Segments:
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """A fitted model, its validation loss, and the standard error of every fitted number."""
+    """Fitted model with its validation loss and the standard errors of its parameters."""
 
     model: CellModel
     loss: float
@@ -154,14 +156,14 @@ def maximise(
     rounds: int,
     report: Callable[[int, float, float], None] = lambda *_: None,
 ) -> Maximum:
-    """L-BFGS on the Poisson likelihood, in coordinates in which all numbers matter alike.
+    """Maximum-likelihood fit by L-BFGS, preconditioned by the Fisher information.
 
-    These are the axes of the Fisher information at the start, each divided by the root of its
-    entry, so that constants which trade off against each other do not make the valley narrow. The
-    first rounds see some of the segments, the others all. After each round, of five iterations,
-    the validation part is asked. A round is kept unless it is worse there by more than half a nat
-    of log likelihood, which is chance; a stage ends after two worse ones in a row, or when a round
-    gains less than half a nat (of some of the segments, two) on what is fitted.
+    The coordinates are the eigenvectors of the initial Fisher information, scaled by the inverse
+    roots of its eigenvalues, so that correlated constants do not make the problem ill-conditioned.
+    The first stage uses some segments, the second all. After each round of five iterations the
+    validation loss is measured. A round is kept unless its validation log likelihood is worse by
+    more than half a nat; a stage ends after two worse rounds in a row, or when a round gains less
+    than half a nat (two nats in the first stage) on the fitted part.
 
     Source: Amari 1998, "Natural gradient works efficiently in learning", for the coordinates.
     """
@@ -210,14 +212,14 @@ def maximise(
 
 
 def validation_loss(model: CellModel, data: Segments) -> float:
-    """The loss on the validation part."""
+    """Loss on the validation part."""
     with torch.no_grad():
         parts = data.validation.batches()
         return sum(float(p.loss(p.rate(model))) * len(p) for p in parts) / len(data.validation)
 
 
 def fisher(model: CellModel, data: SegmentBatch, step: float = 0.02) -> Tensor:
-    """Fisher information a sample about the vector of a model, by finite differences.
+    """Fisher information per sample about the parameter vector, by finite differences.
 
     ``sum over samples of (d rate / d i) (d rate / d j) / variance``, divided by their number; the
     variance of a Poisson count is its rate.
@@ -237,6 +239,6 @@ def fisher(model: CellModel, data: SegmentBatch, step: float = 0.02) -> Tensor:
 
 
 def coordinates(information: Tensor, floor: float = 1e-4) -> Tensor:
-    """The inverse root of a Fisher information; what it hardly knows about moves little."""
+    """Inverse square root of a Fisher information; ``floor`` limits its smallest eigenvalues."""
     size, axes = torch.linalg.eigh(information)
     return axes @ torch.diag((size.clamp(min=0) + floor * size.max()).rsqrt()) @ axes.T

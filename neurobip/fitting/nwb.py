@@ -1,4 +1,4 @@
-"""Recordings in files of Neurodata Without Borders (NWB)."""
+"""Reader for recordings in Neurodata Without Borders (NWB) files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_nwb(
     units: Sequence[int] | None = None,
     transpose: bool = False,
 ) -> Recording:
-    """A recording from an NWB file in the usual layout.
+    """Recording from an NWB file in the usual layout.
 
     ========================  ====================================================================
     frames                    the series ``stimulus`` of ``nwb.stimulus`` (an ImageSeries or
@@ -32,25 +32,26 @@ def read_nwb(
     ========================  ====================================================================
 
     A file with several stimuli is read once for each, such as white noise to fit on and a repeated
-    movie to test on; ``where`` then tells whose rows are whose.
+    movie to test on; ``where`` then selects the rows of each.
 
     Args:
-        stimulus: name of the series; it may be left out where there is only one.
+        path: the file.
+        stimulus: name of the series; optional if there is only one.
         intervals: ``trials``, ``epochs`` or the name of another table of intervals.
         where: values that rows must have, by column, such as ``{"stimulus": "movie"}``.
         units: ids of the cells, in order; None takes all.
-        transpose: swap the two axes of the images. NWB says ``[T, x, y]``, but most files hold
-            ``[T, rows, columns]``, which is what is expected here.
+        transpose: swap the two axes of the images. NWB specifies ``[T, x, y]``, but most files
+            contain ``[T, rows, columns]``, which is the default here.
 
     Shape:
-        data ``[T, rows, columns]``, or with 3 channels behind.
+        data ``[T, rows, columns]``, or ``[T, rows, columns, 3]``.
 
     Units:
         luminance 0 to 1 after ``conversion`` and ``offset``, or 8 bit; times in seconds.
 
     Raises:
-        DataError: no such file, a damaged one, or one without what was looked for; the message says
-            what there is.
+        DataError: a missing or damaged file, or a missing series, table, column or unit; the
+            message lists those in the file.
         ImportError: pynwb is not installed.
 
     Source: the NWB schema 2, https://nwb-schema.readthedocs.io.
@@ -93,7 +94,7 @@ def _recording(
 
 
 def _pick(path: Path, what: str, name: str | None, there: dict[str, Any]) -> tuple[str, Any]:
-    """The one that was asked for, or the only one."""
+    """The named element, or the only one."""
     if name is None and len(there) == 1:
         return next(iter(there.items()))
     if name is None or name not in there:
@@ -114,7 +115,7 @@ def _frames(path: Path, name: str, series: Any, transpose: bool) -> np.ndarray:
     if data.ndim not in (3, 4) or (data.ndim == 4 and data.shape[-1] != 3):
         raise DataError(
             f"{path}: {name!r} has data of shape {data.shape}; [T, rows, columns], or with 3 "
-            "channels behind, fits"
+            "channels as last axis, expected"
         )
     if data.ndim == 4:
         data = np.moveaxis(data, -1, 1)[:, None]
@@ -129,7 +130,7 @@ def _frames(path: Path, name: str, series: Any, transpose: bool) -> np.ndarray:
 
 
 def _clock(path: Path, name: str, series: Any, frames: int) -> tuple[float, float]:
-    """Seconds a frame, and the time of the first."""
+    """Seconds per frame, and the time of the first frame."""
     if series.rate:
         return 1 / float(series.rate), float(series.starting_time or 0.0)
     times = None if series.timestamps is None else np.asarray(series.timestamps[:], float)
@@ -148,7 +149,7 @@ def _clock(path: Path, name: str, series: Any, frames: int) -> tuple[float, floa
 def _onsets(
     nwb: Any, path: Path, intervals: str, where: dict[str, Any] | None, start: float, length: float
 ) -> np.ndarray:
-    """When each repeat begins."""
+    """Onset time of each repeat."""
     tables = {table: nwb.intervals[table] for table in (nwb.intervals or {})}
     for usual in ("trials", "epochs"):
         if getattr(nwb, usual, None) is not None:
@@ -183,7 +184,7 @@ def _onsets(
 def _spikes(
     nwb: Any, path: Path, units: Sequence[int] | None
 ) -> tuple[list[str], list[np.ndarray]]:
-    """Names and spike times of the cells that were asked for."""
+    """Names and spike times of the selected cells."""
     if nwb.units is None or "spike_times" not in nwb.units.colnames:
         raise DataError(f"{path}: no Units table with spike_times; are the spikes sorted yet?")
     ids = [int(number) for number in nwb.units.id[:]]

@@ -1,4 +1,4 @@
-"""Before constants are fitted: where a cell is, and which type explains it best."""
+"""Initialization of a fit: position of a cell, and ranking of cell types by validation loss."""
 
 import math
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from neurobip.retina.photoreceptor import luminance
 from neurobip.retina.scale import Scale
 
 Box = tuple[int, int, int, int]
-"""Top, bottom, left and right of a part of an image; bottom and right are outside."""
+"""Top, bottom, left and right of an image crop; bottom and right are exclusive."""
 
 
 def locate_cell(frames: Tensor, counts: Tensor, lags: int) -> tuple[int, int]:
-    """The pixel where the spike-triggered average has most power, a little smoothed.
+    """Position of a cell: the pixel of largest power of the smoothed spike-triggered average.
 
     Shape:
         frames ``[T, 1, C, H, W]``, counts ``[T]``.
@@ -41,7 +41,7 @@ def model_window(
     cell_types: Sequence[CellType],
     degrees_per_pixel: float,
 ) -> Box:
-    """The part of the screen that is modelled; None reaches 2 deviations of the surround."""
+    """Crop of the screen for the model; None extends to 2 standard deviations of the surround."""
     if window is None:
         scale = Scale(degrees_per_pixel, anatomy.um_per_degree, 1.0)
         field = max(cell.field for cell in cell_types)
@@ -55,7 +55,7 @@ def model_window(
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A cell type at a place, with the output stage that suits it and its validation loss."""
+    """Cell type at a position, with its fitted output stage and validation loss."""
 
     anatomy: Anatomy
     cell: CellType
@@ -67,7 +67,7 @@ class Candidate:
     loss: float
 
     def model(self, constants: Sequence[str] = ()) -> CellModel:
-        """The model to fit further."""
+        """Cell model with this output stage, and the constants ``free`` trainable."""
         model = CellModel(
             self.anatomy, self.cell, self.degrees_per_pixel, self.dt,
             inputs=self.inputs, names=constants, position=self.position,
@@ -80,10 +80,11 @@ class Candidate:
 def rank_types(
     data: Segments, anatomy: Anatomy, cell_types: Sequence[CellType], degrees_per_pixel: float
 ) -> list[Candidate]:
-    """Every type where it correlates most with the spikes, the best by validation loss first.
+    """Cell types by ascending validation loss, each at the position of the largest correlation.
 
-    The retina keeps the constants of ``anatomy`` here; the output stage alone is fitted. Cells
-    whose spike-triggered average is empty, such as on-off cells, are found by the correlation.
+    Only the output stage is fitted; the retina keeps the constants of ``anatomy``. The correlation
+    of currents with spikes also locates cells without a spike-triggered average, such as on-off
+    cells.
     """
     inputs = "light" if data.fit.frames.shape[2] == 1 else "cones"
     dt = data.dt / data.factor
@@ -108,7 +109,7 @@ def rank_types(
 
 
 def most_correlated(currents: Tensor, data: SegmentBatch) -> tuple[float, float]:
-    """The pixel whose current correlates most with the spikes; currents ``[T factor, S, h, w]``."""
+    """Pixel of the largest correlation with the spikes; currents ``[T factor, S, h, w]``."""
     x = currents.unflatten(0, (-1, data.factor)).mean(1).flatten(0, 1)
     y = data.counts.flatten()
     x, y = x - x.mean(0), y - y.mean()
@@ -118,7 +119,7 @@ def most_correlated(currents: Tensor, data: SegmentBatch) -> tuple[float, float]
 
 
 def fit_output(model: CellModel, data: Segments, steps: int = 40) -> float:
-    """Fit slope, threshold and softness alone; returns the validation loss."""
+    """Fit only slope, threshold and softness; returns the validation loss."""
     with torch.no_grad():
         current, held = data.fit.currents(model), data.validation.currents(model)
         spread, rate = current.std().clamp(min=1e-6), data.fit.counts.mean() / data.dt

@@ -1,4 +1,4 @@
-"""A recording: what was shown, and when each ganglion cell fired, repeat by repeat."""
+"""Recording: stimulus frames, and spike times of ganglion cells by repeat."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from neurobip.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Frames, and the spikes of some cells to one or more showings of them.
+    """Recording: stimulus frames, and the spikes of some cells in one or more repeats.
 
     Args:
-        frames: what was shown; a tensor or an array.
+        frames: the stimulus; a tensor or an array.
         dt: seconds from one frame to the next.
         spike_times: of each cell a list of repeats, of each repeat the times of its spikes in any
             order. A cell may have no spike, but every cell needs the same number of repeats.
-        names: of the cells; without them their numbers.
+        names: names of the cells; by default their numbers.
 
     Shape:
         frames ``[T, 1, C, H, W]``, or ``[T, H, W]`` of gray, C = 1 or 3.
@@ -42,7 +42,7 @@ class Recording:
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", as_frames(self.frames))
         if not (isinstance(self.dt, (int, float)) and 0 < self.dt < math.inf):
-            raise DataError(f"Recording: dt = {self.dt!r}; a positive number of seconds fits")
+            raise DataError(f"Recording: dt = {self.dt!r}; expected a positive number of seconds")
         if len(self.spike_times) == 0:
             raise DataError("Recording: no cell; give the spike times of at least one")
         names = tuple(map(str, self.names or range(len(self.spike_times))))
@@ -74,7 +74,7 @@ class Recording:
 
     @property
     def duration(self) -> float:
-        """Seconds that one repeat takes."""
+        """Duration of one repeat in seconds."""
         return self.steps * self.dt
 
     @property
@@ -84,27 +84,27 @@ class Recording:
 
     @property
     def repeats(self) -> int:
-        """How often the frames were shown."""
+        """Number of repeats."""
         return len(self.spike_times[0])
 
     def counts(self) -> Tensor:
-        """Spikes of every cell during every frame of every repeat, ``[cells, repeats, T]``.
+        """Spike counts of every cell, repeat and frame, ``[cells, repeats, T]``.
 
-        A spike at the border of two frames belongs to the later one.
+        A spike at the border of two frames counts in the later one.
         """
         return torch.stack(
             [torch.stack([self._binned(times) for times in cell]) for cell in self.spike_times]
         )
 
     def psth(self) -> Tensor:
-        """The mean firing rate over repeats during every frame, in Hz: ``[cells, T]``."""
+        """Peristimulus time histogram: mean rate over repeats per frame, in Hz, ``[cells, T]``."""
         return self.counts().mean(1) / self.dt
 
     def part(self, start: int, stop: int) -> "Recording":
-        """The frames ``start`` to before ``stop`` and the spikes that fell into them.
+        """Recording of the frames ``start`` to ``stop`` (exclusive) with their spikes.
 
         Raises:
-            DataError: not two frames or more of this recording.
+            DataError: frames outside of this recording, or fewer than two.
         """
         if not 0 <= start < stop <= self.steps:
             raise DataError(f"frames {start} to {stop} of {self.steps}")
@@ -117,13 +117,13 @@ class Recording:
         return replace(self, frames=self.frames[start:stop], spike_times=cells)
 
     def refined(self, factor: int) -> "Recording":
-        """The same with every frame shown for ``factor`` shorter steps."""
+        """Recording with every frame divided into ``factor`` shorter ones."""
         if factor == 1:
             return self
         return replace(self, frames=self.frames.repeat_interleave(factor, 0), dt=self.dt / factor)
 
     def _steps(self, times: np.ndarray) -> np.ndarray:
-        """The frame of every spike; a millionth of a frame is rounding."""
+        """Frame of every spike, with a tolerance of 1e-6 frames for rounding."""
         return np.minimum(np.floor(times / self.dt + 1e-6).astype(int), self.steps - 1)
 
     def _binned(self, times: np.ndarray) -> Tensor:
@@ -132,7 +132,7 @@ class Recording:
 
 
 def as_frames(frames: Any) -> Tensor:
-    """A stimulus as ``[T, 1, C, H, W]``, luminance in floating point or 8 bit.
+    """Stimulus as ``[T, 1, C, H, W]``, luminance in floating point or 8 bit.
 
     Raises:
         DataError: another shape, fewer than two frames, or luminance out of range.
@@ -150,7 +150,7 @@ def as_frames(frames: Any) -> Tensor:
     if frames.dtype is torch.uint8:
         return frames
     if not frames.is_floating_point():
-        raise DataError(f"frames of type {frames.dtype}; luminance 0 to 1, or uint8, fits")
+        raise DataError(f"frames of type {frames.dtype}; expected luminance in 0 to 1, or uint8")
     if not bool(((frames >= 0) & (frames <= 1)).all()):
         raise DataError(
             f"luminance from {frames.min().item():g} to {frames.max().item():g}; it lies in 0 to 1 "
@@ -160,7 +160,7 @@ def as_frames(frames: Any) -> Tensor:
 
 
 def _checked(times: Any, name: str, repeat: int, duration: float) -> np.ndarray:
-    """The spike times of one repeat, sorted."""
+    """Sorted spike times of one repeat, after validation."""
     where = f"Recording: cell {name!r}, repeat {repeat}"
     try:
         times = np.asarray(times, dtype=np.float64)
@@ -168,7 +168,7 @@ def _checked(times: Any, name: str, repeat: int, duration: float) -> np.ndarray:
         raise DataError(f"{where}: spike times have to be numbers of seconds") from error
     if times.ndim != 1:
         raise DataError(
-            f"{where}: spike times of shape {times.shape}; a list of seconds fits. Spikes go by "
+            f"{where}: spike times of shape {times.shape}; expected a 1-D list. Spikes are by "
             "cell, then by repeat"
         )
     if np.isnan(times).any():

@@ -1,4 +1,4 @@
-"""Recordings of cells whose constants are known, to see whether a fit finds them again."""
+"""Simulated recordings of cells with known constants, to test the recovery of constants."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,15 @@ from neurobip.stimuli import Screen, checkerboard, natural_saccades
 
 
 def mixed_stimulus(screen: Screen, blocks: int, *, seed: int = 0, seconds: float = 2.0) -> Tensor:
-    """A stimulus that tells many constants apart: four parts a block, all new in every block.
+    """Stimulus for identifying many constants: blocks of four parts, independent in every block.
 
-    White noise of small checks at full contrast and at 0.3, which shows the gain control; of
-    checks twice as large, which shows the surround; and a natural image under saccades.
+    White noise of small checks at full contrast and at contrast 0.3 (for the gain control), of
+    checks twice as large (for the surround), and a natural image under saccades.
 
     Args:
-        seconds: of each part.
+        screen: stimulus screen.
+        blocks: number of blocks.
+        seconds: duration of each part in seconds.
 
     Shape:
         ``[T, 1, 1, H, W]``.
@@ -45,7 +47,7 @@ def mixed_stimulus(screen: Screen, blocks: int, *, seed: int = 0, seconds: float
 def poisson_recording(
     model: CellModel, frames: Tensor, *, repeats: int = 1, seed: int = 0, name: str = "0"
 ) -> Recording:
-    """A cell that fires at random at the rate of a model; a spike falls anywhere in its step.
+    """Recording of Poisson spikes at the rate of a model, uniformly distributed in their step.
 
     Shape:
         frames ``[T, 1, C, H, W]`` of the whole screen.
@@ -60,7 +62,7 @@ def poisson_recording(
 def escape_recording(
     cell: EscapeCell, frames: Tensor, *, repeats: int = 1, seed: int = 0, name: str = "0"
 ) -> Recording:
-    """A cell that fires freely by escape noise (:mod:`~neurobip.fitting.spike_history`).
+    """Recording of simulated spikes of a cell with escape noise.
 
     Shape:
         frames ``[T, 1, C, H, W]`` of the whole screen.
@@ -85,14 +87,14 @@ def spiking_recording(
     seed: int = 0,
     batch: int = 8,
 ) -> Recording:
-    """Cells of the spiking retina, which sees every showing through noise of its own.
+    """Recording of cells of the spiking retina, with independent light noise in every repeat.
 
-    Its spikes follow from what it sees without chance, so that repeats would all be equal.
+    The retina is deterministic: without noise all repeats would be equal.
 
     Args:
         places: channel, row and column of each cell; its name is that of its type.
-        noise: standard deviation of the luminance that is added to every pixel of every frame.
-        batch: repeats that run side by side.
+        noise: standard deviation of the luminance noise of every pixel and frame.
+        batch: repeats per batch.
 
     Shape:
         frames ``[T, 1, C, H, W]``.
@@ -114,6 +116,6 @@ def spiking_recording(
 
 
 def random_spike_times(counts: np.ndarray, dt: float, rng: np.random.Generator) -> np.ndarray:
-    """Spike times in seconds of counts ``[T]``, anywhere in their steps, in order."""
+    """Sorted spike times in seconds for counts ``[T]``, uniformly distributed in their steps."""
     steps = np.repeat(np.arange(len(counts)), counts)
     return np.sort((steps + rng.uniform(0, 0.999, len(steps))) * dt)

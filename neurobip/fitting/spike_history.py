@@ -1,16 +1,16 @@
-"""A ganglion cell whose spikes depend on its last ones: integrate-and-fire with escape noise.
+"""Ganglion cell with spike history: integrate-and-fire with escape noise.
 
-It is the neuron of the retina (:class:`~neurobip.neurons.ALIF`) with a chance in place of a
-threshold that is met or not::
+The retina's neuron (:class:`~neurobip.neurons.ALIF`) with a spike probability in place of a hard
+threshold::
 
     v[t] = (1 - decay_v) v[t-1] (1 - z[t-1]) + current[t]
     a[t] = (1 - decay_a) a[t-1] + jump z[t]
     intensity[t] = softplus((v[t] - threshold - a[t-1]) / softness)
     P(z[t] = 1)  = 1 - exp(-intensity[t])
 
-The softer, the noisier; at a softness of 0 it is the neuron itself. In the likelihood z are the
-spikes that were observed, repeat by repeat, so that v and a are filters between them, without a
-loop. A prediction lets the cell run freely, many times, with spikes of its own.
+In the limit of softness 0 it is the deterministic neuron. In the likelihood z are the observed
+spikes of every repeat, so that v and a are linear filters between them. A prediction is the mean of
+many simulations with the model's own spikes.
 
 Source: Gerstner & van Hemmen 1992, "Associative memory in a network of 'spiking' neurons", for
 escape noise; Paninski 2004, "Maximum likelihood estimation of cascade point-process neural encoding
@@ -35,17 +35,17 @@ from neurobip.retina.cell_types import CellType
 from neurobip.retina.scale import time_constant
 
 SIMULATIONS = 400
-"""Free runs that a predicted rate is the mean of."""
+"""Number of simulations over which a predicted rate is averaged."""
 
 MIN_PROBABILITY = 1e-20
-"""The least probability of a spike whose logarithm is taken."""
+"""Lower bound of a spike probability under the logarithm."""
 
 MAX_LOST = 0.05
-"""The share of spikes that may be lost because their step holds another."""
+"""Largest fraction of spikes that may be lost by sharing a step with another."""
 
 
 class EscapeCell(CellModel):
-    """A cell that fires by escape noise; its constants are those of the integrate-and-fire neuron.
+    """Cell model with escape noise and the constants of the integrate-and-fire neuron.
 
     ``output`` holds the logarithms of threshold, softness and jump, and the logits of decay_a and
     decay_v. All but the place start from ``anatomy`` and ``cell``.
@@ -75,14 +75,14 @@ class EscapeCell(CellModel):
 
     @staticmethod
     def from_model(model: CellModel) -> "EscapeCell":
-        """The cell of another model, as its anatomy and type describe it, at the same place."""
+        """Cell with the anatomy, type and position of another model."""
         return EscapeCell(
             model.anatomy, model.cell, model.scale.degrees_per_pixel, model.scale.dt,
             inputs=model.inputs, names=model.names, position=tuple(model.position.tolist()),
         )  # fmt: skip
 
     def current(self, frames: Tensor, state: Any = None) -> Tensor:
-        """The current into the cell, before its membrane.
+        """Current into the cell, before its membrane.
 
         Shape:
             frames ``[T, B, C, H, W]``; currents ``[T, B]``.
@@ -90,10 +90,10 @@ class EscapeCell(CellModel):
         return self.drive(frames, state)
 
     def excess(self, current: Tensor, spikes: Tensor) -> Tensor:
-        """How far the membrane is above the threshold, in softnesses, given the spikes before.
+        """Membrane minus threshold, in units of the softness, given the preceding spikes.
 
-        A membrane that was reset at step s is the one that never was, w, less what is left of
-        ``w[s]``: ``v[t] = w[t] - (1 - decay_v)^(t - s) w[s]``.
+        With w the membrane without resets and s the last spike:
+        ``v[t] = w[t] - (1 - decay_v)^(t - s) w[s]``.
 
         Shape:
             current ``[T, S]``, spikes ``[T, S, R]`` of 0 and 1; ``[T, S, R]``.
@@ -113,7 +113,7 @@ class EscapeCell(CellModel):
     def simulate(
         self, current: Tensor, runs: int = SIMULATIONS, seed: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Let the cell fire freely: spikes, and the probability that each step had.
+        """Simulated spikes, and the spike probability of every step.
 
         Shape:
             current ``[T, B]``; both ``[T, B, runs]``.
@@ -136,7 +136,7 @@ class EscapeCell(CellModel):
     def forward(self, frames: Tensor, state: Any = None) -> Tensor:
         """Expected spikes of every step ``[T, B]`` to frames ``[T, B, C, H, W]``.
 
-        The mean probability over free runs, which varies less than that of their spikes.
+        The mean probability over simulations, which has a lower variance than their spikes.
         """
         return self.simulate(self.current(frames, state))[1].mean(-1)
 
@@ -168,7 +168,7 @@ class EscapeCell(CellModel):
 
 @dataclass(frozen=True, eq=False)
 class SpikeSegmentBatch(SegmentBatch):
-    """Segments of a recording with the spikes of every repeat, also of their past.
+    """Segments of a recording with the spikes of every repeat, including the history.
 
     Shape:
         spikes ``[(history + T) factor, S, R]`` of 0 and 1.
@@ -190,21 +190,21 @@ class SpikeSegmentBatch(SegmentBatch):
         return self.counts.numel() * self.factor * self.spikes.shape[2]
 
     def rate(self, model: CellModel, current: Tensor | None = None) -> Tensor:
-        """The intensity of every step given the spikes before, ``[T factor, S, R]``.
+        """Intensity of every step given the preceding spikes, ``[T factor, S, R]``.
 
         ``current`` includes that of the history.
         """
         if not isinstance(model, EscapeCell):
-            raise TypeError(f"SpikeSegmentBatch: a {type(model).__name__}; an EscapeCell fits")
+            raise TypeError(f"SpikeSegmentBatch: a {type(model).__name__}; expected an EscapeCell")
         current = self.currents_with_history(model) if current is None else current
         return F.softplus(model.excess(current, self.spikes)[-len(self.counts) * self.factor :])
 
     def loss(self, rate: Tensor) -> Tensor:
-        """Negative log likelihood a frame of one repeat."""
+        """Negative log likelihood per frame of one repeat."""
         return negative_log_likelihood(rate, self.spikes[-len(rate) :]) * self.factor
 
     def variance(self, rate: Tensor) -> Tensor:
-        """What the square of a change of the intensity is divided by in the information."""
+        """Variance term of the intensity in the Fisher information."""
         return torch.expm1(rate)
 
     def _select(self, which: Tensor) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class SpikeSegmentBatch(SegmentBatch):
 
 
 def negative_log_likelihood(intensity: Tensor, spikes: Tensor) -> Tensor:
-    """Negative log likelihood a step of spikes, 0 or 1, of probability ``1 - exp(-intensity)``."""
+    """Negative log likelihood per step of spikes 0 or 1 of probability 1 - exp(-intensity)."""
     fired = (-torch.expm1(-intensity) + MIN_PROBABILITY).log()
     return ((1 - spikes) * intensity - spikes * fired).mean()
 
@@ -224,14 +224,14 @@ def add_spikes(data: Segments, spikes: Tensor, name: str) -> Segments:
         spikes ``[R, steps]``, counts of every step.
 
     Raises:
-        DataError: steps so long that many hold several spikes, of which the model sees one.
+        DataError: steps so long that too many of them contain several spikes.
     """
     seen = spikes.clamp(max=1)
     lost = 1 - float(seen.sum() / spikes.sum().clamp(min=1))
     if lost > MAX_LOST:
         raise DataError(
             f"cell {name!r}: {lost:.0%} of its spikes share a step with another, and this output "
-            f"takes one a step; at most {MAX_LOST:.0%} fit. Use a shorter 'step' than "
+            f"allows one per step; expected at most {MAX_LOST:.0%}. Use a shorter 'step' than "
             f"{1000 * data.dt / data.factor:g} ms, or output='poisson'"
         )
     return replace(
@@ -242,7 +242,7 @@ def add_spikes(data: Segments, spikes: Tensor, name: str) -> Segments:
 
 
 def fit_escape_output(cell: EscapeCell, data: Segments, steps: int = 40) -> EscapeCell:
-    """Fit the output stage alone, before the constants of the retina are."""
+    """Fit only the output stage, before the constants of the retina."""
     with torch.no_grad():
         current = data.fit.currents_with_history(cell)
     optimizer = torch.optim.LBFGS([cell.output], max_iter=steps, line_search_fn="strong_wolfe")

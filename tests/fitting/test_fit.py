@@ -191,7 +191,6 @@ def recorded():
     return train, test
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def fitted(recorded):
     train, test = recorded
@@ -203,6 +202,7 @@ def fitted(recorded):
     return found, told
 
 
+@pytest.mark.slow
 def test_it_finds_type_place_and_constants(fitted):
     cell = fitted[0].cells[0]
     assert cell.cell_type.name == "transient off alpha"
@@ -218,6 +218,7 @@ def test_it_finds_type_place_and_constants(fitted):
     assert cell.cell_type.field == pytest.approx(found["field"].value)
 
 
+@pytest.mark.slow
 def test_it_explains_held_out_repeats_better_than_the_baseline(fitted, recorded):
     found = fitted[0]
     cell = found.cells[0]
@@ -230,6 +231,7 @@ def test_it_explains_held_out_repeats_better_than_the_baseline(fitted, recorded)
     assert "transient off alpha" in found.table()
 
 
+@pytest.mark.slow
 def test_progress_is_told(fitted):
     told = fitted[1]
     assert [one.round for one in told] == list(range(len(told))) and len(told) >= 2
@@ -297,8 +299,8 @@ def test_spikes_of_the_spiking_retina(recorded):
         ({"test": "other dt"}, DataError, "have to agree"),
         ({"constants": ("sigma_center", "colour")}, ConfigError, "colour"),
         ({"history": 60.0}, DataError, "use a longer"),
-        ({"cell_types": ()}, ConfigError, "one CellType or more fit"),
-        ({"cell_types": ("alpha",)}, ConfigError, "one CellType or more fit"),
+        ({"cell_types": ()}, ConfigError, "expected CellType objects"),
+        ({"cell_types": ("alpha",)}, ConfigError, "expected CellType objects"),
         ({"validation": 2.0}, ConfigError, "between 0 and 1"),
         ({"stimulus": "silent"}, DataError, "never fires"),
         ({"stimulus": "frames"}, DataError, "spike_times and dt"),

@@ -196,12 +196,12 @@ def recorded():
     return cell, train, test
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def fitted(recorded):
     return fit_retina(recorded[1], test=recorded[2], **QUICK).cells[0]
 
 
+@pytest.mark.slow
 def test_constants_of_the_neuron_are_found_within_their_errors(recorded, fitted):
     for name, true in recorded[0].constants().items():
         found = fitted.constants[name]
@@ -220,6 +220,7 @@ def test_it_explains_what_it_does_not_know(recorded, fitted):
     assert fitted.explained > other.explained + 0.05
 
 
+@pytest.mark.slow
 def test_it_describes_a_retina_that_fires_alike(recorded, fitted):
     anatomy, cell = fitted.anatomy, fitted.cell_type
     told = {name: constant.value for name, constant in fitted.constants.items()}
@@ -275,7 +276,7 @@ def test_longer_frames_take_several_steps(recorded):
 
 def test_what_does_not_fit_is_refused(recorded):
     train, test = recorded[1].part(0, 800), recorded[2]
-    with pytest.raises(ConfigError, match="poisson and escape"):
+    with pytest.raises(ConfigError, match="poisson or escape"):
         fit_retina(train, test=test, **(SHORT | {"output": "glm"}))
     twice = Recording(train.frames, DT, [[[t for t in train.spike_times[0][0] for _ in "ab"]]])
     with pytest.raises(DataError, match="50% of its spikes share a step"):

@@ -115,7 +115,8 @@ def test_traces_and_their_derivatives(given_inputs, keep):
 def test_gate_equals_the_reference(given_inputs, threshold, width):
     _, error, v, _ = given_inputs
     close(
-        [cpu.surrogate_gradient(error, v, threshold, width)], [reference.surrogate_gradient(error, v, threshold, width)]
+        [cpu.surrogate_gradient(error, v, threshold, width)],
+        [reference.surrogate_gradient(error, v, threshold, width)],
     )  # fmt: skip
 
 
