@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neurobip.converters.graph.graph import Graph, Population
 from neurobip.converters.graph.neuron_nodes import LIFNode
+from neurobip.converters.lowering import graph_frames
 from neurobip.converters.quantization.formats import SHIFT
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators.integer import IntegerNetwork, decay, wrap
@@ -41,11 +42,11 @@ def observe(graph: Graph, batches: Iterable[Tensor]) -> dict[str, float]:
     :func:`~neurobip.converters.quantization.quantize.quantize` takes it as ``peaks``.
 
     Shape:
-        batches of frames ``[T, B, C, H, W]``.
+        batches of frames ``[T, B, C, H, W]``, or as the network takes them, time first.
     """
     network = Observed(graph)
     for frames in batches:
-        network.forward(frames)
+        network.forward(graph_frames(frames))
     return network.peaks
 
 
@@ -88,11 +89,11 @@ def overflow(quantized: QuantizedGraph, batches: Iterable[Tensor]) -> dict[str, 
     """By population, how many of its states overflow, as a share of its neurons and time steps.
 
     Shape:
-        batches of frames ``[T, B, C, H, W]``.
+        batches of frames ``[T, B, C, H, W]``, or as the network takes them, time first.
     """
     network, steps = Overflowing(quantized), 0
     for frames in batches:
-        network.potentials(frames)
+        network.potentials(graph_frames(frames))
         steps += frames.shape[0] * frames.shape[1]
     return {
         population.name: network.overflows[population.name] / (steps * population.size)

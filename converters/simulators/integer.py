@@ -27,7 +27,7 @@ from neurobip.converters.quantization.bounds import range_of
 from neurobip.converters.quantization.formats import CURRENT, LIMIT, SHIFT
 from neurobip.converters.quantization.quantized import QuantizedGraph
 from neurobip.converters.simulators import fused
-from neurobip.converters.simulators.network import Network, State, per_neuron
+from neurobip.converters.simulators.network import GraphNetwork, State, per_neuron
 from neurobip.errors import ConversionError
 
 
@@ -51,7 +51,7 @@ def wrap(u: Tensor) -> Tensor:
     return torch.where(u > LIMIT + 1, u - 2**24, torch.where(u <= -LIMIT - 1, u + 2**24, u))
 
 
-class IntegerNetwork(Network):
+class IntegerNetwork(GraphNetwork):
     """A quantized graph, run on batches.
 
     Shape:

@@ -39,7 +39,7 @@ class State(NamedTuple):
     past: dict[str, tuple[Tensor, ...]]
 
 
-class Network:
+class GraphNetwork:
     """Runs a graph step by step; a subclass says how neurons and the memory behave.
 
     ``None`` as a state is a fresh start, so splitting a sequence anywhere changes nothing.

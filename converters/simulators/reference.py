@@ -14,11 +14,11 @@ from neurobip.converters.graph.synapse_nodes import (
     MemoryNode,
     kind,
 )
-from neurobip.converters.simulators.network import Network, State, per_neuron
+from neurobip.converters.simulators.network import GraphNetwork, State, per_neuron
 from neurobip.errors import ConversionError
 
 
-class FloatNetwork(Network):
+class FloatNetwork(GraphNetwork):
     """A graph with the equations of the trained model, in double precision."""
 
     def synapse_dtype(self, population: Population, connection: Connection) -> torch.dtype:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neurobip.converters.graph.file import DAMAGE, FORMAT, save
 from neurobip.converters.graph.graph import Graph
+from neurobip.converters.graph.synapse_nodes import kind
 from neurobip.converters.lava.frames import SAMPLES_PER_RUN
 from neurobip.converters.lava.install import installed
 from neurobip.converters.lava.package.package import check_free, write_package
@@ -157,7 +158,7 @@ def to_nir_file(source: Source, out: Path, dt: float | None) -> Document:
     return {
         "dt": seconds,
         "nodes": dict(sorted(Counter(standard).items())),
-        "extensions": dict(sorted(Counter(type(n).__name__ for n in own.values()).items())),
+        "extensions": dict(sorted(Counter(kind(n) for n in own.values()).items())),
         "bytes": out.stat().st_size,
     }
 

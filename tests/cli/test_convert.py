@@ -95,7 +95,7 @@ def test_overflow_is_counted_on_test_samples(
     words = ["--to", "integer", "--out", file]
     found = command("convert", small_run, *words, "--samples", 6, "--calibrate", 1)
     from neurobip.runs.output import Output
-    from neurobip.runs.runs import open_run
+    from neurobip.runs.run import open_run
 
     data = open_run(small_run, (), Output(False, sys.stdout)).data
     expected = overflow(load(file), (frames for frames, _ in data.part("test", 6)))
