@@ -32,7 +32,7 @@ from neurobip.retina.photoreceptor import luminance
 FITTED = (
     "tau_p", "sigma_center", "sigma_surround", "strength", "tau_l", "tau_v", "gain", "field",
 )  # fmt: skip
-"""What is fitted where nothing else is said; see :data:`~neurobip.fitting.cell_model.CONSTANTS`."""
+"""Constants that are fitted by default; see :data:`~neurobip.fitting.cell_model.CONSTANTS`."""
 
 Output = Literal["poisson", "escape"]
 """Output stages: Poisson spikes, or integrate-and-fire with escape noise."""

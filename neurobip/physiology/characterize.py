@@ -191,14 +191,14 @@ def summary(
     # A cell with equal responses to both halves of a cycle has hardly any F1: use its mean rate.
     tuning = (spatial.spikes if dog is not None else spatial.mean)[:, k]
     largest = float(tuning.max())
-    heard = bool(contrast.peak[0, k] > 0)  # an event camera has no answer to the lowest contrast
+    responsive = bool(contrast.peak[0, k] > 0)  # event cameras are silent at low contrast
     return TypeMeasures(
         name=name,
         polarity=float(flashed.polarity[k]),
         transience=float(flashed.transience[k]),
         peak_rate=float(flashed.peak[k]),
-        gain_ratio=float(contrast.gain_ratio[k]) if heard else None,
-        advance_ms=1000 * float(contrast.advance[k]) if heard else None,
+        gain_ratio=float(contrast.gain_ratio[k]) if responsive else None,
+        advance_ms=1000 * float(contrast.advance[k]) if responsive else None,
         light_spread=float(light.spread(*WEBER)[k]),
         best_frequency=float(spatial.frequencies[int(tuning.argmax())]),
         low_cut=float(tuning[0]) / largest if largest else 0.0,

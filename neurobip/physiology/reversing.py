@@ -42,8 +42,8 @@ class ReversingResponse:
         Above 1 a cell is Y-like. A half-wave rectified cell without subunits has about 0.5.
         """
         both = self.first + self.second
-        heard = both >= RESPONSIVE * both.amax(0).clamp(min=1e-12)
-        return torch.where(heard, self.second / self.first.clamp(min=1e-12), 0.0).amax(0)
+        responsive = both >= RESPONSIVE * both.amax(0).clamp(min=1e-12)
+        return torch.where(responsive, self.second / self.first.clamp(min=1e-12), 0.0).amax(0)
 
 
 def reversing_response(

@@ -226,7 +226,7 @@ def ganglion_cells(
     """Projection of the inner retina's signals onto the ganglion populations.
 
     The neurons are LIF with an adaptive threshold, see :class:`~neurobip.neurons.ALIF`: the
-    threshold rises with every spike, which at steps of milliseconds stands in for refractoriness.
+    threshold rises with every spike, which at steps of milliseconds approximates refractoriness.
 
     Args:
         cell_types: in the order of the output channels.
