@@ -30,8 +30,8 @@ def signal_power(trials: Tensor) -> float:
     """
     if trials.ndim != 2 or len(trials) < 2 or trials.shape[1] < 2:
         raise DataError(
-            f"trials of shape {tuple(trials.shape)}; expected [repeats, T], at least two repeats of "
-            "two steps: signal and noise cannot be separated with a single repeat"
+            f"trials of shape {tuple(trials.shape)}; expected [repeats, T] with at least two "
+            "repeats of two steps: a single repeat does not separate signal from noise"
         )
     trials = trials.double()
     repeats = len(trials)
