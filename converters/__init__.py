@@ -1,4 +1,4 @@
-"""From a trained network to integers and to Lava processes."""
+"""Conversion of a trained network to a graph, to integers and to Lava processes."""
 
 if __name__ != "neurobip.converters":
     raise ImportError(

@@ -1,4 +1,4 @@
-"""Whether the numbers of a graph mean something: those of a model, and those of a chip."""
+"""Checks of the numbers in a graph: those of a model, and those of a chip."""
 
 from __future__ import annotations
 

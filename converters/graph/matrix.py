@@ -1,4 +1,4 @@
-"""Every linear connection as a sparse matrix between flat populations, in (C, H, W) order.
+"""Sparse matrices of linear connections, between flat populations in (C, H, W) order.
 
 Lava has a convolution too. It loops over pairs of channels, and was measured 1.5 to 150 times
 slower than the same weights as a sparse matrix, least for the retina and most for 1x1 kernels.

@@ -1,4 +1,4 @@
-"""The neuron nodes of a graph: what a population does with its input current.
+"""Neuron nodes of a graph: the dynamics of a population, given its input current.
 
 In the graph of a trained model the numbers are floats, in the units of the model. In a quantized
 graph they are integers in Lava's units: decays in 1/4096 per step, thresholds in units of the

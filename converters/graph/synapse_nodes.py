@@ -1,4 +1,4 @@
-"""The synapse nodes of a graph: how spikes of one population become currents into another.
+"""Synapse nodes of a graph: maps from the spikes of one population to the current of another.
 
 Every population has shape ``(C, H, W)``. Weights are numpy arrays: float in the graph of a trained
 model, integer in a quantized graph. Nothing in here needs torch or Lava.

@@ -1,4 +1,4 @@
-"""What networks of any other framework are read with: shapes, numbers, errors that name a node."""
+"""Shapes and numbers of networks of other frameworks."""
 
 from __future__ import annotations
 

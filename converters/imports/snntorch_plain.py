@@ -1,4 +1,4 @@
-"""Whether a module of torch or snnTorch computes what its class says, and nothing else.
+"""Checks that a module of torch or snnTorch computes what its class does, and nothing else.
 
 A network is read by its parameters. Code that somebody added to it, in a subclass, by a hook or by
 assignment, would be left out without a word.

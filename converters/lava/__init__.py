@@ -1,1 +1,1 @@
-"""Lava processes: how Lava is installed, built from our integers, run and compared."""
+"""Lava: installation, processes of a graph, runs, and comparison with the integer simulator."""

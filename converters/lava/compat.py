@@ -1,4 +1,4 @@
-"""Lets Lava be imported on Python 3.11 and newer; import this before anything of Lava.
+"""Compatibility of Lava with Python 3.11 and newer; import this before anything of Lava.
 
 Lava 0.10 declares a dataclass with a mutable default, which Python refuses since 3.11 unless the
 class has a hash. Its module ``var_model`` is therefore imported while ``dataclass`` gives one.

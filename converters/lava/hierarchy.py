@@ -1,4 +1,4 @@
-"""From flat processes to parts that read like the model: retina, embed, blocks.0, readouts.0."""
+"""Hierarchy of processes with the names of the network: retina, embed, blocks.0, readouts.0."""
 
 from __future__ import annotations
 

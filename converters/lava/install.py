@@ -1,4 +1,4 @@
-"""Install Lava into the running Python.
+"""Installation of Lava into the running Python.
 
 lava-nc 0.10.0 and lava-dl 0.6.0, the last releases, declare Python 3.10 and numpy 1. Both run on
 Python 3.11 and newer with numpy 2, so their declarations are set aside and what they really import

@@ -1,4 +1,4 @@
-"""Starts the Lava runner in a process of its own, watches it, and brings back what it recorded."""
+"""Simulation in Lava in a process of its own, with progress, a timeout and a record."""
 
 from __future__ import annotations
 

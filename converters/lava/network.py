@@ -1,4 +1,4 @@
-"""From a graph to Lava processes: in integers a quantized one, in floating point that of a model.
+"""Lava processes of a graph: in integers a quantized one, in floating point that of a network.
 
 Lava's own ``LIFReset``, ``Dense``, ``Sparse`` and ``DelaySparse`` wherever they suffice; the
 processes of :mod:`neurobip.converters.lava.processes` for readouts, soft resets, adaptive
@@ -42,7 +42,7 @@ from neurobip.converters.lava.schedule import Schedule, schedule
 
 
 class LavaNetwork:
-    """The processes of a graph, connected.
+    """The connected processes of a graph.
 
     Args:
         graph: a graph in integers or in floating point.

@@ -1,4 +1,4 @@
-"""Runs a netx file in Lava: ``python -m neurobip.converters.lava.netx FILE FOLDER``.
+"""Runner of a netx file in Lava: ``python -m neurobip.converters.lava.netx FILE FOLDER``.
 
 ``FOLDER`` holds ``frames.npy``, event counts ``[samples, T, C, H, W]``. What layer ``i`` sends, the
 first being 1, goes to ``FOLDER/i.npy``, ``[samples, T, size]`` in (C, H, W) order without the ``i``

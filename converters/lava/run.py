@@ -1,4 +1,4 @@
-"""Runs an exported network in Lava: ``python -m neurobip.converters.lava.run FILE FOLDER``.
+"""Runner of an exported network in Lava: ``python -m neurobip.converters.lava.run FILE FOLDER``.
 
 ``FOLDER`` holds ``frames.npy``, ``[samples, T, C, H, W]``: counts as int32 for a quantized graph,
 which runs in integers, and float64 for a float one, which runs in floating point.

@@ -1,4 +1,4 @@
-"""When things arrive: in Lava every connection takes one time step.
+"""Schedule of arrivals: in Lava every connection takes one time step.
 
 A population answers to the input of step ``t`` at step ``t + latency``. Where paths of different
 length meet, the spikes of the shorter one are delayed, so that a population still adds up what the

@@ -1,4 +1,4 @@
-"""Lava against the integer simulator: every population, every neuron, every time step."""
+"""Comparison of Lava with the integer simulator: every population, neuron and time step."""
 
 from __future__ import annotations
 

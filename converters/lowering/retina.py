@@ -1,4 +1,4 @@
-"""From a retina to a graph, and what of a retina is for floating point alone.
+"""Retinas as populations of a graph, and the parts that exist in floating point alone.
 
 Bipolar cells and ganglion cells are nodes of the graph. A starburst cell is the node of a bipolar
 cell without a surround, and the moment by which it is late is a delay of its connections. What

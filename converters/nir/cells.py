@@ -1,4 +1,4 @@
-"""The neurons of NIR, which are differential equations, at one time step: forward Euler.
+"""Neurons of NIR, which are differential equations, at one time step by forward Euler.
 
     tau_syn dI/dt = -I + w_in x             I <- (1 - dt/tau_syn) I + (dt/tau_syn) w_in x
     tau dv/dt = (v_leak - v) + r I          v <- (1 - dt/tau) v + (dt/tau) (v_leak + r I)

@@ -1,4 +1,4 @@
-"""Which populations are vectors in NIR, ``(N,)``, and which have places, ``(C, H, W)``."""
+"""Shapes of populations in NIR: vectors, ``(N,)``, or places, ``(C, H, W)``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NIR has no node for: attention memory, adaptive and soft-reset neurons, bipolar cells.
+"""Extension nodes for what NIR lacks: attention memory, adaptive neurons, bipolar cells and so on.
 
 NIR's files name the class of each node, and its reader takes those of the standard alone. An
 extension is therefore written as an empty subgraph with one more field, ``neurobip.`` and the name

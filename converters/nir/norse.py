@@ -1,4 +1,4 @@
-"""Graphs that Norse wrote, whose numbers mean something else than NIR's."""
+"""Graphs written by Norse, whose numbers have other meanings than NIR's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which population comes first: where the loops of a NIR graph are closed."""
+"""Order of populations: where the loops of a NIR graph are closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any NIR graph to ours: its neurons become populations, the layers between them a synapse."""
+"""Reader of NIR graphs: neurons become populations, the layers between them one synapse."""
 
 from __future__ import annotations
 

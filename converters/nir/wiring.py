@@ -1,4 +1,4 @@
-"""What reaches every node of a NIR graph: shapes from the input on, and composed currents."""
+"""Wiring of a NIR graph: shapes from the input on, and the current at every node."""
 
 from __future__ import annotations
 

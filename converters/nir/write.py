@@ -1,4 +1,4 @@
-"""From our graph to NIR: standard nodes where they say a thing exactly, extensions elsewhere.
+"""Writer of NIR graphs: standard nodes where they are exact, extensions elsewhere.
 
 A population becomes its neuron node, under its own name; each of its connections a chain of
 nodes named ``population:number``, without any where the weight is 1.

@@ -1,4 +1,4 @@
-"""How large a current can become: sums over the weights, for any input there is.
+"""Bounds of currents: sums over the weights, for any possible input.
 
 Spikes, event counts and graded signals are never negative, so the largest current takes all
 positive weights and none of the negative ones, and the smallest the reverse.

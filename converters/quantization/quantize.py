@@ -1,4 +1,4 @@
-"""From floats to the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
+"""Quantization to the integers of a chip: 8-bit weights, 12-bit decays, 17-bit thresholds.
 
 Each population gets one scale, the number of integer steps in a current of 1, which all
 connections into it share, so that their currents still add up. Every connection has its own

@@ -1,4 +1,4 @@
-"""A network in integers: the graph, what its numbers mean, and what rounding did to it."""
+"""Quantized graph: the integers, their units, and a report of the rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of neurons and synapses rounded to integers, at a scale that is given."""
+"""Rounding of neurons and synapses to integers, at a given scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scale and the exponents of a population at which rounding changes its weights least."""
+"""Search for the scale and exponents of a population at which rounding changes weights least."""
 
 from __future__ import annotations
 

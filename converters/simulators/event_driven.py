@@ -1,4 +1,4 @@
-"""Networks that compute where spikes are: one sample, step by step, at a cost that follows them.
+"""Event-driven simulation of one sample, step by step, at a cost that follows its spikes.
 
 :class:`EventDrivenFloat` equals :class:`~neurobip.converters.simulators.reference.FloatNetwork` and
 :class:`EventDrivenInteger` equals

@@ -1,4 +1,4 @@
-"""The compiled step of an event-driven network: what a spike does, and what a membrane does.
+"""Compiled step of an event-driven network: the fan-out of spikes, and the update of membranes.
 
 One call runs all populations over any number of steps. Spikes are lists of neurons; a synapse adds
 the segments of each listed neuron's fan-out to the currents, so that its cost follows the spikes.

@@ -1,4 +1,4 @@
-"""A graph as flat arrays: what :mod:`neurobip.converters.simulators.event_kernel` runs."""
+"""Graph as flat arrays, for :mod:`neurobip.converters.simulators.event_kernel`."""
 
 from __future__ import annotations
 

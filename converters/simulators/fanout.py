@@ -1,4 +1,4 @@
-"""Where a spike goes: every linear synapse as segments of weights, source neuron by source neuron.
+"""Fan-out of a spike: every linear synapse as segments of weights, source neuron by source neuron.
 
 A spike adds rows of weights to rows of currents. So the fan-out of a neuron is a list of *segments*
 ``(weight, target, length)``: ``length`` numbers from place ``weight`` of a shared table are added
@@ -135,8 +135,8 @@ def build(source: Any, weight: Any, target: Any, length: Any, sources: int, tabl
     first = np.searchsorted(source[kept], np.arange(sources + 1))
     target = target[kept] + begin - weight[kept]
     base = np.zeros(sources, dtype=np.int64)
-    used = np.flatnonzero(np.diff(first))
-    base[used] = target[first[used]]
+    firing = np.flatnonzero(np.diff(first))
+    base[firing] = target[first[firing]]
     relative = np.stack([begin, target - base[source[kept]], end - begin], 1)
     found: dict[bytes, int] = {}
     shared: list[np.ndarray] = [relative[:0]]

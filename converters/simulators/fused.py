@@ -1,4 +1,4 @@
-"""The LIF step of the integer simulator in one pass over memory.
+"""LIF step of the integer simulator in one pass over memory.
 
 Nine tenths of a network's neurons are plain LIF, and step by step in torch each of them would be
 read and written a dozen times. Membranes are whole numbers below 2**24, which single precision

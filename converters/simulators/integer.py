@@ -1,4 +1,4 @@
-"""The network in integers, batched in torch: what a chip computes, at the speed of training.
+"""Integer simulator, batched in torch: the arithmetic of a chip at the speed of training.
 
 Accuracy of the integer network is measured here, and Lava has to agree with it in every population
 at every step. The arithmetic is that of Lava's ``fixed_pt`` models (``PyLifModelBitAcc``): states

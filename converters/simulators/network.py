@@ -1,4 +1,4 @@
-"""A graph run in torch, batched: what the float and the integer simulator have in common."""
+"""Batched simulation of a graph in torch: the common part of the float and integer simulators."""
 
 from __future__ import annotations
 

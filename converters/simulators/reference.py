@@ -1,4 +1,4 @@
-"""The graph in floating point: shows that a graph is the model, before anything is rounded."""
+"""Float simulator of a graph, to compare it with the network before anything is rounded."""
 
 from __future__ import annotations
 

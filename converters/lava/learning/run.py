@@ -1,4 +1,4 @@
-"""Runs a network that learns in Lava: ``python -m neurobip.converters.lava.learning.run FOLDER``.
+"""Runner of a learning network in Lava: ``python -m neurobip.converters.lava.learning.run FOLDER``.
 
 ``FOLDER`` holds ``network.npz``, ``frames.npy`` as :mod:`neurobip.converters.lava.run` takes them,
 ``labels.npy`` with one label a sample, and ``learning.json``: the ``projections`` that learn, the

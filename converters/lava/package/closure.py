@@ -1,4 +1,4 @@
-"""Which modules of neurobip a module needs, found without importing them."""
+"""Modules of neurobip that a module needs, found without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps what a population sends for a later step of its own sample out of the next sample."""
+"""Gate at the end of a sample: spikes sent for a later step do not reach the next sample."""
 
 from __future__ import annotations
 

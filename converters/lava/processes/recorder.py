@@ -1,4 +1,4 @@
-"""Writes what a population sends into a file while the network runs.
+"""Recorder of a population: writes its output into a file while the network runs.
 
 Lava's own sinks hand their data back one number at a time, which for a whole network takes longer
 than the simulation.

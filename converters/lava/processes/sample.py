@@ -1,4 +1,4 @@
-"""Processes that start each sample of a stream afresh, as Lava's ``LIFReset`` does."""
+"""Reset of processes before each sample of a stream, as in Lava's ``LIFReset``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from neurobip.converters.graph.synapse_nodes import (
     MemoryNode,
     TokenSumNode,
 )
-from neurobip.converters.lowering import Builder, lower, to_graph
+from neurobip.converters.lowering import Builder, graph_frames, lower, to_graph
 from neurobip.converters.simulators.reference import FloatNetwork
 from neurobip.errors import ConversionError
 from neurobip.neurons.neuron import Neuron
@@ -140,7 +140,26 @@ def test_the_loop_of_the_configuration_is_that_of_the_graph(
     assert model.options.loop == longest[f"blocks.{depth - 1}.down"] + 1
 
 
-def test_what_is_not_heard_is_not_there(make_model) -> None:
+@pytest.mark.parametrize("attention", ["linear", "query-key"])
+def test_the_head_of_a_network(make_model, make_events, attention: str) -> None:
+    """Its input are tokens; its graph has the populations of the whole network's."""
+    model = make_model(attention=attention, retina="none", depth=2).double()
+    head = model.head()
+    tokens = model.encode(make_events(6, 3, 2, 14, 14))
+    graph = to_graph(head, tuple(tokens.shape[2:]))
+    assert graph.input.shape == (8, tokens.shape[2], 1)
+    found, _ = FloatNetwork(graph).forward(graph_frames(tokens))
+    whole = to_graph(model)
+    assert {p.name for p in graph.populations[1:]} < {p.name for p in whole.populations}
+    with torch.no_grad():
+        wanted, _ = head(tokens)
+    for i, name in enumerate(graph.outputs):
+        z = found[name].flatten(2)
+        torch.testing.assert_close(z, wanted.select(-3, i))
+        assert z.any()
+
+
+def test_unused_queries_and_values_are_not_there(make_model) -> None:
     def names(attention):
         graph = to_graph(make_model(attention=attention))
         return {p.name for p in graph.populations if ".qkv." in p.name}
