@@ -76,7 +76,7 @@ class Projection(Circuit):
         for connected in (synapse, top_down, threshold_shift, recurrent):
             if connected is not None:
                 connected.take_leak(neuron)
-        neuron.take_size(synapse.size)
+        neuron.take_size(synapse.population_size)
         self.synapse = synapse
         self.neuron = neuron
         self.shortcut = shortcut
@@ -115,6 +115,8 @@ class Projection(Circuit):
             current = current + lateral
         z, neuron_state = run(self.neuron, current, before.neuron, threshold_shift=shift)
         kept = None if skip is None else run.kept(skip)
+        if self.recurrent is not None:
+            z = z.clone()  # the next step reads the spikes again, whatever becomes of the output
         return z, ProjectionState(
             synapse_state, neuron_state, kept, top_down_state, shift_state, recurrent_state
         )
@@ -137,8 +139,9 @@ class Projection(Circuit):
             return super().forward(x_seq, state, **inputs)
         outputs = []
         for t in range(len(x_seq)):
-            given = {name: signal[t : t + 1] for name, signal in inputs.items()}
-            z, state = super().forward(x_seq[t : t + 1], state, **given)
+            # Copies, so that the state keeps no sequence in memory.
+            given = {name: signal[t : t + 1].clone() for name, signal in inputs.items()}
+            z, state = super().forward(x_seq[t : t + 1].clone(), state, **given)
             outputs.append(z)
         return torch.cat(outputs), state
 

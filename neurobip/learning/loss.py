@@ -55,8 +55,10 @@ class CrossEntropy:
         return F.cross_entropy(scores, rows, label_smoothing=self.smoothing)
 
     def error(self, outputs: Tensor, target: Tensor, scale: float) -> Tensor:
-        """``scale (softmax - target) / B``."""
+        """``scale (softmax - target) / B``, the softmax times the sum of a target of values."""
         error = torch.softmax(scale * outputs, -1)
+        if target.is_floating_point():
+            error *= self.smoothing + (1 - self.smoothing) * target.sum(-1, keepdim=True)
         if self.smoothing:
             error -= self.smoothing / error.shape[-1]
         if target.is_floating_point():

@@ -136,6 +136,7 @@ class OnlineRule(Rule):
             DataError: the target does not fit the output.
         """
         trainers, joint = state or ([StageTrainer(self, i) for i in range(len(self.stages))], None)
+        targets = None if target is None else Targets(target, 1, len(x), self.classes)
         z, runs = x[None], {}
         wanted = None if target is None else target[None]
         first = 0 if target is not None else 1
@@ -145,8 +146,8 @@ class OnlineRule(Rule):
             runs[i] = trainer.run(z, **above)
             z = runs[i].z
         output = runs[len(trainers) - 1].output[0]
-        if target is not None:
-            Targets(target, 1, len(x)).check_output(output)
+        if targets is not None:
+            targets.check_output(output)
         if self.signal.joint:
             signal, joint = self.signal.step(runs, first, wanted, self.task, joint)
             for i, trainer in enumerate(trainers):

@@ -104,6 +104,7 @@ class Rule:
         self.warmup_steps, self.label_steps, self.update = warmup_steps, label_steps, update
         self.overlap, self.precision = overlap, precision
         self.stages = network.stages()
+        self.classes = classes_of(network)
         learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
         kept = unfrozen(network, freeze)
         self.plastic = {
@@ -171,7 +172,7 @@ class Rule:
         """
         if frames.ndim < 3:
             raise DataError(f"frames {tuple(frames.shape)}; expected time first, [T, B, ...]")
-        found = Targets(targets, len(frames), frames.shape[1])
+        found = Targets(targets, len(frames), frames.shape[1], self.classes)
         if self.first_target(len(frames)) >= len(frames):
             raise DataError(
                 f"a sequence of {len(frames)} steps leaves nothing to learn from after "
@@ -202,6 +203,14 @@ class Rule:
             KeyError: a tensor belongs to a parameter that this rule does not train.
         """
         self.optimizer.load_state_dict(state)
+
+
+def classes_of(network: Network) -> int | None:
+    """The number of classes of a network; None where it is known from its outputs alone."""
+    try:
+        return network.classes
+    except ConfigError:
+        return None
 
 
 def unfrozen(network: Network, freeze: Freeze) -> Callable[[str], bool]:

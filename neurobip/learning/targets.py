@@ -15,15 +15,18 @@ class Targets:
         targets: class numbers, one a sample or one a time step and sample; or values in floating
             point, the same at all steps or by step.
         steps, batch: size of the sequence.
+        classes: their number, where it is known before the network has run.
 
     Shape:
         targets ``[B]`` or ``[T, B]`` whole numbers; ``[B, classes]`` or ``[T, B, classes]`` values.
 
     Raises:
-        DataError: another shape or kind of numbers.
+        DataError: another shape or kind of numbers, or a label that is no class.
     """
 
-    def __init__(self, targets: Tensor, steps: int, batch: int) -> None:
+    def __init__(
+        self, targets: Tensor, steps: int, batch: int, classes: int | None = None
+    ) -> None:
         values = targets.is_floating_point()
         whole = not values and targets.dtype is not torch.bool
         if not (whole or values):
@@ -40,6 +43,9 @@ class Targets:
             )
         self.targets = targets if whole or values else targets.long()
         self.by_step = len(own) == 2
+        self.fit = False
+        if classes is not None:
+            self.check_classes(classes)
 
     def chunk(self, first: int, count: int) -> Tensor:
         """The targets of some time steps: ``[count or 1, B]`` or ``[count or 1, B, classes]``."""
@@ -63,15 +69,22 @@ class Targets:
                 f"an output of shape {tuple(output.shape)}; expected [B, classes]; put Flatten() "
                 "and a readout at the end of the network"
             )
-        if self.targets.is_floating_point():
-            if self.targets.shape[-1] != output.shape[-1]:
-                raise DataError(
-                    f"targets of {self.targets.shape[-1]} values for {output.shape[-1]} outputs"
-                )
-        elif self.targets.numel() and not (
-            0 <= int(self.targets.min()) and int(self.targets.max()) < output.shape[-1]
-        ):
+        if not self.fit:
+            self.check_classes(output.shape[-1])
+
+    def check_classes(self, classes: int) -> None:
+        """Check that the targets are of so many classes.
+
+        Raises:
+            DataError: a label that is no class, or values of another number.
+        """
+        targets = self.targets
+        if targets.is_floating_point():
+            if targets.shape[-1] != classes:
+                raise DataError(f"targets of {targets.shape[-1]} values for {classes} outputs")
+        elif targets.numel() and not (0 <= int(targets.min()) and int(targets.max()) < classes):
             raise DataError(
-                f"labels from {int(self.targets.min())} to {int(self.targets.max())} for "
-                f"{output.shape[-1]} classes, which are counted from 0"
+                f"labels from {int(targets.min())} to {int(targets.max())} for {classes} classes, "
+                "which are counted from 0"
             )
+        self.fit = True

@@ -64,11 +64,12 @@ class BackpropThroughTime(Rule):
         self.optimizer.begin_batch()
         gathered: dict[str, Tensor] = {}
         first, done, count = self.first_target(len(frames)), 0, 0
-        loss, total, state = 0.0, [], None
+        loss, total, state = torch.zeros(()), [], None
         for chunk in frames.split(self.window or len(frames)):
             outputs, dw, value, state = self._window(chunk, found, first, done, state)
             late = max(0, len(chunk) - max(0, first - done))
-            done, count, loss = done + len(chunk), count + late, loss + value
+            done, count = done + len(chunk), count + late
+            loss = loss.to(value) + value
             total.append(outputs)
             add(gathered, dw)
             if count and gathered and (self.update == "online" or done == len(frames)):
@@ -76,7 +77,7 @@ class BackpropThroughTime(Rule):
                 gathered, count = {}, 0
         labels = found.labels()
         correct = int((self.network.decide(torch.cat(total)) == labels).sum())
-        return BatchResult(loss / (len(frames) - first), correct, len(labels))
+        return BatchResult(float(loss) / (len(frames) - first), correct, len(labels))
 
     def gradients(self, frames: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """The gradients of a batch, summed over its learning steps; no weight moves."""
@@ -91,7 +92,7 @@ class BackpropThroughTime(Rule):
 
     def _window(
         self, chunk: Tensor, targets: Targets, first: int, done: int, state: Any
-    ) -> tuple[Tensor, dict[str, Tensor], float, Any]:
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor, Any]:
         """Outputs, gradients and loss of a window, summed over its steps; and the state."""
         network, scale = self.network, self.network.logit_scale
         with torch.enable_grad():
@@ -100,7 +101,7 @@ class BackpropThroughTime(Rule):
                 targets.check_output(network.answer(outputs)[0])
             late = outputs[max(0, first - done) :]
             dw: dict[str, Tensor] = {}
-            value = 0.0
+            value = outputs.new_zeros(())
             if len(late):
                 target = targets.chunk(done + len(chunk) - len(late), len(late))
                 answer = network.answer(late)
@@ -112,7 +113,7 @@ class BackpropThroughTime(Rule):
                 dw = self._derivatives(objective * len(late))
                 with torch.no_grad():
                     target = target.squeeze(1) if several else target
-                    value = float(self.loss.value(answer, target, scale)) * len(late)
+                    value = self.loss.value(answer, target, scale) * len(late)
         return outputs.detach(), dw, value, tree_map(Tensor.detach, state)
 
     def _derivatives(self, loss: Tensor) -> dict[str, Tensor]:

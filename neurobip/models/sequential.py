@@ -94,7 +94,7 @@ class Sequential(Network):
         Raises:
             ConfigError: the last part is no projection with a fixed number of outputs.
         """
-        size = self.last.synapse.size if isinstance(self.last, Projection) else None
+        size = self.last.synapse.population_size if isinstance(self.last, Projection) else None
         if not isinstance(size, int):
             raise ConfigError(
                 f"Sequential: the last part is a {type(self.last).__name__}, whose number of "

@@ -47,7 +47,7 @@ class Conv2d(Synapse):
                 f"Conv2d: {inputs} inputs and {outputs} outputs do not divide into {groups} "
                 "groups; choose multiples of groups"
             )
-        self.size = (outputs, 1, 1)
+        self.population_size = (outputs, 1, 1)
         self.stride, self.padding, self.groups = stride, padding, groups
         fan_in = inputs // groups * kernel_size**2
         shape = (outputs, inputs // groups, kernel_size, kernel_size)

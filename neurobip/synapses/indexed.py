@@ -55,7 +55,7 @@ class Indexed(Synapse):
         super().__init__(decay_trace)
         count = theta.numel()
         _check(index, count, signs)
-        self.size = len(index)
+        self.population_size = len(index)
         self.theta = nn.Parameter(theta)
         self.register_parameter("feedback", None)
         # No connection looks up a zero behind the learned values. A table follows from what the

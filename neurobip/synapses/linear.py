@@ -27,7 +27,7 @@ class Linear(Synapse):
         self, inputs: int, outputs: int, *, scale: float = 1.0, decay_trace: float | None = None
     ) -> None:
         super().__init__(decay_trace)
-        self.size = outputs
+        self.population_size = outputs
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
         self.register_parameter("feedback", None)
         self.signed = False

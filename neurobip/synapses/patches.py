@@ -33,7 +33,7 @@ class Patches(Synapse):
     ) -> None:
         super().__init__(decay_trace)
         self.patch, self.stride, self.padding = patch, stride, padding
-        self.size = width
+        self.population_size = width
         fan_in = channels * patch**2
         self.weight = nn.Parameter(
             torch.randn(width, channels, patch, patch) * (scale / fan_in**0.5)

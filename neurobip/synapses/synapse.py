@@ -52,7 +52,7 @@ class Synapse(Component):
         ValueError: a decay outside [0, 1].
     """
 
-    size: int | tuple[int, ...] | None = None
+    population_size: int | tuple[int, ...] | None = None
     """Size of the population that the synapse drives, by which a bias lies: the last axis of its
     current, or ``(C, 1, 1)`` for images; None where any fits."""
 

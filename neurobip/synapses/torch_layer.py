@@ -59,8 +59,10 @@ class TorchLayer(Synapse):
             )
         if isinstance(layer, nn.Linear) and pool is not None:
             raise ConfigError("TorchLayer: a pool behind a Linear; pools take images")
-        images = isinstance(layer, nn.Conv2d)
-        self.size = (layer.out_channels, 1, 1) if images else layer.out_features
+        if isinstance(layer, nn.Conv2d):
+            self.population_size = (layer.out_channels, 1, 1)
+        else:
+            self.population_size = layer.out_features
         self.layer, self.pool = layer, pool
 
     def current(self, x: Tensor) -> Tensor:

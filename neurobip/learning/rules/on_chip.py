@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from neurobip.errors import ConfigError
 from neurobip.learning.eligibility import Trace
+from neurobip.learning.loss import CrossEntropy
 from neurobip.learning.online import OnlineRule
 from neurobip.learning.optimizer import Optimizer
 from neurobip.learning.rule import Settings
@@ -69,12 +70,20 @@ def on_chip(
     def optimizer(plastic: Mapping[str, nn.Parameter]) -> Optimizer:
         return DelayedDescent(plastic, delays, lr)
 
-    given = {k: v for k, v in settings.items() if k in ("warmup_steps", "label_steps", "loss")}
     signal: LearningSignal = LocalReadouts()
     stages = network.stages()
     if len(stages) > 1 and all(stage.readout is None for stage in stages):
         signal = OwnReadouts(network, leak=network.logit_scale)
-    return OnlineRule(network, Trace(), signal, optimizer=optimizer, only=set(delays), **given)  # type: ignore[misc]
+    return OnlineRule(
+        network,
+        Trace(),
+        signal,
+        optimizer=optimizer,
+        only=set(delays),
+        warmup_steps=settings.get("warmup_steps", 0),
+        label_steps=settings.get("label_steps"),
+        loss=settings.get("loss", CrossEntropy()),
+    )
 
 
 class DelayedDescent(Optimizer):

@@ -81,11 +81,10 @@ class OwnReadouts(LearningSignal):
         sizes = hidden_widths(network, "OwnReadouts")
         self.leak, self.trained = leak, trained
         self.readouts = nn.ModuleList(
-            Projection(Linear(size, network.classes, scale=scale), LI(leak)) for size in sizes
+            Projection(Linear(size, network.classes, scale=scale, decay_trace=leak), LI(leak))
+            for size in sizes
         )
         self.readouts.requires_grad_(trained)
-        for readout in self.readouts:  # a trace also where the weights do not learn
-            readout.synapse.decay_trace = leak
 
     def step(
         self,

@@ -51,7 +51,9 @@ class Signal(NamedTuple):
 
     def join(self, other: Signal) -> Signal:
         """Both together."""
-        return Signal(*(one | two for one, two in zip(self, other, strict=True)))
+        return Signal(
+            self.populations | other.populations, self.dw | other.dw, self.own | other.own
+        )
 
 
 NO_SIGNAL = Signal({}, {}, {})
