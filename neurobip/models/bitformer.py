@@ -41,8 +41,10 @@ class BiTFormer(Network):
     top-down signals, linear complexity, local weight updates.
     """
 
-    encoder_options = ("retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
-                       "surrogate_width")  # fmt: skip
+    encoder_options = (
+        "retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
+        "surrogate_width",
+    )  # fmt: skip
     """Options that make an encoder what it is, see :meth:`encode`."""
 
     blocks: list[Block]  # module lists, typed by what they hold

@@ -33,7 +33,7 @@ class BiTFormerConfig(Section):
 
     Units:
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
-        shortcut: firing thresholds; top_down, top_down_threshold: time steps, 0 is no feedback at all.
+        shortcut: firing thresholds; top_down, top_down_threshold: time steps, 0 is no feedback.
     """
 
     sensor: tuple[Count, Count, Count] = (2, 34, 34)
@@ -60,7 +60,7 @@ class BiTFormerConfig(Section):
     surrogate_width: Positive = 1.0
 
     @model_validator(mode="after")
-    def _fits(self) -> ModelConfig:
+    def _parts_fit(self) -> BiTFormerConfig:
         channels, height, width = self.sensor
         if channels != 2:
             raise ValueError(f"sensor has {channels} channels, events have 2 polarities")

@@ -1,4 +1,4 @@
-"""The parts of a BiTFormer, built from its options: retina, embedding, merging, blocks, readouts."""
+"""The parts of a BiTFormer, built from its options: retina, embedding, blocks, readouts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def merging(options: Options, grid: tuple[int, int]) -> Projection | None:
 
 
 def block(options: Options) -> Block:
-    """A block of attention and MLP; with small weights after the shortcuts it starts as identity."""
+    """A block of attention and MLP; its small weights make it start as the identity."""
     width = options.token_width
     attended = attention(options)
     return Block(

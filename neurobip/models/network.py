@@ -47,7 +47,7 @@ class Network(Circuit):
 
     @property
     def readout_leak(self) -> float:
-        """Share that the membrane of the answering readout loses per step; 1 if it has no memory."""
+        """Share that the membrane of the readout loses per step; 1 if it has no memory."""
         return 1.0
 
     @property
@@ -63,7 +63,7 @@ class Network(Circuit):
         raise NotImplementedError(f"{type(self).__name__} does not list its stages")
 
     def answer(self, outputs: Tensor) -> Tensor:
-        """The output of the answering readout: ``[T, B, classes]``, or ``[B, classes]`` of a step."""
+        """The output of the answering readout, ``[T, B, classes]`` or ``[B, classes]``."""
         return outputs
 
     def decide(self, outputs: Tensor) -> Tensor:
