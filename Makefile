@@ -29,6 +29,7 @@ $(STAMP): pyproject.toml constraints.txt converters/lava/install.py
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -c constraints.txt --no-deps neurobench
 	$(BIN)/neurobip install-lava
 	touch $@
 
