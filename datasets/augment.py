@@ -92,7 +92,7 @@ def transform(
     source_x = np.rint(cos * x + sin * y + (width - 1) / 2).astype(np.int64)
     source_y = np.rint(cos * y - sin * x + (height - 1) / 2).astype(np.int64)
     inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
-    # One pixel more than the image has stands for everything outside of it.
+    # One pixel more than the image has is for everything outside of it.
     index = np.where(inside, source_y * width + source_x, height * width)
     flat = torch.nn.functional.pad(frames.flatten(-2), (0, 1))
     return flat[..., torch.from_numpy(index.ravel())].unflatten(-1, (height, width))

@@ -7,7 +7,7 @@ Noise begins at the 1, 3 and 5 Hz that denoising benchmarks take from v2e and go
 times the signal. The others were spread so that what is left runs from nearly all to little of it.
 
 Source: Hendrycks, Dietterich 2019, "Benchmarking neural network robustness to common corruptions
-and perturbations"; the sources of each corruption stand where it does.
+and perturbations"; the sources of each corruption are named with it.
 """
 
 from __future__ import annotations

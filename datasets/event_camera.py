@@ -49,7 +49,7 @@ class CameraState(NamedTuple):
     filtered: np.ndarray
     """The photoreceptor's low-passed log intensity at the last frame."""
     moved: np.ndarray
-    """How far the filtered level stands above the remembered one, leak included."""
+    """How far the filtered level is above the remembered one, leak included."""
     blind_us: np.ndarray
     """How much longer the pixel is blind."""
     hazard: np.ndarray

@@ -112,7 +112,7 @@ def read_davis(path: Path | str, sensor: Sensor = DAVIS240) -> np.ndarray:
 
 
 def read_track(path: Path | str) -> np.ndarray:
-    """The track of a disc, set by hand beside a DAVIS recording (`.events.label`).
+    """The track of a disc, set by hand with a DAVIS recording (`.events.label`).
 
     The file is Python text by origin; it is matched line by line and never run.
 

@@ -69,7 +69,7 @@ class NMNIST(Recordings):
             chosen = choose(names, samples)
             paths, names = [paths[i] for i in chosen], [names[i] for i in chosen]
         self.paths = paths
-        # Size and time of change stand for the contents: reading all would take the cache's gain.
+        # Size and time of change identify the contents: reading all would take the cache's gain.
         stats = [path.stat() for path in paths]
         identity = {
             "name": "nmnist",

@@ -3,7 +3,7 @@
 | task                | shown                          | label                               |
 |---------------------|--------------------------------|-------------------------------------|
 | `recall`            | A, gap, B                      | A's class, by its place in digits   |
-| `same_or_different` | A beside B                     | 1 for one class, 0 for two          |
+| `same_or_different` | A next to B                    | 1 for one class, 0 for two          |
 | `delayed_match`     | A, gap, B                      | 1 for one class, 0 for two          |
 | `order`             | A, gap, B                      | 0 if B follows A, 1 if it precedes  |
 | `count`             | a cue alone, gap, four at once | how many of the four have its class |

@@ -80,9 +80,9 @@ def speed(
 def occlusion(
     events: np.ndarray, sensor: Sensor, duration_us: int, share: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A bar from edge to edge stands before the scene or moves across it, upright or level.
+    """A bar from edge to edge is held before the scene or moves across it, upright or level.
 
-    By chance it stands where it is or moves steadily to another place until the recording ends. No
+    By chance it stays where it is or moves steadily to another place until the recording ends. No
     event comes from behind it, and none from itself: it is out of focus and has no edges.
 
     Shape: [events] of `EVENT` -> [as many events or fewer] of `EVENT`.

@@ -48,7 +48,7 @@ def background_noise(
 def hot_pixels(
     events: np.ndarray, sensor: Sensor, duration_us: int, share: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Some pixels fire without end, `HOT_HZ` on-events a second beside what they see.
+    """Some pixels fire without end, `HOT_HZ` on-events a second besides what they see.
 
     Junction leakage makes them: it lets a pixel's remembered level sink, which looks like light.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 STALE_SECONDS = 86400.0
-"""Age at which an unfinished file counts as left behind where its writer cannot be asked."""
+"""Age at which an unfinished file counts as abandoned where its writer cannot be asked."""
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> None:
@@ -62,7 +62,7 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of ``path`` left behind, and nothing that is being written."""
+    """Remove unfinished files of killed writers of ``path``, and nothing that is being written."""
     pattern = re.compile(rf"\.{re.escape(path.name)}-([0-9a-f]{{8}})-(\d+)-[0-9a-f]{{8}}\.tmp")
     for name in os.listdir(path.parent):
         if (match := pattern.fullmatch(name)) is None:

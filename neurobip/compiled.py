@@ -10,7 +10,7 @@ import numba
 def njit(**options: Any) -> Callable[[Any], Any]:
     """As ``numba.njit(cache=True, **options)``, which an installation may have no place for.
 
-    numba keeps compiled loops beside their source, else in the user's cache folder. A container
+    numba keeps compiled loops next to their source, else in the user's cache folder. A container
     may allow it neither, and importing the package has to work there too.
     """
 

@@ -32,7 +32,7 @@ def device_of(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
-def beside(
+def on_device(
     model: nn.Module, data: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches on the network's device, each brought there when its turn comes."""

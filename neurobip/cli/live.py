@@ -85,7 +85,7 @@ def live(
         try:
             with showing(out) as show:
                 for step in live_steps(retina, events, sensor, window_us, chunk_us, speed):
-                    if (rates := summary.hear(step)) is not None:
+                    if (rates := summary.add_step(step)) is not None:
                         show(len(summary.latencies) * window_us * 1e-6, rates)
         except KeyboardInterrupt as stop:
             interrupt = stop

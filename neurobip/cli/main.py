@@ -43,7 +43,7 @@ def root(
 def main() -> None:
     """Run the command line and leave with its exit code.
 
-    0: done. 1: done, and the answer is no (``verify`` found a mismatch). 2: bad input, told in one
+    0: done. 1: done, and the answer is no (``verify`` found a mismatch). 2: bad input, named in one
     line. 130: interrupted.
     """
     sys.exit(run())

@@ -30,7 +30,7 @@ def characterize(
 ) -> int:
     """Show the classical stimuli, measure every cell type, print a table, write a page.
 
-    Ends with exit code 1 where a type does not do what it stands for.
+    Ends with exit code 1 where a claim about a type does not hold.
     """
     with reporting(json) as output:
         import time

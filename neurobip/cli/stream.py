@@ -105,7 +105,7 @@ def stream(
             for number in range(repeat):
                 for answer in answers(network, events, binning, speed):
                     summary.time(answer)
-                    if number == 0 and summary.hear(answer):
+                    if number == 0 and summary.add_answer(answer):
                         seconds = (answer.bin + 1) * binning.window_us * 1e-6
                         out.say(f"{seconds:9.3f} s  answer {answer.label}")
             interrupted = False

@@ -24,7 +24,7 @@ def table(
 
 
 def accuracy_table(metrics: Mapping[str, Any], run: str) -> Group:
-    """The accuracy of a run beside its controls."""
+    """The accuracy of a run and its controls."""
     rows = [(name, f"{100 * value:.2f} %") for name, value in named_accuracies(metrics).items()]
     last = metrics.get("last")
     if last and last["epoch"] != metrics["best"]["epoch"]:
@@ -62,8 +62,8 @@ def energy_text(document: Mapping[str, Any]) -> Group:
 def conversion_text(document: Mapping[str, Any]) -> Group:
     """What a conversion wrote, and what it did to every layer."""
     size = document["bytes"]
-    told = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
-    title = f"{document['source']} to {document['to']}: {document['out']} ({told})"
+    text = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+    title = f"{document['source']} to {document['to']}: {document['out']} ({text})"
     if document["to"] == "nir":
         return nir_table(document, title)
     samples = document["samples"]
@@ -134,7 +134,7 @@ def nir_table(document: Mapping[str, Any], title: str) -> Group:
 
 
 def percent(share: float) -> str:
-    """A share, with what is not quite nothing told apart from nothing."""
+    """A share in percent; a small one is not printed as 0."""
     if not share:
         return "0"
     return "<0.01 %" if share < 1e-4 else f"{100 * share:.2f} %"

@@ -46,7 +46,7 @@ def verify(
     """Run samples through Lava and compare every spike with the integer network's.
 
     The integer network is ours, made from the run or the NIR file; the framework that wrote a NIR
-    file is not run. What rounding did is shown beside it: the same layers in floating point.
+    file is not run. For the effect of rounding, the same layers are shown in floating point.
 
     A run answers to test samples, a NIR file to random ones, the same every time. Ends with exit
     code 1 where any output of any layer of Lava differs at any time step.

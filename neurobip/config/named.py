@@ -74,7 +74,7 @@ RULES = Kind(
 
 
 def find(kind: Kind, name: str) -> Builder:
-    """The class or function that a name stands for.
+    """The class or function of a name.
 
     Raises:
         ConfigError: there is none of this name, or it builds something else.
@@ -222,7 +222,7 @@ class Named(Section):
     """A thing by its name, whose options are further keys.
 
     A section of the thing's own, with its name and options, comes out of validation: the options
-    are attributes beside ``name``.
+    are attributes as ``name`` is.
     """
 
     kind: ClassVar[Kind]
@@ -297,7 +297,7 @@ class Named(Section):
         return found
 
     def build(self, *arguments: Any, facts: Mapping[str, Any] | None = None, **given: Any) -> Any:
-        """What the name stands for, made with the options.
+        """The named thing, built with the options.
 
         Args:
             arguments, given: what the caller gives besides options; of ``given`` what the

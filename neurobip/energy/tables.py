@@ -12,7 +12,7 @@ class EnergyTable:
     Attributes:
         name: how reports call it.
         ac, mac, update: pJ per accumulate, multiply-accumulate and neuron update.
-        source: where the numbers stand.
+        source: of the numbers.
         assumes: what they leave out and what they take for granted.
     """
 

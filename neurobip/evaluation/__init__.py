@@ -1,4 +1,4 @@
-"""What a trained network is worth: accuracy, and the controls beside it."""
+"""Evaluation of a trained network: accuracy, controls, robustness."""
 
 from neurobip.models.accuracy import Accuracy, accuracy
 

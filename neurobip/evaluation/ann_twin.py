@@ -49,7 +49,7 @@ def time_windows(
     """Equal time bins, so many for all of the steps or for each of the periods; fewer if too short.
 
     Units:
-        time steps, the first and the one behind the last.
+        time steps, the first and the one after the last.
     """
     found = []
     for start, stop in periods or [(0, steps)]:
@@ -80,7 +80,7 @@ class Quantised(nn.Module):
     """ReLU, rounded to ``2**bits`` levels from 0 to a running mean of the largest value.
 
     Gradients pass as if nothing was rounded, where nothing is cut off. The range follows the
-    activations in training and stands in evaluation.
+    activations in training and is fixed in evaluation.
     """
 
     def __init__(self, bits: int) -> None:
@@ -139,7 +139,7 @@ class TwinBlock(nn.Module):
         alone = config.attention == "none"
         self.qkv = linear(width, (1 if alone else 3) * width)
         self.attention = nn.Identity() if alone else TwinAttention(width, config.heads, bits)
-        # With small weights behind the shortcuts, a block starts as the identity.
+        # With small weights after the shortcuts, a block starts as the identity.
         self.out, self.up = linear(width, width, 0.2), linear(width, hidden)
         self.down = linear(hidden, width, 0.2)
         self.after = nn.ModuleDict({n: Quantised(bits) for n in ("qkv", "out", "up", "down")})
@@ -156,10 +156,10 @@ class AnnTwin(nn.Module):
     """Patches, blocks and a readout over all tokens of the last block, without spikes.
 
     Every layer has the weights and biases of its counterpart (fully connected) in a
-    :class:`~neurobip.models.bitformer.BiTFormer` of this configuration. What differs: patches hear
-    time bins instead of a retina's cell types, and the readouts that teach the lower stages are not
-    there, as nothing learns from local errors. Attention that is not ``none`` is linear, and what
-    comes back from above is left out, as there is one pass alone.
+    :class:`~neurobip.models.bitformer.BiTFormer` of this configuration. What differs: the input of
+    patches are time bins instead of a retina's cell types, and the readouts of the lower stages are
+    not there, as nothing learns from local errors. Attention that is not ``none`` is linear, and
+    feedback from later stages is left out, as there is one pass alone.
 
     Args:
         bins: time bins, see :func:`time_windows`.
@@ -195,7 +195,7 @@ class AnnTwin(nn.Module):
         return self.readout(tokens.flatten(1))
 
     def grids(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Rows and columns of tokens behind the patches, and in the blocks."""
+        """Rows and columns of tokens after the patches, and in the blocks."""
         c = self.twin_of
         rows, columns = (
             (edge + 2 * c.padding - c.patch) // c.stride + 1 for edge in c.sensor[1:]
@@ -216,8 +216,8 @@ class AnnTwin(nn.Module):
         total += tokens * self.merge.weight.numel() if self.merge is not None else 0
         # Keys meet values, and queries what has been made of them, once in every token and head.
         attention = 0 if c.attention == "none" else 2 * width * width // c.heads
-        heard = 1 if c.attention == "none" else 3
-        block = (heard + 1) * width**2 + attention + 2 * width * c.hidden
+        projected = 1 if c.attention == "none" else 3
+        block = (projected + 1) * width**2 + attention + 2 * width * c.hidden
         return int(total + c.depth * tokens * block + tokens * width * c.classes)
 
 

@@ -24,8 +24,8 @@ class Robustness(NamedTuple):
 
     Source:
         mean and relative accuracy as in Hendrycks, Dietterich 2019 (ImageNet-C), but of accuracies
-        rather than of errors weighed by those of a reference network, so that a number stands for
-        itself.
+        rather than of errors weighed by those of a reference network, so that a number needs no
+        reference.
     """
 
     clean: float

@@ -18,7 +18,7 @@ from neurobip.state import tree_map
 
 
 class Step(NamedTuple):
-    """What was known after one bin.
+    """The spikes after one bin.
 
     Attributes:
         events: in the bin. spikes: of every cell type, ``[K]``. state_bytes: of the retina's state
@@ -112,7 +112,7 @@ class LiveSummary(Pace):
         self.sizes: set[int] = set()
         self._before = self.spikes
 
-    def hear(self, step: Step) -> dict[str, float] | None:
+    def add_step(self, step: Step) -> dict[str, float] | None:
         """Count a step; returns the rates of a second of recording when it is over."""
         self.add(step.events, step.closed, step.began, step.ended)
         self.working.append(step.ended - step.began)

@@ -34,13 +34,13 @@ def logistic_control(data: Data) -> Control:
         return np.concatenate([f for f, _ in found]), np.concatenate([y for _, y in found])
 
     train, valid, test = (features(part) for part in data.split._fields)
-    # One thread, as in one_thread: beside another busy process more of them take far longer.
+    # One thread, as in one_thread: next to another busy process more of them take far longer.
     with threadpool_limits(1):
         return logistic_regression(train, valid, test)
 
 
 def add_control(metrics: dict[str, Any], name: str, control: Control) -> None:
-    """Put a control beside the accuracy."""
+    """Add a control to the metrics."""
     metrics["controls"][name] = {"accuracy": control.accuracy, "samples": control.samples}
 
 

@@ -127,7 +127,7 @@ def learning_section(metrics: dict[str, Any]) -> Section:
 
 
 def accuracy_section(metrics: dict[str, Any]) -> Section:
-    """Accuracy beside its controls."""
+    """Accuracy and its controls."""
     named = named_accuracies(metrics)
     split = metrics["split"]
     return Section(
@@ -154,7 +154,7 @@ def accuracy_section(metrics: dict[str, Any]) -> Section:
 
 
 def energy_section(energy: dict[str, Any]) -> Section:
-    """Energy by layer, and the operations behind it."""
+    """Energy by layer, and its operations."""
     sums = ", ".join(
         f"{name} {value / 1000:,.0f} nJ" for name, value in energy["all_tables_pj"].items()
     )

@@ -1,4 +1,4 @@
-"""The page of a retina: receptive fields, tuning curves, rasters, and the claims they stand for."""
+"""The page of a retina: receptive fields, tuning curves, rasters, and claims about them."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def space_section(c: Characterization, names: Sequence[str]) -> Section:
 
 
 def mosaic_section(chosen: Chosen, names: Sequence[str]) -> list[Section]:
-    """Where the cells stand; nothing for a retina without mosaics."""
+    """Positions of the cells; nothing for a retina without mosaics."""
     if chosen.laid is None:
         return []
     screen = chosen.rig.screen

@@ -1,4 +1,4 @@
-"""The retinas that can be named on the command line, each in front of its screen."""
+"""The retinas that can be named on the command line, each with its screen."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Chosen:
     """A retina and how it is to be measured.
 
     Attributes:
-        title: in words. rig: the retina in front of its screen.
+        title: in words. rig: the retina with its screen.
         temporal_frequency: of gratings in Hz, low enough for the retina's kinetics.
         noise_seconds: of white noise, enough for the averages at its time step.
         contrast: of drifting gratings.
-        impulse: contrast of the flicker by which receptive fields are told.
+        impulse: contrast of the flicker by which receptive fields are measured.
         laid: the same retina with mosaics, of a height and width; None where it has none.
     """
 

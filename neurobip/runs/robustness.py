@@ -1,4 +1,4 @@
-"""What ``neurobip evaluate --robustness`` does: a run under every corruption, kept beside it."""
+"""Accuracy of a run under every corruption, kept in its folder."""
 
 from __future__ import annotations
 

@@ -57,6 +57,11 @@ def build(config: RunConfig) -> Network:
     """
     single = config.learn.model_copy(update={"precision": "fp32"})  # fits every device
     network: Network = fresh(config.model, single, config.seed)
+    if config.learn.freeze == "feedforward" and not network.loops:
+        raise ConfigError(
+            f"learn.freeze feedforward leaves feedback to learn, and {config.model.name} has none; "
+            "give it some, or freeze features"
+        )
     steps = config.data.sample_steps
     if network.answer_steps > steps:
         raise ConfigError(

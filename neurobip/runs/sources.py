@@ -23,7 +23,7 @@ from neurobip.runs.output import Output
 from neurobip.runs.run import load_run, one_thread, open_run
 
 NIR = ".nir"
-"""Suffix by which a NIR file is told from a run."""
+"""Suffix of a NIR file, which a run does not have."""
 
 
 class Source(NamedTuple):
@@ -106,14 +106,14 @@ def open_nir(
     """
     one_thread()
     graph = read_nir(path)
-    told = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
-    if dt is None and told is None:
+    noted = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
+    if dt is None and noted is None:
         dt = 1e-3 if dialect == "norse" else DT
-        out.say(f"{path} tells no time step: {dt:g} s is taken; --dt names another")
+        out.say(f"{path} has no time step: {dt:g} s is taken; --dt names another")
     try:
-        seconds = float(told) if dt is None else dt  # type: ignore[arg-type]
+        seconds = float(noted) if dt is None else dt  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ConversionError(f"{path}: its time step is {told!r}; --dt names another") from None
+        raise ConversionError(f"{path}: its time step is {noted!r}; --dt names another") from None
     try:
         if dialect == "norse":
             read = from_norse(graph, seconds, largest=largest)

@@ -1,4 +1,4 @@
-"""A recording handed to a network as a camera would: bin by bin, at the pace of its clock."""
+"""A recording streamed to a network as a camera would: bin by bin, at the pace of its clock."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Binning(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What was known after one bin.
+    """The answer after one bin.
 
     Attributes:
         bin: number of the bin, from 0. events: in it.
@@ -80,7 +80,7 @@ def stream(
 ) -> Iterator[Answer]:
     """The answers of a network to a recording, one a bin, as soon as the bin has closed.
 
-    A network that is late goes on with the next bin at once, and stays behind until it has caught
+    A network that is late goes on with the next bin at once, and stays late until it has caught
     up: no bin is left out.
 
     Args:
@@ -108,7 +108,7 @@ def stream(
 
 
 class Summary(Pace):
-    """What a stream was like: counts, times, and the answers of its first pass."""
+    """Counts and times of a stream, and the answers of its first pass."""
 
     def __init__(self, binning: Binning, speed: float) -> None:
         super().__init__(binning.window_us, speed)
@@ -119,7 +119,7 @@ class Summary(Pace):
         """Count an answer and what it took."""
         self.add(answer.events, answer.closed, answer.began, answer.ended)
 
-    def hear(self, answer: Answer) -> bool:
+    def add_answer(self, answer: Answer) -> bool:
         """Note what was answered; returns whether it is something else than before."""
         fresh = not self.answers or self.binning.start(answer.bin) == answer.bin
         before = None if fresh else self.answers.pop().label

@@ -67,6 +67,14 @@ def test_evaluate(small_run: Path, command: Command) -> None:
     assert found["integer"]["samples"] == found["samples"]
 
 
+def test_samples_mean_test_samples_in_every_command(small_run: Path, command: Command) -> None:
+    some = command("evaluate", small_run, "--integer", "--samples", 7)
+    assert some["samples"] == some["integer"]["samples"] == 7
+    assert command("energy", small_run, "--samples", 7)["samples"] == 7
+    file = small_run / "best.safetensors"
+    assert command("evaluate", file, "--samples", 7)["confusion"] == some["confusion"]
+
+
 def test_energy(small_run: Path, command: Command) -> None:
     found = command("energy", small_run, "--samples", 4, "--table", "45nm-fp32")
     assert found["model"] == "45nm-fp32"

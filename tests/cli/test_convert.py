@@ -163,7 +163,7 @@ def test_the_time_step_that_is_taken_is_told(
 ) -> None:
     words = ["convert", str(chain), "--to", "integer", "--out", str(tmp_path / "n.npz")]
     assert run(words) == 0
-    assert "tells no time step: 0.0001 s is taken" in capsys.readouterr().err
+    assert "has no time step: 0.0001 s is taken" in capsys.readouterr().err
     assert run([*words, "--dialect", "norse"]) == 0
     assert "0.001 s is taken" in capsys.readouterr().err
     assert run([*words, "--dt", "0.0002"]) == 0

@@ -45,6 +45,10 @@ def test_unknown_key(config: Path, capsys: pytest.CaptureFixture[str], extra: li
         ("data.samples=2", ["2 recordings", "more samples"]),
         ("model.sensor=[2,20,20]", ["model.sensor", "[2, 34, 34]"]),
         ("model.classes=4", ["model.classes", "4", "10"]),
+        ("model.answer_steps=9", ["model.answer_steps 9", "6 steps"]),
+        ("learn.freeze=feedforward", ["learn.freeze feedforward", "bitformer has none"]),
+        ("learn.rule.feedback=kolen_pollack", ["kolen_pollack needs a weight_decay"]),
+        ("model=bitfromer", ["model: there is no network", "did you mean bitformer"]),
     ],
 )
 def test_values_that_do_not_fit(

@@ -96,7 +96,7 @@ def test_bins_close_by_the_clock_and_wait_for_their_chunk(speed: float) -> None:
     np.testing.assert_allclose([step.ended for step in steps], came + 0.0001, atol=1e-8)
     summary = LiveSummary(("off", "on"), 34 * 34, 2_000, speed)
     for step in steps:
-        summary.hear(step)
+        summary.add_step(step)
     document = summary.document()
     assert document["late"] == 1, "the second came with the third bin"
     assert document["cell_types"][0] == {
@@ -107,8 +107,9 @@ def test_bins_close_by_the_clock_and_wait_for_their_chunk(speed: float) -> None:
 def test_rates_of_a_second() -> None:
     summary = LiveSummary(("on",), 10, 250_000, 0)
     step = next(live_steps(event_camera(), make_events([0], [0], [0], [1]), SENSOR, 1, 1, 0))
-    told = [summary.hear(step._replace(spikes=torch.tensor([k]))) for k in (5.0, 5, 5, 5, 0, 0)]
-    assert told == [None, None, None, {"on": 2.0}, None, None]
+    spikes = [torch.tensor([k]) for k in (5.0, 5, 5, 5, 0, 0)]
+    rates = [summary.add_step(step._replace(spikes=k)) for k in spikes]
+    assert rates == [None, None, None, {"on": 2.0}, None, None]
 
 
 @pytest.mark.parametrize("preset", ["event_camera", "primate_periphery", "mouse"])
@@ -192,7 +193,7 @@ def test_bad_files(
 
 
 OPTIONS = [
-    (["--preset", "cat"], "event, primate, mouse"),
+    (["--preset", "cat"], "event_camera, mouse, primate_periphery"),
     (["--preset", "primate_periphery", "--window-ms", "15"], "too long"),
     (["--window-ms", "0"], "--window-ms"),
     (["--chunk-ms", "nan"], "--chunk-ms"),

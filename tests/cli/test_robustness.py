@@ -39,9 +39,7 @@ def measured(small_run: Path, command: Any, tmp_path_factory: pytest.TempPathFac
 def test_the_document(measured: Found) -> None:
     folder, document = measured
     found = document["robustness"]
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert document["accuracy"] == metrics["accuracy"]
-    assert document["samples"] == metrics["samples"]
+    assert document["accuracy"] == found["clean"] and document["samples"] == 6
     assert found["samples"] == 6 and found["severities"] == [1, 5]
     assert list(found["corruptions"]) == [corruption.name for corruption in CORRUPTIONS]
     cells = []
@@ -113,7 +111,6 @@ def test_severities_that_are_none(text: str) -> None:
         (["--robustness", "--severities", "7"], ["--severities 7", "1 (mild) to 5 (hard)"]),
         (["--robustness", "--samples", "0"], ["--samples"]),
         (["--severities", "1"], ["--robustness"]),
-        (["--samples", "9"], ["--robustness"]),
     ],
 )
 def test_bad_options(

@@ -64,19 +64,19 @@ def test_every_answer_is_that_of_frames(
     assert wanted[-1].abs().max() > 0
 
 
-@pytest.mark.parametrize("kind", ["--integer", "--float"])
+@pytest.mark.parametrize("kind", [["--integer"], []])
 def test_as_evaluated(
     small_run: Path, integers: QuantizedGraph, digits: SaccadeDigits, command: Any, tmp_path: Path,
-    kind: str,
+    kind: list[str],
 ) -> None:  # fmt: skip
     model = load_run(small_run)[0]
     for i in range(len(digits)):
         np.save(tmp_path / "digit.npy", digits.events(i))
-        words = [small_run, tmp_path / "digit.npy", "--speed", 0, "--repeat", 2, kind]
+        words = [small_run, tmp_path / "digit.npy", "--speed", 0, "--repeat", 2, *kind]
         document = command("stream", *words)
         frames = digits[i][0][:, None]
         with torch.no_grad():
-            network = IntegerNetwork(integers).potentials if kind == "--integer" else model
+            network = IntegerNetwork(integers).potentials if kind else model
             potentials, _ = network(frames)
         first = document["answers"][0]
         assert (first["begin_ms"], first["end_ms"]) == (0, STEPS * WINDOW / 1000)
@@ -139,7 +139,7 @@ def test_a_late_network_catches_up_and_leaves_nothing_out() -> None:
     summary = Summary(binning, 1.0)
     for answer in stream(slow, one_a_bin(7), binning, 1.0, clock.read, clock.sleep):
         summary.time(answer)
-        summary.hear(answer)
+        summary.add_answer(answer)
     # Bin 0 is there 3.5 ms after its close, bins 1 to 3 come at once behind it.
     wanted = [3.5, 2.6, 1.7, 0.8, 0.1, 0.1, 0.1]
     np.testing.assert_allclose(1000 * np.array(summary.latencies), wanted, atol=1e-6)
@@ -214,7 +214,7 @@ def test_bad_files(
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [(["--speed", "-1"], "--speed"), (["--float", "--weight-bits", "4"], "--weight-bits"),
+    [(["--speed", "-1"], "--speed"), (["--weight-bits", "4"], "--weight-bits"),
      (["--speed", "nan"], "--speed"), (["--repeat", "0"], "--repeat")],
 )  # fmt: skip
 def test_options_that_do_not_fit(

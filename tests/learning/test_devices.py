@@ -10,7 +10,7 @@ from torch.utils import backend_registration
 
 from neurobip.cli.main import run
 from neurobip.config import LearnConfig
-from neurobip.device import beside, device_of, usable
+from neurobip.device import device_of, on_device, usable
 from neurobip.errors import ConfigError
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormerConfig
@@ -42,7 +42,7 @@ def test_a_gpu_learns_what_the_cpu_learns(rule):
     for name in ("cpu", "cuda"):
         model = build(config, learn, seed=0).to(usable(name))
         learner = build_rule(model, learn, total_batches=2)
-        results += [learner.learn(*batch).loss for batch in beside(model, data * 2)]
+        results += [learner.learn(*batch).loss for batch in on_device(model, data * 2)]
     assert results[2:] == pytest.approx(results[:2], rel=1e-4)
 
 
@@ -50,7 +50,7 @@ def test_batches_come_beside_the_network():
     model = torch.nn.Linear(1, 1, device="meta")
     batches = [(torch.zeros(2, 3), torch.zeros(3))] * 2
     assert device_of(model).type == "meta"
-    assert [{t.device.type for t in batch} for batch in beside(model, batches)] == [{"meta"}] * 2
+    assert [{t.device.type for t in batch} for batch in on_device(model, batches)] == [{"meta"}] * 2
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:99", "meta"])
