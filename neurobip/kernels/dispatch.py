@@ -3,7 +3,7 @@
 Tensors on a CPU use :mod:`~neurobip.kernels.cpu`, those on a GPU :mod:`~neurobip.kernels.cuda`;
 everything else uses :mod:`~neurobip.kernels.reference`, which defines signatures and results.
 Compiled loops have no bounds checks, therefore mismatched and broadcast shapes use the reference as
-well. So does code under ``torch.compile``, which cannot trace compiled loops.
+well. So does code under ``torch.compile`` and ``torch.func``, which cannot trace compiled loops.
 """
 
 from types import ModuleType
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from neurobip.kernels import cpu, reference
 from neurobip.state import last
+from neurobip.tracing import tracing
 
 
 def all_numbers(*constants: Any) -> bool:
@@ -23,7 +24,7 @@ def all_numbers(*constants: Any) -> bool:
 
 def compiled_kernels(*tensors: Tensor, fit: bool = True) -> ModuleType | None:
     """Module of compiled kernels that supports these tensors, or None."""
-    if not fit or torch.compiler.is_compiling():
+    if not fit or tracing():
         return None
     if cpu.supports(*tensors):
         return cpu

@@ -13,16 +13,27 @@ from torch import Tensor
 class Spike(torch.autograd.Function):
     """Heaviside step with a triangular surrogate derivative."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, distance: Tensor, width: float) -> Tensor:
-        ctx.save_for_backward(distance)
-        ctx.width = width
+    def forward(distance: Tensor, width: float) -> Tensor:
         return (distance > 0).to(distance.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        distance, ctx.width = inputs
+        ctx.save_for_backward(distance)
+        ctx.save_for_forward(distance)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         (distance,) = ctx.saved_tensors
         return gradient * triangle(distance, ctx.width), None
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, _: None) -> Tensor:
+        (distance,) = ctx.saved_tensors
+        return tangent * triangle(distance, ctx.width)
 
 
 def triangle(distance: Tensor, width: float) -> Tensor:
@@ -31,7 +42,7 @@ def triangle(distance: Tensor, width: float) -> Tensor:
     Source: Bellec et al. 2020, "A solution to the learning dilemma for recurrent networks of
     spiking neurons" (there with a dampening factor, which is absorbed in the learning rate here).
     """
-    return (1 - distance.abs() / width).clamp_(min=0)
+    return (1 - distance.abs() / width).clamp(min=0)
 
 
 def lif_scan(

@@ -16,6 +16,7 @@ from neurobip.models.head import Head
 from neurobip.models.network import CHUNK, Network
 from neurobip.models.stage import Stage
 from neurobip.projection import Projection
+from neurobip.tracing import tracing
 
 
 class BiTFormer(Network):
@@ -119,7 +120,8 @@ class BiTFormer(Network):
                 f"BiTFormer: frames have shape {tuple(x.shape)}; expected [B, C, H, W] = [B, "
                 f"{sensor}] for a step, and for a sequence, time first, [T, B, {sensor}]"
             )
-        if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
+        counted = x.dtype is torch.uint8 or tracing() or bool(((x >= 0) & (x < torch.inf)).all())
+        if not counted:
             raise DataError(
                 "BiTFormer: a frame holds NaN, infinite or negative numbers; event counts are 0 or "
                 "more. Check the recording or the binning"

@@ -10,6 +10,7 @@ from torch import Tensor
 from neurobip.component import Circuit
 from neurobip.errors import ConfigError, DataError
 from neurobip.models.stage import Stage
+from neurobip.tracing import tracing
 
 CHUNK = 8
 """Time steps that run at once where no graph is kept."""
@@ -90,7 +91,7 @@ class Network(Circuit):
                 f"{type(self).__name__}: input of shape {tuple(x.shape)}; expected "
                 f"[{'T, ' if sequence else ''}B, {', '.join(map(str, shape))}]"
             )
-        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        if x.is_floating_point() and not tracing() and not bool(torch.isfinite(x).all()):
             raise DataError(
                 f"{type(self).__name__}: the input holds NaN or infinite numbers; check the "
                 "recording or the binning"

@@ -11,6 +11,7 @@ from neurobip.errors import DataError
 from neurobip.projection import Projection
 from neurobip.retina.cell_types import CellType
 from neurobip.retina.mosaic import Mosaic
+from neurobip.tracing import tracing
 
 
 class Retina(Circuit):
@@ -182,7 +183,8 @@ class Retina(Circuit):
             return x.to(precision) if x.is_floating_point() else x  # type: ignore[arg-type]
         if not x.is_floating_point() and x.dtype is not torch.uint8:
             x = x.to(precision)  # type: ignore[arg-type]
-        if x.dtype is not torch.uint8 and not bool(((x >= 0) & (x < torch.inf)).all()):
+        counted = x.dtype is torch.uint8 or tracing() or bool(((x >= 0) & (x < torch.inf)).all())
+        if not counted:
             raise DataError(
                 f"Retina: event counts from {x.min().item():g} to {x.max().item():g}; they are 0 "
                 "or more, and none is NaN or infinite"
