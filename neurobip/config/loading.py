@@ -70,13 +70,13 @@ def make_config(
     tree: Mapping[str, Any], overrides: Iterable[str] = (), where: str = "configuration"
 ) -> RunConfig:
     """Check a nested mapping, after ``key=value`` overrides; see :func:`load_config`."""
-    tree = copy.deepcopy(dict(tree))
+    changed = copy.deepcopy(dict(tree))
     for override in overrides:
-        _set(tree, override)
+        _set(changed, override)
     try:
-        return RunConfig.model_validate(tree)
+        return RunConfig.model_validate(changed)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {sentences(error, RunConfig, tree)}") from None
+        raise ConfigError(f"{where}: {sentences(error, RunConfig, changed)}") from None
 
 
 def _parse(text: str, where: str) -> Any:

@@ -69,7 +69,10 @@ DATASETS = Kind(
 )  # fmt: skip
 RULES = Kind(
     "rule", "neurobip.learning.rules", "neurobip.rules", "neurobip.learning.rule:Rule",
-    given=frozenset({"network", "settings"}),
+    given=frozenset({
+        "network", "lr", "weight_decay", "warmup_steps", "label_steps", "loss", "update", "overlap",
+        "precision", "freeze", "total_batches", "rounding", "optimizer",
+    }),
 )  # fmt: skip
 
 
@@ -112,7 +115,9 @@ def _files(kind: Kind) -> list[str]:
     """Names of the files in a kind's folder."""
     try:
         package = importlib.import_module(kind.folder)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != kind.folder:
+            raise
         return []
     return [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
 
@@ -241,7 +246,8 @@ class Named(Section):
         if cls.builder is not None:
             return cls
         name = values.get("name", cls.default) if isinstance(values, Mapping) else values
-        return _section(cls, find(cls.kind, str(name)))  # type: ignore[return-value]
+        made: Any = _section(cls, find(cls.kind, str(name)))  # type: ignore[arg-type]
+        return made  # type: ignore[no-any-return]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -253,7 +259,8 @@ class Named(Section):
                 "name", "expected a name, or a mapping with a name and options"
             )
         bare = isinstance(values, str)
-        tree = {"name": values} if bare else {"name": cls.default, **values}
+        tree: dict[str, Any] = {"name": cls.default}
+        tree |= {"name": values} if isinstance(values, str) else values
         try:
             section = cls.of(tree)
         except ConfigError as error:
@@ -276,6 +283,11 @@ class Named(Section):
     def takes(cls) -> set[str]:
         """Names of the parameters of the builder."""
         return {p.name for p in parameters(cls.builder)}
+
+    @classmethod
+    def takes_all(cls) -> bool:
+        """Whether the builder takes any keyword, ``**settings``."""
+        return any(p.kind is p.kind.VAR_KEYWORD for p in parameters(cls.builder))
 
     def options(self, **facts: Any) -> dict[str, Any]:
         """The options, with facts where the configuration is silent about them.
@@ -306,7 +318,7 @@ class Named(Section):
         builder = type(self).builder
         assert builder is not None, "an unnamed section is never made"
         options = self.options(**(facts or {}))
-        if not any(p.kind is p.kind.VAR_KEYWORD for p in parameters(builder)):
+        if not self.takes_all():
             given = {key: value for key, value in given.items() if key in self.takes()}
         if (whole := section_of(builder)) is not None:
             name, section = whole
@@ -319,9 +331,12 @@ class Named(Section):
 @cache
 def _section(base: type[Named], builder: Builder) -> type[Named]:
     """The section of a builder's name and options: of the base, and of its own section."""
-    kind, fields, bases = base.kind, {}, [base]
+    kind, bases = base.kind, [base]
+    fields: dict[str, Any] = {}
     for parameter in parameters(builder):
         name = parameter.name
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
         if name in kind.given or name in base.model_fields:
             continue
         if is_section(parameter.type):
@@ -333,8 +348,9 @@ def _section(base: type[Named], builder: Builder) -> type[Named]:
                 if name in kind.facts:  # the data give it, later
                     annotation, default = annotation | None, None
             fields[name] = (annotation, default)
+    create: Any = create_model
     try:
-        made: Any = create_model(
+        made = create(
             builder.__name__, __base__=tuple(bases), __module__=builder.__module__, **fields
         )
     except (PydanticUserError, NameError) as error:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import inspect
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurobip.config.sentences import sentences
 from neurobip.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
-class _Meta(type(BaseModel)):  # type: ignore[misc]
+
+class _Meta(ModelMetaclass):
     """Raises a ConfigError with the sentences of a file, and shows plain types."""
 
     def __call__(cls, **values: Any) -> Any:
         try:
             return cls.model_validate(values)  # type: ignore[attr-defined]
         except ValidationError as error:
-            raise ConfigError(f"{cls.__name__}: {sentences(error, cls, values)}") from None
+            section: Any = cls
+            raise ConfigError(f"{cls.__name__}: {sentences(error, section, values)}") from None
 
     def __dir__(cls) -> list[str]:
         """Without the names that only the validation needs, which fill a page of ``help``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,8 @@ class Twins(nn.Module):
     def _drawn(self, bits: int) -> AnnTwin:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.run.seed)
-            return AnnTwin(self.run.model, len(self.windows), bits)
+            options: Any = self.run.model  # those of a BiTFormer, see has_twin
+            return AnnTwin(options, len(self.windows), bits)
 
     def learn(self, frames: Tensor, labels: Tensor) -> list[float]:
         """One step of every twin; returns their losses.

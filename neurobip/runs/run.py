@@ -55,6 +55,7 @@ def build(config: RunConfig) -> Network:
     Raises:
         ConfigError: options of network and rule that do not fit.
     """
+    check_settings(config.learn)
     single = config.learn.model_copy(update={"precision": "fp32"})  # fits every device
     network: Network = fresh(config.model, single, config.seed)
     if config.learn.freeze == "feedforward" and not network.loops:
@@ -69,6 +70,20 @@ def build(config: RunConfig) -> Network:
             "(data.steps)"
         )
     return network
+
+
+def check_settings(learn: LearnConfig) -> None:
+    """Check that a rule takes what the section ``learn`` sets.
+
+    Raises:
+        ConfigError: a key that the rule would ignore.
+    """
+    rule, fields = learn.rule, type(learn).model_fields
+    keys = {key: key for key in rule.kind.given & fields.keys()} | {"weight_bits": "rounding"}
+    for key, parameter in sorted(keys.items()):
+        taken = rule.takes_all() or parameter in rule.takes()
+        if not taken and getattr(learn, key) != fields[key].default:
+            raise ConfigError(f"learn.{key}: the rule {rule.name} does not take it")
 
 
 def make_rule(network: Network, learn: LearnConfig, batches: int) -> Rule:

@@ -225,7 +225,6 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
     rows: dict[str, dict[str, Any]] = {}
     for name in (BEST, LAST):
         network, checkpoint = load_run(folder, name)
-        assert checkpoint.config is not None
         # The last epoch is often the best one too; it need not be run twice.
         if rows and rows["best"]["epoch"] == checkpoint.epoch:
             rows["last"] = rows["best"]
@@ -238,6 +237,7 @@ def measure(folder: Path, data: Data, device: torch.device = CPU) -> dict[str, A
             "test_accuracy": result.accuracy,
             "confusion": result.confusion.tolist(),
         }
+    assert checkpoint.config is not None  # of a run there is one
     return {
         "accuracy": rows["best"]["test_accuracy"],
         "samples": len(data.split.test),

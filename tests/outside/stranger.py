@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from neurobip.learning import OnlineRule
 from neurobip.learning.eligibility import Instant
-from neurobip.learning.rule import Settings
+from neurobip.learning.rule import BatchResult, Freeze, Rule, Settings
 from neurobip.learning.signals import DirectFeedback
 from neurobip.models import Network, Sequential
 from neurobip.neurons import LI, LIF
@@ -82,6 +82,26 @@ class Six(Bars):
 
     def __init__(self, samples: int | None = None, seed: int = 0, *, noise: float = 0.02) -> None:
         super().__init__(samples, seed, 6, noise=noise)
+
+
+class Delta(Rule):
+    """The readout alone, by the exact gradient of its last step."""
+
+    def learn(self, frames: torch.Tensor, targets: torch.Tensor) -> BatchResult:
+        """One gradient step."""
+        self.optimizer.begin_batch()
+        outputs, _ = self.network(frames)
+        loss = torch.nn.functional.cross_entropy(outputs[-1], targets)
+        names = list(self.plastic)
+        found = torch.autograd.grad(loss, list(self.plastic.values()), allow_unused=True)
+        self.optimizer.step({n: g for n, g in zip(names, found, strict=True) if g is not None})
+        correct = int((self.network.decide(outputs) == targets).sum())
+        return BatchResult(float(loss.detach()), correct, len(targets))
+
+
+def delta(network: Network, *, lr: float = 0.1, freeze: Freeze = "none") -> Delta:
+    """A rule with few settings: of ``learn`` it takes lr and freeze alone."""
+    return Delta(network, lr=lr, freeze=freeze)
 
 
 def direct(

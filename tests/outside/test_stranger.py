@@ -166,6 +166,18 @@ def test_every_rule_trains_a_class_of_ones_own(tmp_path: Path, nobody: None, rul
     assert found["history"][0]["loss"] > 0
 
 
+def test_a_rule_takes_the_settings_that_it_names(
+    tmp_path: Path, nobody: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "bars.yaml"
+    config.write_text(CONFIG.replace("warmup_steps: 1, ", "warmup_steps: 2, "))
+    sets = ["--set=learn.rule=stranger:delta", "--set=learn.freeze=features"]
+    found = command("train", config, *sets, "--out", tmp_path / "run")
+    assert found["config"]["learn"]["rule"] == {"name": "stranger:delta"}
+    assert run(["train", str(config), *sets, "--set=learn.overlap=2", f"--import={MODULE}"]) == 2
+    assert "learn.overlap: the rule stranger:delta does not take it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
