@@ -124,7 +124,7 @@ class Signal:
         while short.ndim > len(axes) and short.shape[0] == 1:
             short = short[0]
         try:
-            full = np.broadcast_to(short, axes)
+            full = np.broadcast_to(short, axes).copy()
         except ValueError:
             raise ConversionError(
                 f"{name} has shape {value.shape}, which does not spread over {self.layout} of "

@@ -73,19 +73,19 @@ def two_populations(steps: int) -> nir.NIRGraph:
     return nir.NIRGraph(nodes, [*edges, ("b", "back")], type_check=False)
 
 
-def test_a_loop_of_others_is_told_its_way_out() -> None:
-    """The Delay that the error asks for is the shortest that Lava takes."""
-    with pytest.raises(ConversionError, match="^a: .*'b'.*in NIR: a Delay of 1 dt on") as told:
+def test_the_error_of_a_loop_names_the_delay_that_works() -> None:
+    """The Delay that the error names is the shortest that Lava takes."""
+    with pytest.raises(ConversionError, match="^a: .*'b'.*in NIR: a Delay of 1 dt in") as raised:
         schedule(from_nir(two_populations(0)))
-    steps = int(str(told.value).split("a Delay of ")[1].split()[0])
+    steps = int(str(raised.value).split("a Delay of ")[1].split()[0])
     timing = schedule(from_nir(two_populations(steps)))
     assert timing.latency == {"in": 0, "a": 1, "b": 2} and timing.delay == {}
 
 
-def test_a_memory_hears_queries_keys_and_values_of_one_step() -> None:
+def test_a_memory_takes_queries_keys_and_values_of_one_step() -> None:
     inputs = (Connection(("p0", "p2", "p2"), MemoryNode(1, 2, 1.0)),)
     timing = schedule(chain(2, Population("memory", (2, 1, 1), CELL, inputs)))
-    # A relay takes a step, then the memory takes one.
+    # Its own synapses take a step, then the memory takes one.
     assert timing.latency["memory"] == 4
     assert timing.relayed == {("memory", 0)}
     assert timing.delay == {("memory", 0, "p0"): 2}

@@ -279,7 +279,7 @@ def test_parameters_are_read_by_their_axes() -> None:
     graph = check_equal(network, IMAGE)
     assert graph["0"].neuron.bias.shape == (4, 6, 4)
     assert (
-        graph["0"].neuron.bias[:, :, 1] == float(network.get_parameter("0.neuron.bias")[1])
+        graph["0"].neuron.bias[:, :, 1] == network.get_parameter("0.neuron.bias")[1].item()
     ).all()
     by_channel = lively(
         Sequential(Conv2d(2, 4, 3), LIF(), Flatten(), Linear(96, 3), LI(0.2), input_shape=IMAGE)
