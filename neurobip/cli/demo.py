@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurobip.cli.options import JsonOption, SetOption
+from neurobip.cli.options import ImportOption, JsonOption, SetOption
 from neurobip.runs.output import reporting
 
 
@@ -18,6 +18,7 @@ def demo(
     controls: Annotated[
         bool, typer.Option(help="Train the controls too, with the same budget.")
     ] = True,
+    import_: ImportOption = None,
     json: JsonOption = False,
 ) -> int:
     """Train on digits that an event camera saw, measure, check against Lava, write a report.
@@ -33,7 +34,9 @@ def demo(
         import torch
 
         from neurobip.config import load_config
+        from neurobip.runs.imports import import_all
 
+        import_all(import_)
         config = load_config(str(files("neurobip") / "demo.yaml"), set_ or ())
 
         from neurobip.cli.tables import demo_text
@@ -56,7 +59,7 @@ def demo(
         require_lava()
         data = open_data(config, output)
         if controls:
-            with Controls(config, out, output, "overwrite") as trained:
+            with Controls(config, out, output, "overwrite", imports=import_ or ()) as trained:
                 metrics = train_run(config, out, data, output, overwrite=True)
                 trained.finish(metrics, data)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from neurobip.evaluation.activity import record
-from neurobip.evaluation.controls import ANN_BITS
+from neurobip.evaluation.controls import ANN_BITS, ANN_TWIN, LOGISTIC
 from neurobip.runs.report import named_accuracies, verify_rows
 from neurobip.runs.run import Run
 from neurobip.viz import (
@@ -62,7 +62,7 @@ def activity_sections(run: Run) -> list[Section]:
         said = outputs["retina.ganglion"]
         sections.append(
             Section(
-                "What the retina sees and says",
+                "Input and output of the retina",
                 [f"A held-out recording of the digit {label}. The camera moves in three saccades."],
                 [
                     Picture(
@@ -126,6 +126,37 @@ def learning_section(metrics: dict[str, Any]) -> Section:
     return Section("Learning", [text], pictures)
 
 
+LACKS = {
+    "no_attention": "attention",
+    "frozen_qk": "trained queries and keys, which stay random",
+    "frozen_features": "trained features, where only the readouts learn",
+    "rate_code": "the order of time steps, which leaves rates alone",
+}
+"""What a control network does not have."""
+
+
+def about_controls(controls: dict[str, Any]) -> list[str]:
+    """Sentences about the controls that a run has."""
+    lacks = [words for name, words in LACKS.items() if name in controls]
+    found = []
+    if lacks:
+        found.append(
+            "Each control network had the same training samples, epochs and learning rate and "
+            f"lacks one thing: {'; '.join(lacks)}."
+        )
+    if ANN_TWIN in controls:
+        found.append(
+            f"The network without spikes has the same layers with activations of {ANN_BITS} bits "
+            "on event counts, at the best of three learning rates."
+        )
+    if LOGISTIC in controls:
+        found.append(
+            "The logistic regression gets the logarithm of every pixel's event counts in three "
+            "time bins."
+        )
+    return found
+
+
 def accuracy_section(metrics: dict[str, Any]) -> Section:
     """Accuracy and its controls."""
     named = named_accuracies(metrics)
@@ -135,12 +166,7 @@ def accuracy_section(metrics: dict[str, Any]) -> Section:
         [
             f"All on the same {metrics['samples']} test recordings, for which one standard error "
             f"is {100 * standard_error(metrics['accuracy'], metrics['samples']):.1f} points.",
-            "Each control network had the same training samples, epochs and learning rate and "
-            "lacks one thing: attention; trained queries and keys, which stay random; trained "
-            "features, where only the readouts learn; the order of time steps, which leaves rates "
-            "alone. The network without spikes has the same layers with activations of "
-            f"{ANN_BITS} bits on event counts, at the best of three learning rates. The logistic "
-            "regression sees the logarithm of every pixel's event counts in three time bins.",
+            " ".join(about_controls(metrics["controls"])),
         ],
         [
             Picture(
@@ -220,9 +246,10 @@ def made_from(metrics: dict[str, Any]) -> Section:
 def rule_in_words(metrics: dict[str, Any]) -> str:
     """How the network learned."""
     learn = metrics["config"]["learn"]
-    if learn["rule"] == "bptt":
-        return "backpropagation through time"
-    return f"local three-factor rule (locality {learn['locality']}, update {learn['update']})"
+    options = {**learn["rule"], "update": learn["update"]}
+    name = options.pop("name").replace("_", " ")
+    words = ", ".join(f"{key} {value}".replace("_", " ") for key, value in options.items())
+    return f"rule {name} ({words})"
 
 
 def standard_error(share: float, samples: int) -> float:
