@@ -18,7 +18,7 @@ from neurobip.learning.eligibility.rows import (
 )
 from neurobip.neurons import ALIF, LI, LIF, Leaky
 from neurobip.neurons.neuron import Neuron, unit_interval
-from neurobip.projection import Projection, ProjectionState
+from neurobip.projection import Projection, ProjectionState, prefixed
 
 
 class EPropTraces(NamedTuple):
@@ -55,7 +55,8 @@ class EProp(Eligibility):
     ``keep_i`` is what a step keeps of the membrane: nothing after a reset to zero. No derivative
     goes through the reset itself. ``jump`` is the paper's ``beta``, taken into ``eps_a``. With one
     recurrence-free layer below the readout and the readout's own weights as feedback this is the
-    full gradient. A readout without spikes gets its exact gradient, unfiltered.
+    full gradient. A readout without spikes gets its exact gradient, unfiltered;
+    so does a threshold shift, which lasts one step and does not enter the membrane.
 
     Args:
         kappa: share that the readout's membrane keeps per step.
@@ -120,7 +121,12 @@ class EProp(Eligibility):
                 filtered = eligibility + self.kappa * traces.filtered
             eligibility = filtered
         now = EPropTraces(kept, membrane, adaptation, filtered, z)
-        return self._product(projection, error, eligibility), now
+        dw = self._product(projection, error, eligibility)
+        shift, held = projection.threshold_shift, state.threshold_shift
+        if shift is not None and held is not None and error is not None:
+            delta = neuron.surrogate_gradient(error, state.neuron)
+            dw |= prefixed("threshold_shift", shift.gradient(delta, held))
+        return dw, now
 
     def _product(
         self, projection: Projection, error: Tensor | None, eligibility: Tensor

@@ -36,8 +36,8 @@ class RewardModulatedSTDP(Eligibility):
 
     The third factor usually is a scalar a sample, minus the reward, alike in all cells
     (:class:`~neurobip.learning.signals.GlobalReward`). Input and output of one step count as
-    causal: the input is there when the cell fires. Biases have no presynaptic spikes and stay as
-    they are. A readout without spikes learns by its trace, see
+    causal: the input is there when the cell fires. Biases, which have no presynaptic
+    spikes, and threshold shifts stay as they are. A readout without spikes learns by its trace, see
     :class:`~neurobip.learning.eligibility.Trace`.
 
     Memory: ``O(B P O K)``, one number a synapse, sample and position. Cost: ``O(B P O K)`` a step,

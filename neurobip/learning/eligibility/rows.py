@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from neurobip.errors import ConfigError
 from neurobip.neurons import LIF
 from neurobip.projection import Projection, ProjectionState, prefixed
-from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Synapse
+from neurobip.synapses import Conv2d, Delayed, Linear, Merge, Patches, Synapse
 from neurobip.synapses.torch_layer import TorchLayer
 
 
 def pre_rows(projection: Projection, state: ProjectionState) -> Tensor:
-    """The inputs of every cell in the order of its weights, those of the recurrent synapse last.
+    """The inputs of every cell in the order of its weights: feedback and recurrent ones last.
 
     Tokens are positions, and so are the places of a convolution, whose rows are its patches. A
     projection without weights has rows without entries.
@@ -28,9 +28,21 @@ def pre_rows(projection: Projection, state: ProjectionState) -> Tensor:
     rows = synapse_rows(projection.synapse, state.synapse.x)
     if rows.shape[-1] == 0:
         rows = rows.expand(-1, post_rows(projection, state.neuron.z).shape[1], 0)
-    if projection.recurrent is None:
-        return rows
-    return torch.cat([rows, synapse_rows(projection.recurrent, state.recurrent.x)], -1)
+    found = [rows]
+    for name, synapse in further(projection):
+        held = getattr(state, name)
+        if held is None:  # no feedback arrived yet
+            columns = sum(p[0].numel() for p in weights(synapse))
+            found.append(rows.new_zeros(*rows.shape[:2], columns))
+        else:
+            found.append(synapse_rows(synapse, held.x))
+    return torch.cat(found, -1) if len(found) > 1 else rows
+
+
+def further(projection: Projection) -> list[tuple[str, Synapse]]:
+    """Synapses that add to the current of the first one, by name."""
+    named = [("top_down", projection.top_down), ("recurrent", projection.recurrent)]
+    return [(name, synapse) for name, synapse in named if synapse is not None]
 
 
 def synapse_rows(synapse: Synapse, x: Tensor) -> Tensor:
@@ -41,6 +53,8 @@ def synapse_rows(synapse: Synapse, x: Tensor) -> Tensor:
     """
     x = x.detach()
     match synapse:
+        case Merge():
+            return synapse.gather(x)
         # Subclasses of Linear may take something else than a token; Delayed does not.
         case Linear() if type(synapse) in (Linear, Delayed):
             return x.reshape(len(x), -1, x.shape[-1])
@@ -94,14 +108,14 @@ def images(projection: Projection) -> bool:
 
 def by_name(projection: Projection, gradient: Tensor) -> dict[str, Tensor]:
     """A gradient ``[O, K]`` with the columns of :func:`with_bias`, by parameter."""
-    neuron, recurrent = projection.neuron, projection.recurrent
+    neuron = projection.neuron
     dw: dict[str, Tensor] = {}
     if isinstance(neuron, LIF) and neuron.bias is not None:
         gradient, dw["neuron.bias"] = gradient[:, :-1], gradient[:, -1].view_as(neuron.bias)
-    if recurrent is not None:
-        own = gradient.shape[1] - sum(p[0].numel() for p in weights(recurrent))
-        gradient, lateral = gradient[:, :own], gradient[:, own:]
-        dw |= prefixed("recurrent", synapse_by_name(recurrent, lateral))
+    for name, synapse in reversed(further(projection)):
+        own = gradient.shape[1] - sum(p[0].numel() for p in weights(synapse))
+        gradient, last = gradient[:, :own], gradient[:, own:]
+        dw |= prefixed(name, synapse_by_name(synapse, last))
     return dw | prefixed("synapse", synapse_by_name(projection.synapse, gradient))
 
 

@@ -62,12 +62,21 @@ def local(
 
 
 def signal(network: Network, feedback: Feedback) -> LearningSignal:
-    """The learning signal of a feedback."""
+    """The learning signal of a feedback.
+
+    Raises:
+        ConfigError: stages without a readout, which a reward cannot reach.
+    """
     if feedback == "direct":
         return DirectFeedback()
-    if feedback == "reward":
-        return PolicyGradient(network.classes)
     stages = network.stages()
+    if feedback == "reward":
+        if any(stage.readout is None for stage in stages[:-1]):
+            raise ConfigError(
+                "feedback reward needs a readout at every stage of the network, such as those of "
+                "a BiTFormer; use feedback direct, or the rule reward_stdp"
+            )
+        return PolicyGradient(network.classes)
     if len(stages) == 1 or any(stage.readout is not None for stage in stages):
         return LocalReadouts()
     return OwnReadouts(network, leak=network.logit_scale, trained=True)

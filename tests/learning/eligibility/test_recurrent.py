@@ -6,7 +6,7 @@ import torch
 from neurobip.learning import EProp, Instant, RewardModulatedSTDP, TimingDependent, Trace, rules
 from neurobip.neurons import ALIF, LIF, Leaky
 from neurobip.projection import Projection
-from neurobip.synapses import Conv2d, Linear
+from neurobip.synapses import Conv2d, Delayed, Linear, Merge
 
 from ..networks import assert_equal, batch, recurrent
 
@@ -216,3 +216,77 @@ def test_symmetric_eprop_of_a_recurrent_layer_in_loops():
         weight += (sent[t].unsqueeze(-1) * filtered).sum(0)
         past = z[t]
     assert_equal(found, {"0.recurrent.weight": weight})
+
+
+@pytest.mark.parametrize("eligibility", [EProp(kappa=0.5), RewardModulatedSTDP()], ids=str)
+@pytest.mark.parametrize("delay", [0, 2])
+def test_feedback_learns_as_further_inputs_of_the_first_synapse(eligibility, delay):
+    """Against one synapse that takes both inputs at once, with the same weights."""
+    torch.manual_seed(0)
+    feedback = Delayed(3, CELLS, delay=delay, scale=1.5)
+    two = Projection(Linear(INPUTS, CELLS, scale=1.2), LIF(), top_down=feedback,
+                     recurrent=Linear(CELLS, CELLS)).double()  # fmt: skip
+    one = Projection(Linear(INPUTS + 3, CELLS), LIF(), recurrent=Linear(CELLS, CELLS)).double()
+    with torch.no_grad():
+        for part in (one, two):
+            part.neuron.bias.fill_(0.2)
+        one.synapse.weight.copy_(torch.cat([two.synapse.weight, feedback.weight], 1))
+        one.recurrent.weight.copy_(two.recurrent.weight)
+    x_seq = (torch.rand(STEPS, BATCH, INPUTS + 3) < 0.5).double()
+    late = torch.cat([torch.zeros(delay, BATCH, 3).double(), x_seq[..., INPUTS:]])[:STEPS]
+    found, expected, state, traces, dense, dense_traces = {}, {}, None, None, None, None
+    for t in range(STEPS):
+        with torch.no_grad():
+            z, state = two.step(x_seq[t, :, :INPUTS], state, above=x_seq[t, :, INPUTS:])
+            both = torch.cat([x_seq[t, :, :INPUTS], late[t]], -1)
+            _, dense = one.step(both, dense)
+        error = torch.randn_like(z)
+        dw, traces = eligibility.step(two, error, state, traces)
+        plain, dense_traces = eligibility.step(one, error, dense, dense_traces)
+        for total, new in ((found, dw), (expected, plain)):
+            for name, gradient in new.items():
+                total[name] = total.get(name, 0) + gradient
+    weight = expected.pop("synapse.weight")
+    expected |= {"synapse.weight": weight[:, :INPUTS], "top_down.weight": weight[:, INPUTS:]}
+    assert found.keys() == expected.keys()
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("eligibility", [EProp(), RewardModulatedSTDP()], ids=str)
+def test_merged_tokens_learn_as_their_windows(eligibility):
+    torch.manual_seed(0)
+    merge = Projection(Merge(3, CELLS, window=2, grid=(5, 4)), Leaky(KEEP)).double()
+    dense = Projection(Linear(12, CELLS), Leaky(KEEP)).double()
+    with torch.no_grad():
+        merge.synapse.weight.mul_(2)
+        dense.synapse.weight.copy_(merge.synapse.weight)
+    _, states, errors = scene(merge, (20, 3))
+    generator = torch.Generator().manual_seed(2)
+    x_seq = (torch.rand(STEPS, BATCH, 20, 3, generator=generator) < 0.5).double()
+    plain = []
+    for x in x_seq:
+        _, state = dense.step(merge.synapse.gather(x), plain[-1] if plain else None)
+        plain.append(state)
+    assert_equal(summed(eligibility, merge, states, errors),
+                 summed(eligibility, dense, plain, errors))  # fmt: skip
+
+
+def test_a_threshold_shift_learns_from_its_step_alone():
+    """It does not enter the membrane: error times sensitivity times the input of the step."""
+    torch.manual_seed(0)
+    part = Projection(Conv2d(1, 1, 1, scale=2.0), ALIF((0.25,)), threshold_shift=Conv2d(
+        2, 1, 1, scale=0.5, decay_trace=1.0)).double()  # fmt: skip
+    x, above = ((torch.rand(STEPS, BATCH, c, 3, 3) < 0.5).double() for c in (1, 2))
+    state = traces = None
+    expected, found = torch.zeros(1, 2, 1, 1).double(), 0
+    for t in range(STEPS):
+        with torch.no_grad():
+            z, state = part.step(x[t], state, above=above[t])
+        error = torch.randn_like(z)
+        dw, traces = EProp().step(part, error, state, traces)
+        found = found + dw["threshold_shift.weight"]
+        before = (state.neuron.a - part.neuron.jump * state.neuron.z) / (1 - part.neuron.decay_a)
+        distance = state.neuron.v - 1 - before + state.neuron.threshold_shift
+        near = (1 - distance.abs()).clamp(min=0)
+        expected += torch.einsum("bohw,bihw->oi", error * near, above[t]).view(1, 2, 1, 1)
+    assert_equal({"shift": found}, {"shift": expected})
