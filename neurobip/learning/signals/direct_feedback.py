@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,28 +29,18 @@ class DirectFeedback(LearningSignal):
 
     joint = True
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state."""
-        if target is None:
-            return NO_SIGNAL, None
-        late = {i: run.from_step(first) for i, run in runs.items()}
-        answered = task.error(late[task.stages - 1], target)
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps."""
+        answered = task.error(runs[task.stages - 1], target)
         signal = NO_SIGNAL
-        for i, run in late.items():
+        for i, run in runs.items():
             if run.stage.readout is not None:
                 signal = signal.join(Signal.of(run.readout_adjoint(task.error(run, target))))
             elif i == task.stages - 1:
                 signal = signal.join(Signal.of(run.adjoint(answered)))
                 continue
             signal = signal.join(Signal.of(direct(run, answered)))
-        return signal, None
+        return signal
 
 
 def direct(run: StageRun, error: Tensor) -> Adjoint:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from neurobip.errors import ConfigError
-from neurobip.learning.signals.signal import LearningSignal, Signal, Task
+from neurobip.learning.signals.signal import NO_SIGNAL, LearningSignal, Signal, Task
 from neurobip.models.network import Network
 from neurobip.models.sequential import widths
 from neurobip.models.stage import StageRun
@@ -27,22 +27,14 @@ class LocalReadouts(LearningSignal):
     learning (DECOLLE)", for a readout at every stage.
     """
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state."""
-        signal = Signal({}, {}, {})
-        if target is not None:
-            for i, run in runs.items():
-                if run.stage.readout is None and i < task.stages - 1:
-                    continue  # no readout, no error: the stage does not learn
-                signal = signal.join(self.network_readout(run.from_step(first), target, task))
-        return signal, None
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps."""
+        signal = NO_SIGNAL
+        for i, run in runs.items():
+            if run.stage.readout is None and i < task.stages - 1:
+                continue  # no readout, no error: the stage does not learn
+            signal = signal.join(self.network_readout(run, target, task))
+        return signal
 
     @staticmethod
     def network_readout(run: StageRun, target: Tensor, task: Task) -> Signal:

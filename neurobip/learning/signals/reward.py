@@ -11,7 +11,7 @@ from torch import Tensor
 from neurobip.component import Adjoint
 from neurobip.errors import DataError
 from neurobip.learning.loss import CrossEntropy
-from neurobip.learning.signals.signal import NO_SIGNAL, LearningSignal, Signal, Task
+from neurobip.learning.signals.signal import LearningSignal, Signal, Task
 from neurobip.models.stage import StageRun
 from neurobip.neurons import LI
 from neurobip.projection import PopulationError, prefixed, projections, state_at
@@ -45,25 +45,15 @@ class PolicyGradient(LearningSignal):
         super().__init__()
         self.register_buffer("expected", torch.tensor(1 / classes, dtype=torch.float64))
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state but the expected reward, a buffer."""
-        if target is None:
-            return NO_SIGNAL, None
-        late = {i: run.from_step(first) for i, run in runs.items()}
-        outputs = late[task.stages - 1].output
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps; the expected reward moves."""
+        outputs = runs[task.stages - 1].output
         actions = drawn(torch.softmax(task.scale * outputs, -1))
         rewards = (actions == wanted(target)).to(outputs.dtype)
         advantage = rewards - float(self.expected)
         self.expected += self.follow * (float(rewards.mean()) - self.expected)
         found: list[Adjoint] = []
-        for i, run in late.items():
+        for i, run in runs.items():
             if run.stage.readout is None and i < task.stages - 1:
                 continue
             error = policy_error(run.output, actions, advantage, task.scale)
@@ -71,7 +61,7 @@ class PolicyGradient(LearningSignal):
             found.append(readout)
             if not run.stage.frozen:
                 found.append(run.adjoint(readout.send()))
-        return Signal.of(*found), None
+        return Signal.of(*found)
 
 
 class GlobalReward(LearningSignal):
@@ -104,26 +94,16 @@ class GlobalReward(LearningSignal):
         super().__init__()
         self.expected = expected
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state."""
-        if target is None:
-            return NO_SIGNAL, None
-        late = {i: run.from_step(first) for i, run in runs.items()}
-        last = late[task.stages - 1]
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps."""
+        last = runs[task.stages - 1]
         p = torch.softmax(task.scale * last.output, -1)
         actions = torch.stack([drawn(step) for step in p])
         expected = 2 * (p * p).sum(-1) - 1 if self.expected is None else self.expected
         success = 2 * (actions == wanted(target)).to(p.dtype) - 1 - expected
         answering = last.stage.readout or list(projections(last.stage.part))[-1][1]
         populations: dict[str, PopulationError] = {}
-        for run in late.values():
+        for run in runs.values():
             parts: list[tuple[str, Any, Any]] = [(run.stage.name, run.stage.part, run.states.part)]
             if run.stage.readout is not None:
                 parts.append((run.stage.readout_name, run.stage.readout, run.states.readout))
@@ -141,7 +121,7 @@ class GlobalReward(LearningSignal):
                         share = -success / z.shape[1]
                         error = share.view(*share.shape, *(1,) * (z.ndim - 2)).expand_as(z)
                     populations[name] = PopulationError(projection, error, held)
-        return Signal(populations, {}, {}), None
+        return Signal(populations, {}, {})
 
 
 def drawn(p: Tensor) -> Tensor:

@@ -64,7 +64,8 @@ class LearningSignal(nn.Module):
     """One half of a learning rule: where the third factor comes from.
 
     The other half is an :class:`~neurobip.learning.eligibility.Eligibility`. A signal may have
-    parameters, such as readouts or feedback matrices; its state is a value that the caller holds.
+    parameters, such as readouts or feedback matrices. Subclasses define :meth:`errors`, or
+    :meth:`step` if they have a state; it is a value that the caller holds.
 
     Attributes:
         joint: whether all stages wait for the answer of the last one. If not, :meth:`step` is
@@ -72,6 +73,15 @@ class LearningSignal(nn.Module):
     """
 
     joint: bool = False
+
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of time steps that all have a target.
+
+        Args:
+            runs: the steps in each stage, by its number: all stages, or one if not ``joint``.
+            target: class numbers ``[t or 1, B]`` or values ``[t or 1, B, classes]``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no errors")
 
     def step(
         self,
@@ -84,16 +94,18 @@ class LearningSignal(nn.Module):
         """The errors of a chunk of time steps.
 
         Args:
-            runs: the chunk in each stage, by its number: all stages, or one if not ``joint``.
+            runs: the chunk in each stage, as in :meth:`errors`.
             first: the first step of the chunk that has a target.
-            target: class numbers ``[t or 1, B]`` or values ``[t or 1, B, classes]`` from that step
-                on; None if no step of the chunk has one.
+            target: of the steps from there on; None if no step of the chunk has one.
             state: after the chunk before.
 
         Returns:
             errors from step ``first`` on, and the state.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no step")
+        if target is None:
+            return NO_SIGNAL, None
+        late = {i: run.from_step(first) for i, run in runs.items()}
+        return self.errors(late, target, task), None
 
 
 def hidden(runs: Mapping[int, StageRun], task: Task) -> dict[int, StageRun]:

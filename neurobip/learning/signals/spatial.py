@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from neurobip.component import Adjoint
-from neurobip.learning.signals.signal import NO_SIGNAL, LearningSignal, Signal, Task
+from neurobip.learning.signals.signal import LearningSignal, Signal, Task
 from neurobip.models.stage import StageRun
 
 
@@ -23,21 +22,11 @@ class SpatialBackprop(LearningSignal):
 
     joint = True
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state."""
-        if target is None:
-            return NO_SIGNAL, None
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps."""
         found: list[Adjoint] = []
-        for i in reversed(sorted(runs)):
-            run = runs[i].from_step(first)
+        for i in sorted(runs, reverse=True):
             if i == task.stages - 1:
-                found.append(run.readout_adjoint(task.error(run, target)))
-            found.append(run.adjoint(found[-1].send()))
-        return Signal.of(*found), None
+                found.append(runs[i].readout_adjoint(task.error(runs[i], target)))
+            found.append(runs[i].adjoint(found[-1].send()))
+        return Signal.of(*found)

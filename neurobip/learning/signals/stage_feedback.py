@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from neurobip.learning.signals.local_readouts import hidden_widths
-from neurobip.learning.signals.signal import NO_SIGNAL, LearningSignal, Signal, Task, hidden
+from neurobip.learning.signals.signal import LearningSignal, Signal, Task, hidden
 from neurobip.models.network import Network
 from neurobip.models.stage import StageRun
 
@@ -51,29 +50,19 @@ class StageFeedback(LearningSignal):
             matrix = torch.randn(width, classes) * (scale / classes**0.5)
             self.register_buffer(f"matrix_{i}", matrix)
 
-    def step(
-        self,
-        runs: Mapping[int, StageRun],
-        first: int,
-        target: Tensor | None,
-        task: Task,
-        state: Any = None,
-    ) -> tuple[Signal, Any]:
-        """The errors of a chunk; there is no state."""
-        if target is None:
-            return NO_SIGNAL, None
-        last = runs[task.stages - 1].from_step(first)
+    def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
+        """The errors of some time steps."""
+        last = runs[task.stages - 1]
         answered = task.error(last, target)
         top = last.readout_adjoint(answered)
         found = [top]
         if last.stage.readout is None:
             found.append(top := last.adjoint(answered))
-        below = hidden(runs, task)
-        for i, run in below.items():
-            run = run.from_step(first)
-            if self.symmetric and i == max(below):
+        before = hidden(runs, task)
+        for i, run in before.items():
+            if self.symmetric and i == max(before):
                 error = top.send()
             else:
                 error = (answered @ self.get_buffer(f"matrix_{i}").T).view(run.z.shape)
             found.append(run.adjoint(error))
-        return Signal.of(*found), None
+        return Signal.of(*found)
