@@ -39,8 +39,8 @@ Windows = Sequence[tuple[int, int]]
 
 
 def has_twin(config: RunConfig) -> bool:
-    """Whether the twin of a run's network is defined: that of a BiTFormer is."""
-    return isinstance(config.model, BiTFormerConfig)
+    """Whether the options of a run's network say that its twin is defined."""
+    return getattr(config.model, "has_ann_twin", False)
 
 
 def time_windows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,9 @@ class BiTFormerConfig(Section):
         decays: fraction lost in a time step; patch, stride, padding: pixels; surrogate_width and
         shortcut: firing thresholds; top_down, top_down_threshold: time steps, 0 is no feedback.
     """
+
+    has_ann_twin: ClassVar[bool] = True
+    """There is a network without spikes of the same shape, see neurobip.evaluation.ann_twin."""
 
     sensor: tuple[Count, Count, Count] = (2, 34, 34)
     classes: Annotated[Count, Field(ge=2)] = 10
