@@ -339,6 +339,11 @@ def _section(base: type[Named], builder: Builder) -> type[Named]:
             continue
         if name in kind.given or name in base.model_fields:
             continue
+        if is_plain(parameter.type) and hasattr(base, name):
+            raise ConfigError(
+                f"{kind.what} {builder.__name__}: its option {name} has the name of an attribute "
+                "of every section; rename it"
+            )
         if is_section(parameter.type):
             bases.append(parameter.type)
         elif is_plain(parameter.type):

@@ -31,6 +31,11 @@ def small(input_shape: tuple[int, int, int], classes: int, *, features: int = 4)
     )  # fmt: skip
 
 
+def taken(input_shape: tuple[int, int, int], classes: int, *, kind: str = "small") -> Network:
+    """An option whose name is taken."""
+    return small(input_shape, classes, features=len(kind))
+
+
 class Columns(Sequential):
     """A hidden layer of spiking columns."""
 

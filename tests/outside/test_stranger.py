@@ -277,6 +277,13 @@ def test_entry_points_are_names_as_any(package: None, tmp_path: Path) -> None:
         make_config({"model": "strange_nett"})
 
 
+def test_an_option_with_the_name_of_an_attribute_is_refused(nobody: None) -> None:
+    import_one(str(MODULE))
+    with pytest.raises(ConfigError, match="its option kind has the name of an attribute"):
+        make_config({"model": "stranger:taken"})
+    sys.modules.pop("stranger")
+
+
 def by_hand(size: int = 5) -> Sequential:
     torch.manual_seed(0)
     return Sequential(Flatten(), Linear(8, size), LI(0.5), input_shape=(2, 2, 2))
