@@ -233,7 +233,7 @@ for kill in range(40):
         while True:
             n += 1
             save_run(folder, checkpoint(n), best=n % 2 == 0)
-    time.sleep(random.uniform(0.005, 0.06))
+    time.sleep(random.uniform(0.005, 0.15))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     last, best = whole(folder / LAST), whole(folder / BEST)
