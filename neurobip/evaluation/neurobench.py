@@ -46,7 +46,7 @@ class NeuroBenchNetwork(NeuroBenchModel):
         self.network = network.eval()
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """The outputs of all time steps, which run one by one: spikes are told from values a call."""
+        """The outputs of all time steps; one call a step, as a call has spikes or values."""
         state, outputs = None, []
         with torch.no_grad():
             for frame in batch.transpose(0, 1):
