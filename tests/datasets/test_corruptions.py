@@ -344,7 +344,6 @@ def test_errors_say_what_fits():
         faults.event_drop(EMPTY, SENSOR, DURATION, 1.5, rng)
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def digits(own_cache: None) -> SaccadeDigits:
     return SaccadeDigits(samples=6, steps=6, window_us=50_000)
