@@ -77,7 +77,7 @@ _HOME = {
     "Retina": "neurobip.retina",
     "SaccadeDigits": "neurobip.datasets.saccade_digits",
     "Sequential": "neurobip.models.sequential",
-    "accuracy": "neurobip.evaluation.accuracy",
+    "accuracy": "neurobip.models.accuracy",
     "batches": "neurobip.datasets.loader",
     "event_camera": "neurobip.retina",
     "fit": "neurobip.runs.fit",
