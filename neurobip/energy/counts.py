@@ -43,6 +43,7 @@ def _step(projection: Projection, state: ProjectionState) -> Operations:
     feedback = (
         (projection.top_down, state.top_down),
         (projection.threshold_shift, state.threshold_shift),
+        (projection.recurrent, state.recurrent),
     )
     for synapse, held in feedback:
         if synapse is not None and held is not None:

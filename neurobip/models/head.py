@@ -30,6 +30,7 @@ class Head(Network):
         blocks' readouts ``[R, B, classes]``, R = depth.
     """
 
+    input_shape: tuple[int, int]
     blocks: list[Block]  # module containers, typed by what they hold
     readouts: dict[str, Projection]
 
@@ -37,6 +38,9 @@ class Head(Network):
         self, network: Network, blocks: list[Block], readouts: dict[str, Projection]
     ) -> None:
         super().__init__()
+        features = blocks[0].up.synapse.weight.shape[1]  # type: ignore[union-attr, index]
+        first: Any = next(iter(readouts.values())).synapse
+        self.input_shape = (first.weight.shape[1] // features, features)
         self._constants = network.classes, network.readout_leak, network.answer_steps
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.readouts = nn.ModuleDict(readouts)  # type: ignore[assignment]
@@ -62,12 +66,11 @@ class Head(Network):
         Raises:
             DataError: other axes, or another number of features.
         """
-        synapse: Any = self.blocks[0].up.synapse
-        features = synapse.weight.shape[1]
-        if x.ndim != 3 + sequence or x.shape[-1] != features:
+        tokens, features = self.input_shape
+        if x.ndim != 3 + sequence or tuple(x.shape[-2:]) != (tokens, features):
             raise DataError(
                 f"Head: tokens have shape {tuple(x.shape)}; expected "
-                f"{'[T, ' if sequence else '['}B, N, {features}]"
+                f"{'[T, ' if sequence else '['}B, {tokens}, {features}]"
             )
         return x.to(next(self.blocks[0].parameters()).dtype)
 

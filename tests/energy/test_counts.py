@@ -87,3 +87,14 @@ def test_retina_multiplies_only_behind_the_graded_bipolar_cells():
 def test_no_sample_is_named():
     with pytest.raises(ValueError, match="no sample"):
         count(Two(), [])
+
+
+def test_a_recurrent_synapse_is_counted():
+    """Every spike of the step before meets all cells once more."""
+    cells = Projection(Linear(4, 3, scale=4.0), LIF(), recurrent=Linear(3, 3))
+    frames = (torch.rand(6, 2, 4) < 0.5).float()
+    spikes, _ = cells.scan(frames)
+    (found,) = count(cells, [(frames, torch.zeros(2))])
+    assert bool(spikes[:-1].any())
+    assert found.acs == (3 * frames.sum() + 3 * spikes[:-1].sum()) / 2
+    assert found.dense == 4 * 3 + 3 * 3
