@@ -9,7 +9,7 @@ Saccade digits, in three experiments, over seeds:
             it is not (one of ten), and forgetting, the mean loss of a task's accuracy since it was
             learned.
     single  one pass over all digits, one sample at a time or 32, each at two rates.
-    few     a network that knows eight digits learns the other two from 1, 5 or 20 samples of
+    few     a network trained on eight digits learns the other two from 1, 5 or 20 samples of
             each, one at a time, without any of the old ones.
 
 Runs are kept in ``runs/continual``, one file each; what is done is not done again. ``--print``
@@ -31,8 +31,9 @@ import torch
 from kept import kept
 from torch import Tensor
 
+from neurobip import BiTFormerConfig
 from neurobip.atomic import write_atomic
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.datasets import SaccadeDigits, batches, split
 from neurobip.learning import OrthogonalProjection, Rule
 from neurobip.learning.loop import build, build_rule, prepare
@@ -52,7 +53,7 @@ parser.add_argument("--csv", type=Path, default=Path("docs/results/continual.csv
 arguments = parser.parse_args()
 torch.set_num_threads(1)
 
-MODEL = ModelConfig(depth=0, merge=3, merged=64)
+MODEL = BiTFormerConfig(depth=0, merge=3, merged=64)
 RuleName = Literal["local", "bptt"]
 RULES: tuple[RuleName, ...] = ("local", "bptt")
 TASKS = [(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]
@@ -159,7 +160,7 @@ def single(data: Data, seed: int, size: int, lr: float) -> dict[str, float]:
 
 
 def few(data: Data, seed: int) -> dict[str, float]:
-    """Two new digits for a network that knows eight."""
+    """Two new digits for a network trained on eight."""
     rng = np.random.default_rng(seed)
     new = tuple(sorted(rng.permutation(10)[:2].tolist()))
     old = tuple(digit for digit in range(10) if digit not in new)

@@ -12,7 +12,7 @@ from machine import Rates, floor_seconds
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurobip import BiTFormer, ModelConfig, projections
+from neurobip import BiTFormer, BiTFormerConfig, projections
 from neurobip.config import LearnConfig
 from neurobip.learning import calibrate
 from neurobip.learning.loop import build
@@ -43,9 +43,9 @@ def network(
     Args:
         frames: what to calibrate on; a batch of its own where None.
         activity: spikes per neuron and step that homeostasis aims at; None leaves biases at 0.
-        settings: of :class:`neurobip.ModelConfig`, over those named above.
+        settings: of :class:`neurobip.BiTFormerConfig`, over those named above.
     """
-    config = ModelConfig(**{"retina": "none", **settings})  # type: ignore[arg-type]
+    config = BiTFormerConfig(**{"retina": "none", **settings})  # type: ignore[arg-type]
     model = build(config, LearnConfig(), seed=0)
     with torch.random.fork_rng():
         torch.manual_seed(1)

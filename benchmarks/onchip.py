@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.converters.lava.learning.integer import learn_in_integers
 from neurobip.converters.lava.learning.rule import ThreeFactor
 from neurobip.converters.lowering import to_graph
@@ -60,7 +61,7 @@ def one_digit(new: int) -> None:
         return batches(known, 32, shuffle_seed=0, epoch=epoch, augment=augment)
 
     config = LearnConfig(lr=4e-3)
-    model = build(ModelConfig(depth=1, width=32, hidden=64), config, seed=0)
+    model = build(BiTFormerConfig(depth=1, width=32, hidden=64), config, seed=0)
     prepare(model, config, epoch_of(0))
     rule = build_rule(model, config, arguments.epochs * len(epoch_of(0)))
     shown = Subset(recordings, valid[digits[valid] != new].tolist())

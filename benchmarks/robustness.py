@@ -23,7 +23,8 @@ import torch
 from kept import kept
 from torch.utils.data import Subset
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.datasets import CORRUPTIONS, SEVERITIES, Corrupted, SaccadeDigits, batches, split
 from neurobip.evaluation.robustness import robustness
 from neurobip.learning.loop import build, build_rule, fit, prepare
@@ -43,7 +44,7 @@ FEEDBACK = {
 
 def measure(
     learn: LearnConfig,
-    config: ModelConfig,
+    config: BiTFormerConfig,
     seed: int,
     digits: SaccadeDigits,
     samples: int,
@@ -164,7 +165,7 @@ def main() -> None:
         for feedback in arguments.feedback:
             for rule in LEARN:
                 condition = rule if feedback == "none" else f"{rule}+{feedback}"
-                learn, model = LEARN[rule], ModelConfig(**FEEDBACK[feedback])
+                learn, model = LEARN[rule], BiTFormerConfig(**FEEDBACK[feedback])
                 settings = (budget, learn.model_dump(mode="json"), model.model_dump(mode="json"))
 
                 def now(learn=learn, model=model, seed=seed) -> dict:

@@ -26,13 +26,14 @@ from neurobip.converters.simulators.integer import IntegerNetwork
 
 def fresh(samples: int) -> tuple[torch.nn.Module, torch.Tensor]:
     """A calibrated network and frames to run."""
-    from neurobip.config import LearnConfig, ModelConfig
+    from neurobip import BiTFormerConfig
+    from neurobip.config import LearnConfig
     from neurobip.datasets import SaccadeDigits, batches
     from neurobip.learning.loop import build, prepare
 
     digits = SaccadeDigits(samples=max(samples, 128), steps=20, window_us=15_000)
     learn = LearnConfig()
-    model = build(ModelConfig(), learn, seed=0)
+    model = build(BiTFormerConfig(), learn, seed=0)
     data = batches(digits, 64)
     prepare(model, learn, data)
     frames = torch.cat([frames for frames, _ in data], 1)

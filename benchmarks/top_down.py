@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from neurobip import BiTFormerConfig
 from neurobip.atomic import write_atomic
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip.config import LearnConfig
 from neurobip.datasets import SaccadeDigits, batches, split
 from neurobip.evaluation import accuracy
 from neurobip.learning.loop import build, build_rule, fit, prepare
@@ -79,7 +80,7 @@ def run(condition: str, seed: int) -> dict[str, float]:
         return json.loads(file.read_text())
     delay, freeze = CONDITIONS[condition]
     learn = LearnConfig(freeze=freeze, lr=2e-3)
-    model = build(ModelConfig(top_down_threshold=delay, retina=arguments.retina), learn, seed)
+    model = build(BiTFormerConfig(top_down_threshold=delay, retina=arguments.retina), learn, seed)
 
     def epoch_of(epoch: int):
         return batches(train, 32, shuffle_seed=seed, epoch=epoch)

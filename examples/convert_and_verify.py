@@ -10,7 +10,8 @@ import argparse
 import torch
 from torch.utils.data import Subset
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.converters.graph.graph import Graph
 from neurobip.converters.lava.verify import verify
 from neurobip.converters.lowering import to_graph
@@ -31,7 +32,7 @@ digits = SaccadeDigits(samples=600, steps=10, window_us=30_000)
 train, valid, test = (Subset(digits, part.tolist()) for part in split(digits.names))
 learn = LearnConfig(lr=4e-3)
 model = build(
-    ModelConfig(attention=arguments.attention, width=16, hidden=32, depth=1), learn, seed=0
+    BiTFormerConfig(attention=arguments.attention, width=16, hidden=32, depth=1), learn, seed=0
 )
 
 

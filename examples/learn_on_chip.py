@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.converters.lava.learning.integer import learn_in_integers
 from neurobip.converters.lava.learning.learning import learn, readout_alone
 from neurobip.converters.lava.learning.rule import ThreeFactor
@@ -52,7 +53,7 @@ def epoch_of(epoch: int):
 
 # Nine digits, learned off chip.
 config = LearnConfig(lr=4e-3)
-model = build(ModelConfig(depth=1, width=32, hidden=64), config, seed=0)
+model = build(BiTFormerConfig(depth=1, width=32, hidden=64), config, seed=0)
 prepare(model, config, epoch_of(0))
 rule = build_rule(model, config, arguments.epochs * len(epoch_of(0)))
 fit(

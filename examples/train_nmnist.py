@@ -11,7 +11,8 @@ import argparse
 import torch
 from torch.utils.data import Subset
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.datasets import NMNIST, Augment, batches, split
 from neurobip.evaluation import accuracy
 from neurobip.learning.loop import build, build_rule, fit, prepare
@@ -44,7 +45,7 @@ learn = LearnConfig(
     lr=2e-3,
     weight_decay=0.3 if arguments.feedback == "kolen_pollack" else 0.0,
 )
-model = build(ModelConfig(), learn, seed=0)
+model = build(BiTFormerConfig(), learn, seed=0)
 rates = prepare(model, learn, epoch_of(0))
 print("calibrated to", ", ".join(f"{name} {rate.mean():.2f}" for name, rate in rates.items()))
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from neurobip.config import ModelConfig
+from neurobip import BiTFormerConfig
 from neurobip.converters.graph.graph import Connection, Graph, Population
 from neurobip.converters.graph.neuron_nodes import ALIFNode, BipolarNode, InputNode, LIFNode, LINode
 from neurobip.converters.graph.synapse_nodes import (
@@ -31,7 +31,7 @@ def lively(**settings) -> BiTFormer:
     """A small network with random weights, strong enough for spikes in every population."""
     torch.manual_seed(1)
     small = dict(sensor=(2, 14, 14), classes=3, width=8, hidden=12, depth=1, heads=2, patch=5)
-    model = BiTFormer(ModelConfig(**(small | settings)))
+    model = BiTFormer(BiTFormerConfig(**(small | settings)))
     for name, parameter in model.named_parameters():
         if name.startswith("readouts"):
             torch.nn.init.normal_(parameter, std=0.1)

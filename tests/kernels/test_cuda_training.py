@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from neurobip.config import LearnConfig, ModelConfig
+from neurobip import BiTFormerConfig
+from neurobip.config import LearnConfig
 from neurobip.kernels import cuda, dispatch
 from neurobip.learning.loop import build, build_rule
 
@@ -27,7 +28,7 @@ RULES = {
 
 def rule_over_a_lively_network(learn, device):
     """A small network whose cells fire, and some of them twice."""
-    config = ModelConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
+    config = BiTFormerConfig(sensor=(2, 12, 12), classes=3, width=8, hidden=12, depth=1, heads=2)
     model = build(config, learn, seed=0).to(device)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
