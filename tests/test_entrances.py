@@ -133,6 +133,7 @@ def test_graph_and_integers(trained, digits):
     assert same > 0.7
 
 
+@pytest.mark.slow
 def test_lava(trained, digits):
     pytest.importorskip("lava.magma")
     _, net, _, _ = trained

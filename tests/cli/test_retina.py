@@ -26,6 +26,7 @@ def document(command: Command, page: Path) -> dict:
     return command("retina", "characterize", *preset, "--quick", "--out", page)
 
 
+@pytest.mark.slow
 def test_the_document_holds_measures_claims_and_curves(document: dict) -> None:
     names = ["midget on", "midget off", "parasol on", "parasol off"]
     assert [m["name"] for m in document["types"]] == names
@@ -37,6 +38,7 @@ def test_the_document_holds_measures_claims_and_curves(document: dict) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_with_pictures(document: dict, page: Path) -> None:
     assert document["page"] == str(page)
     content = page.read_text()
@@ -45,6 +47,7 @@ def test_the_page_is_one_file_with_pictures(document: dict, page: Path) -> None:
         assert word in content
 
 
+@pytest.mark.slow
 def test_people_get_tables(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -87,6 +90,7 @@ def test_a_folder_is_no_page(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert said.out == "" and "name the page, such as retina.html" in said.err
 
 
+@pytest.mark.slow
 def test_the_event_retina_keeps_its_claims(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

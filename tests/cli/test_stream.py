@@ -47,6 +47,7 @@ def twice(events: np.ndarray) -> np.ndarray:
     return both[np.argsort(both["t"], kind="stable")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset", [0, STEPS, 4])
 def test_every_answer_is_that_of_frames(
     integers: QuantizedGraph, digits: SaccadeDigits, reset: int
@@ -64,6 +65,7 @@ def test_every_answer_is_that_of_frames(
     assert wanted[-1].abs().max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [["--integer"], []])
 def test_as_evaluated(
     small_run: Path, integers: QuantizedGraph, digits: SaccadeDigits, command: Any, tmp_path: Path,

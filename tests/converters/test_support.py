@@ -242,6 +242,7 @@ def side_by_side() -> Graph:
 needs_lava = pytest.mark.skipif(None in installed().values(), reason="Lava is not installed")
 
 
+@pytest.mark.slow
 @needs_lava
 def test_lava_in_integers() -> None:
     from neurobip.converters.lava.verify import verify
@@ -251,6 +252,7 @@ def test_lava_in_integers() -> None:
     assert {x.name: x.mismatches for x in check.layers if x.mismatches} == {}
 
 
+@pytest.mark.slow
 @needs_lava
 def test_lava_in_floating_point() -> None:
     from neurobip.converters.lava.launch import simulate
@@ -289,6 +291,7 @@ for folder in map(Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 @needs_lava
 def test_netx(tmp_path: Path) -> None:
     """One process for all rows, since importing netx takes longer than running them."""

@@ -33,6 +33,8 @@ from neurobip.synapses import Conv2d, Linear, Patches
 
 from . import cases as C
 
+pytestmark = pytest.mark.slow
+
 FROZEN = json.loads((Path(__file__).parent / "gradients.json").read_text())
 FEEDBACK = {
     "block": "local_backprop", "aligned": "kolen_pollack", "sign": "sign", "feedback": "random",

@@ -299,6 +299,7 @@ def test_second_derivatives_are_refused_rather_than_left_out():
         assert float(gradient.abs().sum()) > 0
 
 
+@pytest.mark.slow
 def test_torch_compile_traces_the_reference():
     x, state, bias = torch.rand(3, 2, 4), torch.zeros(2, 4), torch.zeros(4)
 
@@ -308,6 +309,7 @@ def test_torch_compile_traces_the_reference():
     assert torch.equal(torch.compile(run, backend="eager", fullgraph=True)(x), run(x))
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing():
     """What lies on disk is used: no time is measured, the compiler's own count is."""
     script = """

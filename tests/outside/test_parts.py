@@ -173,6 +173,7 @@ def test_evaluate_energy_and_checkpoint(trained, digits, tmp_path):
     assert nb.accuracy(again, nb.batches(digits[2], 32)).accuracy == found.accuracy
 
 
+@pytest.mark.slow
 def test_graph_integers_and_lava(trained, digits):
     frames, _ = next(iter(nb.batches(digits[2], 8)))
     graph = nb.to_graph(trained)

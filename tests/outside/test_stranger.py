@@ -111,6 +111,7 @@ def test_a_broken_run_ends_as_an_unbroken_one(
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_it_is_converted_and_runs_in_lava(trained: tuple[Path, Path], tmp_path: Path) -> None:
     _, folder = trained
     found = command("convert", folder, "--to", "integer", "--out", tmp_path / "bars.npz")

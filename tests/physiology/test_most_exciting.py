@@ -24,6 +24,7 @@ def played(retina, stimulus, found):
     return float(currents[-1, 0, retina.index(found.cell_type), *found.cell])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("polarity", ["on", "off"])
 def test_of_a_linear_cell_it_is_the_receptive_field(polarity):
     """A point of an event camera's retina is linear above 0: Cauchy and Schwarz."""
@@ -56,6 +57,7 @@ def test_a_smooth_gradient_ends_at_the_smoothed_field():
     assert cosine > 0.9995 > 0.99 > found.correlation
 
 
+@pytest.mark.slow
 def test_clipped_to_the_range_it_is_the_clipped_field():
     """With a bound the best stimulus of a linear cell is the field, scaled and clipped."""
     found = most_exciting_stimulus(
@@ -77,6 +79,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "options", "cell_type"), CASES)
 def test_it_drives_more_than_the_field_and_than_noise(preset, options, cell_type):
     retina = preset(**options)
@@ -93,6 +96,7 @@ def test_it_drives_more_than_the_field_and_than_noise(preset, options, cell_type
         assert found.stimulus.min() >= 0 and found.stimulus.max() <= 2
 
 
+@pytest.mark.slow
 def test_polarity_of_the_profiles():
     """An on cell wants light in the middle, its partner darkness; the last frames matter."""
     retina = primate_periphery()
@@ -105,6 +109,7 @@ def test_polarity_of_the_profiles():
         assert shown.temporal[:8].norm() < 0.2 * shown.temporal.norm()
 
 
+@pytest.mark.slow
 def test_an_on_off_cell_has_no_linear_field():
     found = most_exciting_stimulus(mouse(MOUSE[3:4]), "local edge", **SMALL)
     assert found.linearity < 0.05
@@ -112,6 +117,7 @@ def test_an_on_off_cell_has_no_linear_field():
     assert found.drive > 5 * max(found.noise_drives)
 
 
+@pytest.mark.slow
 def test_of_a_direction_selective_cell_it_moves_that_way():
     cells = MOUSE[3:8]
     retina = mouse(cells)
@@ -130,6 +136,7 @@ def test_of_a_direction_selective_cell_it_moves_that_way():
         assert mirrored < 0.97 * found.drive, cell.name
 
 
+@pytest.mark.slow
 def test_steps_that_count_and_the_membrane():
     retina = primate_periphery()
     torch.testing.assert_close(
@@ -198,6 +205,7 @@ def test_what_does_not_fit(options, word):
         most_exciting_stimulus(primate_periphery(), **arguments)
 
 
+@pytest.mark.slow
 def test_mosaics_and_seeds():
     retina = primate_periphery(size=(15, 15))
     found = most_exciting_stimulus(retina, "parasol on", **SMALL)

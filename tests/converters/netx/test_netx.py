@@ -138,6 +138,7 @@ def run(quantized: QuantizedGraph, frames: np.ndarray, folder: Path) -> dict[str
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [counts, spikes])
 def test_netx_answers_as_the_simulator_does(make, make_events, tmp_path: Path) -> None:
     """At every layer, neuron and step, for samples one behind the other."""
