@@ -40,7 +40,7 @@ STEPS = 20
 ACTIVITIES = (0.01, 0.02, 0.05, 0.1, 0.2)
 NETWORKS: dict[str, dict[str, object]] = {
     "plain": {},
-    "retina": {"retina": "event"},
+    "retina": {"retina": "event_camera"},
     "wide": {"width": 256, "hidden": 512},
 }
 SIMULATOR, FLOATS, INTEGERS = "integer simulator", "events, float", "events, integers"
@@ -166,17 +166,17 @@ def main() -> None:
             spikes, additions = work_of(one.driven[FLOATS], one.samples[:, :1])
             best = min((n for n in timings if n.startswith("dense")), key=lambda n: timings[n])
             active = spikes / STEPS / sum(p.size for p in one.simulator.graph.populations)
-            gain = ratio(timings[best], timings[FLOATS])
+            speedup = ratio(timings[best], timings[FLOATS])
             table.rows.append([
                 f"{100 * active:.1f} %", f"{spikes / STEPS:.0f}", f"{additions / STEPS:.0f}",
                 f"{1e3 * timings[best].median:.2f}", best.removeprefix("dense, "),
                 *(f"{1e3 * timings[kind].median:.2f}" for kind in (SIMULATOR, FLOATS, INTEGERS)),
-                f"{gain:.1f}", f"{ratio(timings[SIMULATOR], timings[INTEGERS]):.1f}",
+                f"{speedup:.1f}", f"{ratio(timings[SIMULATOR], timings[INTEGERS]):.1f}",
             ])  # fmt: skip
             raw[f"{name}, {activity}"] = timings
             if activity == 0.02:
                 what = f"{name}: dense torch at its best over events, calibrated to 2 %"
-                claims.append(Claim(what, gain, 5))
+                claims.append(Claim(what, speedup, 5))
         tables.append(table)
         points = single(subjects, arguments.repeats)
         for kind in (FLOATS, INTEGERS):

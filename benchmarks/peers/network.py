@@ -116,8 +116,11 @@ def original(name: str) -> str:
 class Trainer:
     """Backpropagation through time with a loss at every readout, the optimiser of neurobip."""
 
-    def __init__(self, network: Network, reset: Callable[[], None], gain: float, warm_up: int = 2):
-        self.network, self.reset, self.gain, self.warm_up = network, reset, gain, warm_up
+    def __init__(
+        self, network: Network, reset: Callable[[], None], logit_scale: float, warm_up: int = 2
+    ) -> None:
+        self.network, self.reset = network, reset
+        self.logit_scale, self.warm_up = logit_scale, warm_up
         parameters = network.parameters()
         self.optimizer = torch.optim.AdamW(
             parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0, fused=True
@@ -127,7 +130,7 @@ class Trainer:
         """Mean cross-entropy over the steps after the warm-up and over all readouts."""
         self.reset()
         potentials = self.network(frames.float())
-        logits = self.gain * potentials[self.warm_up :]
+        logits = self.logit_scale * potentials[self.warm_up :]
         repeated = labels.expand(logits.shape[:-1]).reshape(-1)
         return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), repeated)
 

@@ -31,12 +31,12 @@ class Population(nn.Module):
             alpha=1.0,
             reset_method=reset_to_zero,
         )
-        self.gain = 1 / decay_v
+        self.input_scale = 1 / decay_v
         self.cell = LIFBoxCell(parameters, dt=1.0)
 
     def forward(self, x_seq: Tensor) -> Tensor:
         state, spikes = None, []
-        for x in (x_seq * self.gain).unbind():
+        for x in (x_seq * self.input_scale).unbind():
             z, state = self.cell(x, state)
             spikes.append(z)
         return torch.stack(spikes)

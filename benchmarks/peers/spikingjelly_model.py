@@ -32,5 +32,5 @@ def population(decay_v: float = 0.25) -> neuron.LIFNode:
 def trainer(model) -> Trainer:
     """Training of a copy of ``model``; state is set back before each batch."""
     network = Network(model, lambda: population(model.options.decay_v))
-    gain = model.options.readout_decay
-    return Trainer(network, lambda: functional.reset_net(network), gain)
+    scale = model.options.readout_decay
+    return Trainer(network, lambda: functional.reset_net(network), scale)
