@@ -23,17 +23,11 @@ class Spike(torch.autograd.Function):
     def setup_context(ctx, inputs: tuple[Tensor, float], output: Tensor) -> None:
         distance, ctx.width = inputs
         ctx.save_for_backward(distance)
-        ctx.save_for_forward(distance)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         (distance,) = ctx.saved_tensors
         return gradient * triangle(distance, ctx.width), None
-
-    @staticmethod
-    def jvp(ctx, tangent: Tensor, _: None) -> Tensor:
-        (distance,) = ctx.saved_tensors
-        return tangent * triangle(distance, ctx.width)
 
 
 def triangle(distance: Tensor, width: float) -> Tensor:
