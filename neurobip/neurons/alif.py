@@ -34,8 +34,8 @@ class ALIF(Neuron):
         v[t] <- 0 where z[t] = 1
 
     A cell that fires much raises its own threshold by ``jump`` a spike: it signals change rather
-    than level, and its rate covers a wide range of drive. A ``threshold_shift`` from elsewhere lowers the
-    threshold of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
+    than level, and its rate covers a wide range of drive. A ``threshold_shift`` lowers the threshold
+    of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
 
     Shape:
         ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.
@@ -80,7 +80,8 @@ class ALIF(Neuron):
         self, x: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None
     ) -> tuple[Tensor, ALIFState]:
         """One step of the population: a sequence of one."""
-        z, state = self.forward(x[None], state, None if threshold_shift is None else threshold_shift[None])
+        shift = None if threshold_shift is None else threshold_shift[None]
+        z, state = self.forward(x[None], state, shift)
         return z[0], state
 
     def forward(

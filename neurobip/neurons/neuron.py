@@ -10,8 +10,8 @@ from neurobip.component import Component
 class Neuron(Component):
     """A population of point neurons: input currents to spikes, or to graded output.
 
-    Subclasses define ``step(x, state)`` and :meth:`surrogate_gradient`, and :meth:`gradient` where they have
-    parameters that learn.
+    Subclasses define ``step(x, state)`` and :meth:`surrogate_gradient`, and :meth:`gradient` where
+    they have parameters that learn.
     """
 
     leak: float = 1.0
