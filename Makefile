@@ -3,7 +3,7 @@
 # make test    lint, types, all tests, about 15 minutes on two cores
 # make fuzz    thousands of random graphs, integers against Lava, about an hour
 # make bench   neurobip and its peers in one run, in .venv-bench; ONLY=lif,training for some of it
-# make experiments   all tables of docs/experiments.md and learning.md, in hours; resumes where it was stopped
+# make experiments   what docs/experiments.md and docs/learning.md show, in hours; resumes
 # make demo    train, evaluate, check against Lava, write runs/demo/report.html, about 8 minutes
 
 VENV    := .venv
