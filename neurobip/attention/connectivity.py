@@ -34,7 +34,7 @@ SCALES: tuple[Scale, ...] = ("micro", "meso", "macro")
 
 
 class Cells(NamedTuple):
-    """Where the cells of a population stand, an array ``[size]`` for each coordinate."""
+    """Places of the cells of a population, an array ``[size]`` for each coordinate."""
 
     hypercolumn: np.ndarray
     minicolumn: np.ndarray
@@ -48,10 +48,10 @@ class Wiring:
     Attributes:
         hypercolumns, minicolumns: how many of the first, and of the second in one of the first.
         scales: those at which there are connections.
-        sharing: who has the same weights: the minicolumns of a ``hypercolumn``; all hypercolumns
+        sharing: what has the same weights: the minicolumns of a ``hypercolumn``; all hypercolumns
             as well, by ``displacement``; or by ``distance``, the same to the left and to the right.
             Those between hypercolumns are shared by displacement in the first case too.
-        reach: minicolumns to either side that a minicolumn hears.
+        reach: minicolumns to either side that project to a minicolumn.
         dale: whether a cell is excitatory or inhibitory for all that it reaches (Dale's law).
 
     Raises:
@@ -79,7 +79,7 @@ class Wiring:
             )
 
     def cells(self, size: int) -> Cells:
-        """Where the channels of a population stand: hypercolumn by hypercolumn, type by type last.
+        """Places of the channels of a population: hypercolumn by hypercolumn, type by type last.
 
         Raises:
             ValueError: a size that does not fill the minicolumns alike.
@@ -113,10 +113,10 @@ class Wiring:
         """
         post = Cells(*(place[:, None] for place in self.cells(outputs)))
         pre = self.cells(inputs)
-        beside = (pre.minicolumn - post.minicolumn) % self.minicolumns
+        along_ring = (pre.minicolumn - post.minicolumn) % self.minicolumns
         across = (pre.hypercolumn - post.hypercolumn) % self.hypercolumns
         near, far = (
-            np.minimum(beside, -beside % self.minicolumns),
+            np.minimum(along_ring, -along_ring % self.minicolumns),
             np.minimum(across, -across % self.hypercolumns),
         )
         connected = {
@@ -126,10 +126,10 @@ class Wiring:
         }
         there = np.any([connected[scale] for scale in self.scales], axis=0)
         if self.sharing == "distance":
-            beside, across = near, far
+            along_ring, across = near, far
         own = post.hypercolumn * (across == 0) * (self.sharing == "hypercolumn")
         # One row of coordinates for each connection; equal rows are one weight.
-        kind = np.broadcast_arrays(own, across, beside, post.type, pre.type)
+        kind = np.broadcast_arrays(own, across, along_ring, post.type, pre.type)
         rows = np.stack([coordinate[there] for coordinate in kind], 1)
         table = np.full(there.shape, -1)
         table[there] = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
@@ -149,10 +149,10 @@ def cortical(
     """A synapse that is connected as a piece of cortex.
 
     Args:
-        inputs, outputs: size of the last axis before, and behind for one part.
+        inputs, outputs: size of the last axis of the input, and of the output of one part.
         scale: as that of :class:`~neurobip.synapses.linear.Linear`: in the mean over the cells, the
             squares of the initial weights onto one add up to ``scale**2``.
-        parts: populations side by side that hear the same, such as queries, keys and values, each
+        parts: populations with the same input, such as queries, keys and values, each
             by weights of its own.
         kept: those parts that are wanted; all are drawn, so that it changes no other's weights.
         decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.

@@ -102,7 +102,7 @@ class LinearMemory(Synapse):
         return Operations(float(writes + reads) + decays, 0.0, float(dense))
 
     def send(self, delta: Tensor, state: MemoryState) -> Tensor:
-        """Errors of queries, keys and values, each made where the memory cell stands.
+        """Errors of queries, keys and values, each from the memory cells that it uses.
 
         The cell (i, j) holds ``S_ij`` and meets the query ``q_i`` and the error ``delta_j``:
         ``dS = q^T delta``, ``dq = delta S^T``, ``dk = v dS^T``, ``dv = k dS``. Keys and values

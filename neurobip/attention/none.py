@@ -1,4 +1,4 @@
-"""The control: a block without attention, in which no token hears of another."""
+"""The control: a block without attention, in which no token depends on another."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class NoAttention(Circuit):
     takes = "v"
 
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The values as they are."""
+        """The values, unchanged."""
         return x, {}
 
     def adjoint(self, error: Tensor, state: Any) -> Adjoint:

@@ -62,7 +62,7 @@ class QueryKeyAttention(Circuit):
     """``g[t,n] = LIF(sum_c q[t,n,c])`` by head, ``a[t,n] = g[t,n] * k[t,n]``: a mask over tokens.
 
     Every head of every token has a gate of its own, whose membrane is the memory. There are no
-    values, no token hears of another, cost is tokens times width, and all traffic is binary.
+    values, no token depends on another, cost is tokens times width, and all traffic is binary.
 
     Shape:
         x: ``[B, N, 2 D]``, queries and keys; output spikes ``[B, N, D]``.

@@ -40,7 +40,7 @@ def calibrate(
 ) -> dict[str, Tensor]:
     """Move biases until the cells fire at the target rate; uses no labels.
 
-    Populations behind a shortcut are left alone: their rate is that of the spikes they repeat.
+    Populations with a shortcut are left alone: their rate is that of the spikes they repeat.
 
     Units:
         target in spikes per step.

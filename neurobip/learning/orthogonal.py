@@ -17,10 +17,10 @@ TASKS = 10
 
 
 class Line(NamedTuple):
-    """A plastic synapse and what its outputs heard so far.
+    """A plastic synapse and the subspace of its inputs so far.
 
     Attributes:
-        projection, part: where its state is, and the bias beside it.
+        projection, part: where its state is.
         weight, bias, feedback: names of parameters; the weight is missing where only a bias learns.
     """
 
@@ -30,7 +30,7 @@ class Line(NamedTuple):
     weight: str | None
     bias: str | None
     feedback: str | None
-    heard: Subspace
+    subspace: Subspace
 
 
 class OrthogonalProjection:
@@ -111,24 +111,25 @@ class OrthogonalProjection:
             bias = self._there(f"{name}.neuron.bias")
             for part in ("synapse", "top_down", "threshold_shift", "recurrent"):
                 weight = self._there(f"{name}.{part}.weight")
-                beside = bias if part == "synapse" else None
-                first = weight or beside
+                own_bias = bias if part == "synapse" else None
+                first = weight or own_bias
                 if first is None:
                     continue
                 inputs = self.parameters[weight][0].numel() if weight else 0
-                heard = Subspace(
-                    inputs + (beside is not None), room=self.room, directions=self.directions,
+                subspace = Subspace(
+                    inputs + (own_bias is not None), room=self.room, directions=self.directions,
                     share=self.share, like=self.parameters[first].detach(), name=f"{name}.{part}",
                 )  # fmt: skip
                 feedback = self._there(f"{name}.{part}.feedback")
-                yield Line(name, part, getattr(projection, part), weight, beside, feedback, heard)
+                synapse = getattr(projection, part)
+                yield Line(name, part, synapse, weight, own_bias, feedback, subspace)
 
     def _there(self, name: str) -> str | None:
         return name if name in self.parameters else None
 
     @torch.no_grad()
     def observe(self, frames: Tensor) -> None:
-        """Run the network without learning and let every synapse learn from what it hears.
+        """Run the network without learning and let every synapse learn from its input.
 
         Shape:
             frames ``[T, B, ...]``, as the model takes them.
@@ -138,17 +139,17 @@ class OrthogonalProjection:
         """
         state: Any = None
         each = -(-self.rows // len(frames))
-        seen: dict[str, list[Tensor]] = {line.heard.name: [] for line in self.lines}
+        seen: dict[str, list[Tensor]] = {line.subspace.name: [] for line in self.lines}
         for frame in frames:
             _, state = self.model.step(frame, state)
             for line in self.lines:
-                seen[line.heard.name].append(self._rows(line, state, each))
+                seen[line.subspace.name].append(self._rows(line, state, each))
         for line in self.lines:
-            rows = torch.cat(seen[line.heard.name])
-            line.heard.learn(rows[self._order(len(rows)).to(rows.device)])
+            rows = torch.cat(seen[line.subspace.name])
+            line.subspace.learn(rows[self._order(len(rows)).to(rows.device)])
 
     def _rows(self, line: Line, state: Any, count: int) -> Tensor:
-        """Some of the rows that a synapse hears at this step, with the line of the bias."""
+        """Some rows of the input of a synapse at this step, with the line of the bias."""
         projection = state_at(state, line.projection)
         if line.weight is None:
             return projection.neuron.bias_trace.view(1, 1)
@@ -163,7 +164,7 @@ class OrthogonalProjection:
 
     def consolidate(self) -> dict[str, Held]:
         """Protect what was observed since the last time; by synapse, what is held then."""
-        return {line.heard.name: line.heard.consolidate() for line in self.lines}
+        return {line.subspace.name: line.subspace.consolidate() for line in self.lines}
 
     @torch.no_grad()
     def guard(self, move: Callable[[], Any], names: Iterable[str]) -> None:
@@ -174,7 +175,7 @@ class OrthogonalProjection:
             names: of the parameters that it moves.
         """
         moved, before = set(names), dict[str, Tensor]()
-        lines = [line for line in self.lines if line.heard.held]
+        lines = [line for line in self.lines if line.subspace.held]
         for line in lines:
             for name in moved.intersection((line.weight, line.bias, line.feedback)):
                 before[name] = self.parameters[name].clone()
@@ -189,23 +190,23 @@ class OrthogonalProjection:
         if line.bias is not None:
             now = self.parameters[line.bias]
             ends = [(now - before.get(line.bias, now)).reshape(-1, 1)]
-        # Weight and feedback each have the step of the bias beside them.
+        # Weight and feedback each are extended by the step of the bias.
         for name in (line.feedback, line.weight):
             if name is not None and name in before:
                 own = self.parameters[name] - before[name]
-                step = line.heard.reject(torch.cat([own.flatten(1), *ends], 1))
+                step = line.subspace.reject(torch.cat([own.flatten(1), *ends], 1))
                 self.parameters[name].copy_(before[name] + step[:, : own[0].numel()].view_as(own))
         if bias is not None:
             if line.weight is None:
-                step = line.heard.reject(ends[0])
+                step = line.subspace.reject(ends[0])
             self.parameters[bias].copy_(before[bias] + step[:, -1].view_as(before[bias]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is held and what is being learned, as flat tensors by name."""
         state = {"generator": self.generator.get_state()}
         for line in self.lines:
-            for key, tensor in line.heard.state_dict().items():
-                state[f"{line.heard.name}:{key}"] = tensor
+            for key, tensor in line.subspace.state_dict().items():
+                state[f"{line.subspace.name}:{key}"] = tensor
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -215,12 +216,12 @@ class OrthogonalProjection:
             ConfigError: it is of another network, or of other numbers of directions.
         """
         for line in self.lines:
-            prefix = f"{line.heard.name}:"
+            prefix = f"{line.subspace.name}:"
             own = {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
             if not own:
                 raise ConfigError(
-                    f"OrthogonalProjection: the state has nothing of {line.heard.name}; it is of "
-                    "another network"
+                    f"OrthogonalProjection: the state has nothing of {line.subspace.name}; it is "
+                    "of another network"
                 )
-            line.heard.load_state_dict(own)
+            line.subspace.load_state_dict(own)
         self.generator.set_state(state["generator"])

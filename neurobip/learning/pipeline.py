@@ -45,7 +45,7 @@ def pipeline(items: Iterable[Any], stages: Sequence[Work], threads: int = 1) -> 
         except BaseException:
             failed.set()
             for _ in inbox:
-                pass  # who puts items in must not wait for room
+                pass  # the producer must not wait for room
             raise
         finally:
             if outbox is not None:

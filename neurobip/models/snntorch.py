@@ -1,4 +1,4 @@
-"""Networks of snnTorch as chains: the same parameters, the same spikes, other rules to learn by."""
+"""Networks of snnTorch as Sequential: the same parameters and spikes, with any learning rule."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +20,14 @@ def network_from_snntorch(
 ) -> Sequential:
     """A view of a network of snnTorch, spike for spike, that shares its parameters.
 
-    Training the chain trains the network. Takes an ``nn.Sequential``, nested or not, of Linear,
-    Conv2d (with an AvgPool2d behind it, or not), AvgPool2d, Flatten, Identity and ``snn.Leaky``
+    Training it trains the network. Takes an ``nn.Sequential``, nested or not, of Linear,
+    Conv2d (optionally followed by AvgPool2d), AvgPool2d, Flatten, Identity and ``snn.Leaky``
     with reset ``subtract``, ``zero`` or ``none``. Weights and biases learn; what a Leaky may learn
     (``learn_beta``, ``learn_threshold``) is a constant here, with its present value. A layer
-    without neurons at the end is read as it is, step by step.
+    without neurons at the end is read step by step.
 
-    The traces of a synapse decay as the membrane behind it; where that differs from cell to cell,
-    as its mean.
+    The traces of a synapse decay as the membrane after it; where that differs from cell to cell, as
+    its mean.
 
     Raises:
         ConfigError: the module's name, and what it has that no chain can hold.
@@ -44,7 +44,7 @@ def network_from_snntorch(
             _, synapse = waiting
             if synapse.pool is not None or isinstance(synapse.layer, nn.Linear):
                 raise ConfigError(
-                    f"{name}: a pool behind {waiting[0]}; expected neurons (snn.Leaky) there"
+                    f"{name}: a pool after {waiting[0]}; expected neurons (snn.Leaky) there"
                 )
             waiting = (name, TorchLayer(synapse.layer, pool))
         elif isinstance(module, nn.Linear | nn.Conv2d):
@@ -55,7 +55,7 @@ def network_from_snntorch(
             if (module.start_dim, module.end_dim) != (1, -1):
                 raise ConfigError(
                     f"{name}: flattens axes {module.start_dim} to {module.end_dim}; expected all "
-                    "behind the batch, nn.Flatten()"
+                    "after the batch, nn.Flatten()"
                 )
             parts.append(Flatten())
         elif not isinstance(module, nn.Identity):
@@ -107,7 +107,7 @@ def _nothing_waits(waiting: tuple[str, TorchLayer] | None, name: str) -> None:
         ConfigError: it has none.
     """
     if waiting is not None:
-        raise ConfigError(f"{name}: behind {waiting[0]} there are no neurons; expected snn.Leaky")
+        raise ConfigError(f"{name}: there are no neurons after {waiting[0]}; expected snn.Leaky")
 
 
 def _pool(name: str, module: nn.AvgPool2d) -> Pool2d:

@@ -34,8 +34,8 @@ class ALIF(Neuron):
         v[t] <- 0 where z[t] = 1
 
     A cell that fires much raises its own threshold by ``jump`` a spike: it signals change rather
-    than level, and its rate covers a wide range of drive. A ``threshold_shift`` lowers the threshold
-    of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
+    than level, and its rate covers a wide range of drive. A ``threshold_shift`` lowers the
+    threshold of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
 
     Shape:
         ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.

@@ -63,7 +63,7 @@ class Leaky(Neuron):
         super().__init__()
         if reset not in get_args(Reset):
             raise ConfigError(f"Leaky: reset {reset!r}; expected {', '.join(get_args(Reset))}")
-        # As they are, where they are tensors: who changes them changes the neuron.
+        # Tensors are shared, not copied: changing them changes the neuron.
         self.register_buffer("beta", torch.as_tensor(beta), persistent=False)
         self.register_buffer("threshold", torch.as_tensor(threshold), persistent=False)
         if not bool((self.threshold > 0).all()) or width <= 0:

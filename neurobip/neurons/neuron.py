@@ -1,4 +1,4 @@
-"""What a population of neurons has to offer to the projection that drives it."""
+"""The neuron contract: currents to spikes, and the surrogate gradient."""
 
 from typing import Any
 

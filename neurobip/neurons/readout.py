@@ -55,9 +55,9 @@ class LI(Neuron):
     def forward(self, x_seq: Tensor, state: LIState | None = None) -> tuple[Tensor, LIState]:
         """A sequence, fused over time."""
         v, _ = self.scan(x_seq, state)
-        # The membrane goes on as it is, whatever becomes of the output.
+        # A copy: the caller may change the output.
         return v, LIState(v[-1].clone())
 
     def surrogate_gradient(self, error: Tensor, state: LIState) -> Tensor:
-        """A linear neuron hands the error on as it is."""
+        """A linear neuron passes the error on unchanged."""
         return error

@@ -1,4 +1,4 @@
-"""The fully connected synapse behind an axon that takes its time."""
+"""The fully connected synapse with an axonal delay."""
 
 from typing import Any, NamedTuple
 

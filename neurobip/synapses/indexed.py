@@ -58,8 +58,8 @@ class Indexed(Synapse):
         self.population_size = len(index)
         self.theta = nn.Parameter(theta)
         self.register_parameter("feedback", None)
-        # No connection looks up a zero behind the learned values. A table follows from what the
-        # network is, so that a checkpoint need not hold it.
+        # Without a connection the index is that of a zero after the learned values. The table
+        # follows from the options of the network, so that no checkpoint stores it.
         places = torch.tensor(np.where(index < 0, count, index), dtype=torch.long)
         self.register_buffer("index", places, persistent=False)
         if signs is None:
@@ -74,7 +74,7 @@ class Indexed(Synapse):
         self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
 
     def randomize(self, scale: float = 0.2) -> None:
-        """Send errors through random feedback values that stay as they are."""
+        """Send errors through fixed random feedback values."""
         self.align(scale)
         assert self.feedback is not None
         self.feedback.requires_grad_(False)
@@ -103,7 +103,7 @@ class Indexed(Synapse):
     def gradient(self, delta: Tensor, state: SynapseState) -> dict[str, Tensor]:
         """``delta x pre_trace``, summed over a value's connections; the feedback learns the same.
 
-        Behind a sign a value counts by its size alone, which grows where it is positive.
+        With signs a value counts by its size alone, whose gradient has the sign of the value.
         """
         outputs, inputs = self.index.shape
         product = delta.reshape(-1, outputs).T @ state.pre_trace.reshape(-1, inputs)
@@ -126,7 +126,7 @@ class Indexed(Synapse):
         return (x * self._there().sum(0)).sum()
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
-        """Error at the input, through the weights or what stands for them."""
+        """Error at the input, through the weights or the feedback that replaces them."""
         if self.feedback is not None:
             return delta @ self._matrix(self.feedback)
         if self.signed:

@@ -12,7 +12,7 @@ class Linear(Synapse):
     """Current ``x @ weight.T``.
 
     Args:
-        inputs, outputs: size of the last axis before and behind.
+        inputs, outputs: size of the last axis of input and current.
         scale: standard deviation of the initial weights times ``sqrt(inputs)``; 0 starts silent.
         decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.
 
@@ -42,7 +42,7 @@ class Linear(Synapse):
         self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
 
     def randomize(self, scale: float = 0.2) -> None:
-        """Send errors through a random feedback matrix that stays as it is.
+        """Send errors through a fixed random feedback matrix.
 
         Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error
         backpropagation for deep learning".
@@ -74,11 +74,11 @@ class Linear(Synapse):
         return {"weight": product, "feedback": product}
 
     def reach(self, x: Tensor) -> Tensor:
-        """Every input meets all outputs."""
+        """Every input has a synapse to each output."""
         return x.sum() * len(self.weight)
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
-        """Error at the input, through the weights or what stands for them."""
+        """Error at the input, through the weights or the feedback that replaces them."""
         if self.feedback is not None:
             return delta @ self.feedback
         if self.signed:

@@ -10,12 +10,12 @@ from neurobip.synapses.linear import Linear
 class Merge(Linear):
     """One weight matrix on windows of ``window`` x ``window`` tokens that do not overlap.
 
-    A token behind it hears all features at all places of its window: it sees as much of the image
-    as they do together, as cells do along the visual pathway.
+    An output token has all features at all places of its window as input: its receptive field is
+    that of the whole window, as receptive fields grow along the visual pathway.
 
     Args:
         grid: rows and columns of the tokens in front; what is left over at the right and at the
-            bottom is not heard, as by a convolution.
+            bottom is not used, as by a convolution.
 
     Shape:
         x: ``[B, N, I]`` with N row by row over the grid; current ``[B, windows, outputs]``;
@@ -51,7 +51,7 @@ class Merge(Linear):
         return split.transpose(-4, -3).flatten(-3).flatten(-3, -2)
 
     def scatter(self, windows: Tensor) -> Tensor:
-        """The way back of :meth:`gather`; what no window hears gets zeros."""
+        """The adjoint of :meth:`gather`; tokens in no window get zeros."""
         (rows, columns), w = self.windows, self.window
         split = windows.unflatten(-1, (w, w, self.inputs)).unflatten(-4, (rows, columns))
         image = split.transpose(-4, -3).flatten(-3, -2).flatten(-4, -3)

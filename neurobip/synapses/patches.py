@@ -91,7 +91,7 @@ class Patches(Synapse):
         return self.cut(x).sum() * len(self.weight)
 
     def send(self, delta: Tensor, state: SynapseState) -> Tensor:
-        """Error at the image: every patch adds to the pixels that it saw."""
+        """Error at the image: every patch adds to its pixels."""
         rows, columns = self.grid(*state.x.shape[-2:])
         image = delta.transpose(-2, -1).reshape(-1, delta.shape[-1], rows, columns)
         image = image.to(self.weight.dtype)  # an error may come in half precision

@@ -1,4 +1,4 @@
-"""What a synapse has to offer to its projection: a current forward, an error and a dw back."""
+"""The synapse contract: a current forward, an error and weight gradients back."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ __all__ = ["Operations", "Synapse", "SynapseState", "as_images"]
 
 
 class SynapseState(NamedTuple):
-    """What came in at this step, and its decaying sum over the steps so far."""
+    """The input of this step, and its decaying sum over the steps so far."""
 
     x: Tensor
     pre_trace: Tensor
@@ -28,7 +28,7 @@ class Operations(NamedTuple):
         acs: accumulates, one for each spike and synapse it reaches.
         macs: multiply-accumulates, where the input is graded and has to be multiplied.
         dense: operations if every input were active: what a network without spikes would do.
-        updates: updates of cells inside the synapse, beside those of the population that it drives.
+        updates: updates of cells inside the synapse, those of its population not included.
     """
 
     acs: float
@@ -113,7 +113,7 @@ class Synapse(Component):
         return SynapseState(now, kernels.trace_last(x, before, 1 - self.decay_trace))
 
     def incoming(self, pre_trace: Tensor) -> Tensor:
-        """What each output hears, one a row, with the weight flattened from its second axis on.
+        """The inputs of each output, one a row, with the weight flattened from its second axis on.
 
         ``current(x)`` is ``incoming(x) @ weight.flatten(1).T`` but for its shape, and a change of
         the weight that is orthogonal to all rows changes no current.
@@ -122,10 +122,10 @@ class Synapse(Component):
             pre_trace as the input, ``[B, ...]`` or ``[T, B, ...]``; rows ``[R, I]``.
 
         Raises:
-            NotImplementedError: no one matrix of weights stands between input and output.
+            NotImplementedError: no single matrix of weights connects input and output.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no rows: its outputs do not hear their input through one "
+            f"{type(self).__name__} has no rows: its outputs are not connected to its input by one "
             "weight matrix"
         )
 
@@ -138,10 +138,10 @@ class Synapse(Component):
 
     def reach(self, x: Tensor) -> Tensor:
         """Total of ``x`` over all synapses: each input times the number of weights it meets."""
-        raise NotImplementedError(f"{type(self).__name__} does not tell the reach of its inputs")
+        raise NotImplementedError(f"{type(self).__name__} does not count the reach of its inputs")
 
     def operations(self, state: Any) -> Operations:
-        """Operations of this step, counted from the input that came.
+        """Operations of this step, counted from its input.
 
         A spike is added once for each synapse it reaches, and a pixel with ``n`` events ``n``
         times; an input that is not a whole number is multiplied.

@@ -1,4 +1,4 @@
-"""A layer of torch as a synapse: it stays where it is, and its parameters learn there."""
+"""A layer of torch as a synapse, which shares its parameters."""
 
 from typing import Any, NamedTuple
 
@@ -23,19 +23,19 @@ class TorchLayerState(NamedTuple):
 
 
 class TorchLayer(Synapse):
-    """Current ``layer(x)``, pooled at wish; weights and bias of the layer are the plastic ones.
+    """Current ``layer(x)``, optionally pooled; the plastic parameters are those of the layer.
 
     The layer is held, not copied: whoever trains this synapse trains the layer.
 
     Args:
-        layer: an ``nn.Linear`` or ``nn.Conv2d``. pool: what stands between it and the neurons.
+        layer: an ``nn.Linear`` or ``nn.Conv2d``. pool: between it and the neurons, or None.
 
     Shape:
         x: ``[B, ..., I]`` for Linear, ``[B, I, H, W]`` for Conv2d.
 
     Raises:
         ConfigError: a layer of another class, padding that is not a number of zeros, or a pool
-            behind a Linear.
+            after a Linear.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TorchLayer(Synapse):
                 "number of zeros"
             )
         if isinstance(layer, nn.Linear) and pool is not None:
-            raise ConfigError("TorchLayer: a pool behind a Linear; pools take images")
+            raise ConfigError("TorchLayer: a pool after a Linear; pools take images")
         if isinstance(layer, nn.Conv2d):
             self.population_size = (layer.out_channels, 1, 1)
         else:
@@ -94,7 +94,7 @@ class TorchLayer(Synapse):
         return TorchLayerState(*super().trace_last(x_seq, state), last(ones))
 
     def before_pool(self, delta: Tensor, x: Tensor) -> Tensor:
-        """Error at the output of the convolution, from that behind the pool."""
+        """Error at the output of the convolution, from the error after the pool."""
         if self.pool is None or not isinstance(self.layer, nn.Conv2d):
             return delta
         return self.pool.spread(delta, torch.Size((*delta.shape[:-2], *grid(self.layer, x))))
@@ -128,30 +128,30 @@ class TorchLayer(Synapse):
         ).view(state.x.shape)  # fmt: skip
 
     def rows(self, x: Tensor) -> Tensor:
-        """What every cell hears through its own synapses, those of the bias last.
+        """The inputs of every cell, one a synapse, the constant 1 of the bias last.
 
         Shape:
-            x of one step; ``[B, P, K]`` with P positions (tokens, or pixels behind the pool).
+            x of one step; ``[B, P, K]`` with P positions (tokens, or pixels after the pool).
 
         Raises:
-            ConfigError: a convolution in groups, whose cells hear different channels.
+            ConfigError: a convolution in groups, whose cells have different input channels.
         """
         layer = self.layer
         if isinstance(layer, nn.Linear):
-            heard = x.reshape(len(x), -1, layer.in_features)
-            return heard if layer.bias is None else F.pad(heard, (0, 1), value=1.0)
+            rows = x.reshape(len(x), -1, layer.in_features)
+            return rows if layer.bias is None else F.pad(rows, (0, 1), value=1.0)
         if layer.groups != 1:
             raise ConfigError(
                 f"a trace by synapse of a convolution in {layer.groups} groups; use groups=1, or "
                 "an eligibility that factorises (Instant, Trace, TimingDependent)"
             )
-        heard = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
+        rows = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
         if layer.bias is not None:
-            heard = F.pad(heard, (0, 0, 0, 1), value=1.0)
+            rows = F.pad(rows, (0, 0, 0, 1), value=1.0)
         if self.pool is not None:
             # Pooling is linear, so that what is pooled may as well be the input.
-            heard = self.pool.pooled(heard.unflatten(-1, grid(layer, x))).flatten(-2)
-        return heard.transpose(1, 2)
+            rows = self.pool.pooled(rows.unflatten(-1, grid(layer, x))).flatten(-2)
+        return rows.transpose(1, 2)
 
     def reach(self, x: Tensor) -> Tensor:
         """Every input through all weights that are not zero, pooling left out."""

@@ -177,7 +177,7 @@ def test_currents_on_old_traces_stay_whatever_a_rule_learns(learn):
     rule.protection.observe(old)
     held = rule.protection.consolidate()
     assert all(0.999 < one.share <= 1 for one in held.values())
-    open_ones = [line.heard for line in rule.protection.lines if not line.heard.full]
+    open_ones = [line.subspace for line in rule.protection.lines if not line.subspace.full]
     assert len(open_ones) > 3  # something can still learn
     before = currents(network, old)
     weights = {n: p.detach().clone() for n, p in rule.plastic.items()}
@@ -207,12 +207,12 @@ def test_projecting_the_step_is_projecting_the_trace():
     protection.observe(task(6)[0])
     protection.consolidate()
     line = next(line for line in protection.lines if line.projection == "embed")
-    assert line.heard.held == 5
+    assert line.subspace.held == 5
     _, state = network.step(task(seed=1)[0][0])
     rows = line.synapse.incoming(state["embed"].synapse.pre_trace)
     rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
     delta = torch.randn(len(rows), 16)
-    plain, wanted = delta.T @ rows, delta.T @ line.heard.reject(rows)
+    plain, wanted = delta.T @ rows, delta.T @ line.subspace.reject(rows)
     weight, bias = network.embed.synapse.weight, network.embed.neuron.bias
     before = weight.detach().clone(), bias.detach().clone()
 
@@ -320,7 +320,7 @@ def test_biases_by_channel_and_lateral_synapses_are_protected(kind):
     for _ in range(12):
         protection.observe(first)
     protection.consolidate()
-    assert {line.heard.name for line in protection.lines} == (
+    assert {line.subspace.name for line in protection.lines} == (
         {"0.synapse", "1.synapse", "0.recurrent"} if kind == "recurrent"
         else {"0.synapse", "2.synapse"}
     )  # fmt: skip
@@ -333,4 +333,4 @@ def test_biases_by_channel_and_lateral_synapses_are_protected(kind):
     step = [(network.get_parameter(n) - before[n]).flatten(1).detach() for n in names]
     steps = torch.cat([s.reshape(len(step[0]), -1) for s in step], 1)
     assert steps.abs().max() > 1e-3
-    assert (steps @ line.heard.basis[: line.heard.held].T).abs().max() < 1e-8
+    assert (steps @ line.subspace.basis[: line.subspace.held].T).abs().max() < 1e-8

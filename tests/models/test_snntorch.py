@@ -170,15 +170,15 @@ class Loud(nn.Linear):
     [
         ([nn.Linear(4, 4), nn.ReLU()], "1: a ReLU has no counterpart"),
         ([Loud(4, 4), leaky()], "0: a Loud has no counterpart"),
-        ([nn.Linear(4, 4), nn.Linear(4, 4)], "1: behind 0 there are no neurons"),
+        ([nn.Linear(4, 4), nn.Linear(4, 4)], "1: there are no neurons after 0"),
         ([leaky()], "0: neurons without a Linear or Conv2d"),
         ([nn.Linear(4, 4), leaky(inhibition=True)], "1: inhibition has no counterpart"),
         ([nn.Linear(4, 4), leaky(reset_delay=False)], "reset_delay=False; expected True"),
         ([nn.Linear(4, 4), leaky(graded_spikes_factor=2.0)], "graded_spikes_factor"),
-        ([nn.Flatten(0)], "expected all behind the batch"),
+        ([nn.Flatten(0)], "expected all after the batch"),
         ([nn.Conv2d(1, 2, 3, padding="same"), leaky()], "expected a number of zeros"),
         ([nn.AvgPool2d(2, ceil_mode=True)], "different numbers of places"),
-        ([nn.Linear(4, 4), nn.AvgPool2d(2), leaky()], "a pool behind 0"),
+        ([nn.Linear(4, 4), nn.AvgPool2d(2), leaky()], "a pool after 0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

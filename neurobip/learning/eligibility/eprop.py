@@ -61,7 +61,7 @@ class EProp(Eligibility):
     Args:
         kappa: share that the readout's membrane keeps per step.
 
-    Memory: ``O(B P O K)``, one number or more a synapse, sample and position; behind a reset by
+    Memory: ``O(B P O K)``, one number or more a synapse, sample and position; with a reset by
     subtraction ``O(B P K)`` for the membrane. Cost: ``O(B P O K)`` a step, with
     a target or without.
 

@@ -30,7 +30,7 @@ class TimingDependent(Eligibility):
     ``decay_trace``; the second one takes inputs that come when the cell has just been near its
     threshold. A readout that does not spike has no timing and learns by its trace.
 
-    Memory: one number a postsynaptic cell, ``O(B P O)``, beside the synapse's ``O(B I)``. Cost:
+    Memory: one number a postsynaptic cell, ``O(B P O)``, besides the synapse's ``O(B I)``. Cost:
     two products ``O(B P K O)`` a step.
 
     Raises:
