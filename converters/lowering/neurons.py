@@ -37,7 +37,8 @@ def _(part: neurons.Leaky, signal: Signal) -> NeuronNode:
 
 @neuron.register
 def _(part: neurons.ALIF, signal: Signal) -> NeuronNode:
-    decay = signal.placed(array(part.decay_v), "decay_v of ALIF")
+    own = array(part.decay_v)
+    decay = signal.placed(own if signal.layout == "images" else own.reshape(-1), "decay_v of ALIF")
     constants = {name: number(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
     return ALIFNode(np.array(per_channel(decay)), **constants)
 

@@ -24,7 +24,7 @@ class ALIFState(NamedTuple):
 
 
 class ALIF(Neuron):
-    """Leaky integrate-and-fire population with an adaptive threshold, by channel.
+    """Leaky integrate-and-fire population with an adaptive threshold.
 
     ::
 
@@ -37,8 +37,12 @@ class ALIF(Neuron):
     than level, and its rate covers a wide range of drive. A ``threshold_shift`` lowers the
     threshold of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
 
+    Args:
+        decay_v: share of the membrane lost per step: a number, or one a channel of images, and a
+            cell along the last axis otherwise.
+
     Shape:
-        ``x`` is an image ``[B, C, H, W]``; ``decay_v`` has one entry a channel.
+        ``x`` is ``[B, N]``, tokens ``[B, N, D]`` or images ``[B, C, H, W]``.
 
     Units:
         decays are shares lost per time step.
@@ -57,7 +61,7 @@ class ALIF(Neuron):
 
     def __init__(
         self,
-        decay_v: tuple[float, ...],
+        decay_v: float | tuple[float, ...] = 0.25,
         *,
         threshold: float = 1.0,
         decay_a: float = 0.125,
@@ -65,6 +69,7 @@ class ALIF(Neuron):
         width: float = 1.0,
     ) -> None:
         super().__init__()
+        decay_v = (decay_v,) if isinstance(decay_v, int | float) else tuple(decay_v)
         unit_interval(
             "ALIF", decay_a=decay_a, **{f"decay_v[{i}]": d for i, d in enumerate(decay_v)}
         )
@@ -110,10 +115,22 @@ class ALIF(Neuron):
 
     def _run(self, x_seq: Tensor, before: ALIFState, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Spikes of a sequence, and v and a at its end, from the adaptation ``a`` on."""
-        return kernels.alif(
-            x_seq, before.v * (1 - before.z.detach()), a, self.threshold, 1 - self.decay_v,
-            1 - self.decay_a, self.jump, self.width,
-        )  # fmt: skip
+        v = before.v * (1 - before.z.detach())
+        constants = self.threshold, 1 - self.decay_v, 1 - self.decay_a, self.jump, self.width
+        if x_seq.ndim == 5:
+            if self.decay_v.numel() == 1:
+                constants = constants[0], constants[1].expand(x_seq.shape[2], 1, 1), *constants[2:]
+            return kernels.alif(x_seq, v, a, *constants)
+        # Others are images of one pixel, whose channels are the last axis.
+        cells = x_seq.shape[-1]
+        constants = constants[0], constants[1].expand(cells, 1, 1), *constants[2:]
+        one = x_seq.reshape(len(x_seq), -1, cells, 1, 1)
+        z, v, a = kernels.alif(one, *(s.reshape(-1, cells, 1, 1) for s in (v, a)), *constants)
+        return z.reshape(x_seq.shape), v.reshape(x_seq.shape[1:]), a.reshape(x_seq.shape[1:])
+
+    def decay_for(self, z: Tensor) -> Tensor:
+        """``decay_v`` in a shape that broadcasts over a batch of cells."""
+        return self.decay_v if z.ndim == 4 else self.decay_v.reshape(-1)
 
     def scan(
         self, x_seq: Tensor, state: ALIFState | None = None, threshold_shift: Tensor | None = None

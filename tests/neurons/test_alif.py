@@ -52,3 +52,27 @@ def test_the_surrogate_gradient_uses_the_threshold_of_the_step():
     _, state = neuron.step(1.5 * one, state)
     found = neuron.surrogate_gradient(one, state)
     torch.testing.assert_close(found, 0.5 * one, msg="threshold 2, membrane 1.5")
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (5, 2, 4)])
+@pytest.mark.parametrize("decays", [0.3, (0.1, 0.2, 0.3, 0.5, 0.9)])
+@torch.no_grad()
+def test_vectors_tokens_and_images_are_a_loop_over_time(shape, decays):
+    torch.manual_seed(0)
+    neuron, x = ALIF(decays, decay_a=0.2, jump=0.5).double(), 2 * torch.rand(9, 3, *shape).double()
+    z, end = neuron(x)
+    decay = torch.tensor(decays).double()
+    if len(shape) == 3 and isinstance(decays, tuple):
+        decay = decay.view(-1, 1, 1)
+    v = a = torch.zeros_like(x[0])
+    for t, current in enumerate(x):
+        v = (1 - decay) * v + current
+        fired = (v > 1 + a).double()
+        assert torch.equal(z[t], fired), t
+        last, a, v = v, 0.8 * a + 0.5 * fired, v * (1 - fired)
+    assert 0 < float(z.mean()) < 1
+    torch.testing.assert_close(end.v, last)
+    torch.testing.assert_close(end.a, a)
+    error = torch.ones_like(z[0])
+    near = neuron.surrogate_gradient(error, end)
+    assert near.shape == error.shape and bool(near.any())

@@ -146,7 +146,8 @@ def retained(neuron: Neuron, z: Tensor) -> Any:
         case LI():
             return 1 - neuron.decay_v
         case LIF() | ALIF():
-            return (1 - neuron.decay_v) * (1 - z)
+            decay = neuron.decay_for(z) if isinstance(neuron, ALIF) else neuron.decay_v
+            return (1 - decay) * (1 - z)
         case Leaky() if neuron.reset == "zero":
             return neuron.keep * (1 - z)
         case Leaky():
