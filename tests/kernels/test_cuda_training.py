@@ -22,7 +22,7 @@ def through(kernels, monkeypatch):
 RULES = {
     "online": LearnConfig(update="online", warmup_steps=1),
     "sequence": LearnConfig(update="sequence", warmup_steps=1),
-    "bptt": LearnConfig(rule="bptt", deep_supervision=True, warmup_steps=1),
+    "bptt": LearnConfig(rule={"name": "bptt", "deep_supervision": True}, warmup_steps=1),
 }
 
 
@@ -46,13 +46,12 @@ def events(device):
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_training_with_these_kernels_is_training_on_the_cpu(rule, monkeypatch):
-
     def trained(device):
-        teacher = rule_over_a_lively_network(RULES[rule], device)
-        for _ in range(2):  # readouts start silent: what they learn first tells the others
-            result = teacher.learn(*events(device))
+        rule_made = rule_over_a_lively_network(RULES[rule], device)
+        for _ in range(2):  # readouts start silent: features learn from the second batch on
+            result = rule_made.learn(*events(device))
         # The moments of the optimiser show gradients in their size, the weights hardly.
-        tensors = teacher.model.state_dict() | teacher.state_dict()
+        tensors = rule_made.network.state_dict() | rule_made.state_dict()
         return result, {name: tensor.cpu().clone() for name, tensor in tensors.items()}
 
     expected, tensors = trained("cpu")
@@ -72,12 +71,12 @@ def test_products_in_half_precision_leave_the_rest_precise(rule, monkeypatch):
     through(cuda, monkeypatch)
     losses = {}
     for precision in ("fp32", "bf16"):
-        teacher = rule_over_a_lively_network(RULES[rule], DEVICE)
-        # Set late, for a CPU is refused half precision, and here it stands for a GPU.
-        teacher.config = RULES[rule].model_copy(update={"precision": precision, "lr": 0.3})
-        losses[precision] = [teacher.learn(frames, labels).loss for _ in range(2)]
-        assert all(t.dtype is torch.float32 for t in teacher.state_dict().values() if t.ndim)
-        _, state = teacher.in_precision(teacher.model)(frames)
+        rule_made = rule_over_a_lively_network(RULES[rule], DEVICE)
+        # Set late, as half precision is refused on a CPU, which replaces a GPU here.
+        rule_made.precision, rule_made.optimizer.lr = precision, 0.3
+        losses[precision] = [rule_made.learn(frames, labels).loss for _ in range(2)]
+        assert all(t.dtype is torch.float32 for t in rule_made.state_dict().values() if t.ndim)
+        _, state = rule_made.in_precision(rule_made.network)(frames)
         embed = state["embed"].neuron
         assert embed.z.dtype is (torch.bfloat16 if precision == "bf16" else torch.float32)
         assert embed.v.dtype is torch.float32
