@@ -37,8 +37,10 @@ def _(part: neurons.Leaky, signal: Signal) -> NeuronNode:
 
 @neuron.register
 def _(part: neurons.ALIF, signal: Signal) -> NeuronNode:
-    own = array(part.decay_v)
-    decay = signal.placed(own if signal.layout == "images" else own.reshape(-1), "decay_v of ALIF")
+    decay_v = array(part.decay_v)  # by channel of images, else along the last axis
+    if signal.layout != "images":
+        decay_v = decay_v.reshape(-1)
+    decay = signal.placed(decay_v, "decay_v of ALIF")
     constants = {name: number(getattr(part, name)) for name in ("threshold", "decay_a", "jump")}
     return ALIFNode(np.array(per_channel(decay)), **constants)
 

@@ -1,5 +1,6 @@
 """The integrate-and-fire neuron whose threshold rises with every spike."""
 
+from math import prod
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -38,14 +39,20 @@ class ALIF(Neuron):
     threshold of the step, ``v[t] > threshold + a[t-1] - threshold_shift[t]``.
 
     Args:
-        decay_v: share of the membrane lost per step: a number, or one a channel of images, and a
-            cell along the last axis otherwise.
+        decay_v: share of the membrane lost per step: one number, or a tuple with one for each
+            channel of images or each place along the last axis of vectors and tokens.
+        decay_a: share of the adaptation lost per step.
+        jump: rise of the threshold at a spike.
+        width: half the base of the triangular surrogate derivative, in the units of v.
 
     Shape:
-        ``x`` is ``[B, N]``, tokens ``[B, N, D]`` or images ``[B, C, H, W]``.
+        ``x`` is a vector ``[B, N]``, tokens ``[B, N, D]`` or images ``[B, C, H, W]``.
 
     Units:
         decays are shares lost per time step.
+
+    Raises:
+        ValueError: a decay outside [0, 1], or a tuple of another length than channels or cells.
 
     Source: Bellec et al. 2018, "Long short-term memory and learning-to-learn in networks of
     spiking neurons", eq. 2, with reset to zero.
@@ -78,7 +85,7 @@ class ALIF(Neuron):
 
     @property
     def leak(self) -> float:  # type: ignore[override]
-        """Share of the membrane that is lost per step, the mean over channels."""
+        """Share of the membrane that is lost per step, the mean over channels or cells."""
         return float(self.decay_v.mean())
 
     def step(
@@ -116,20 +123,37 @@ class ALIF(Neuron):
     def _run(self, x_seq: Tensor, before: ALIFState, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Spikes of a sequence, and v and a at its end, from the adaptation ``a`` on."""
         v = before.v * (1 - before.z.detach())
-        constants = self.threshold, 1 - self.decay_v, 1 - self.decay_a, self.jump, self.width
-        if x_seq.ndim == 5:
-            if self.decay_v.numel() == 1:
-                constants = constants[0], constants[1].expand(x_seq.shape[2], 1, 1), *constants[2:]
-            return kernels.alif(x_seq, v, a, *constants)
-        # Others are images of one pixel, whose channels are the last axis.
-        cells = x_seq.shape[-1]
-        constants = constants[0], constants[1].expand(cells, 1, 1), *constants[2:]
-        one = x_seq.reshape(len(x_seq), -1, cells, 1, 1)
-        z, v, a = kernels.alif(one, *(s.reshape(-1, cells, 1, 1) for s in (v, a)), *constants)
-        return z.reshape(x_seq.shape), v.reshape(x_seq.shape[1:]), a.reshape(x_seq.shape[1:])
+        shape = x_seq.shape
+        self._check_cells(shape)
+        # The kernel takes images with a decay by channel. Where all cells share one they are a
+        # single channel, and the last axis of vectors and tokens is that of the channels.
+        if self.decay_v.numel() == 1:
+            image = shape[1], 1, prod(shape[2:]), 1
+        else:
+            image = shape[1:] if len(shape) == 5 else (prod(shape[1:-1]), shape[-1], 1, 1)
+        z, v, a = kernels.alif(
+            x_seq.reshape(len(x_seq), *image), v.reshape(image), a.reshape(image),
+            self.threshold, 1 - self.decay_v, 1 - self.decay_a, self.jump, self.width,
+        )  # fmt: skip
+        return z.view(shape), v.view(shape[1:]), a.view(shape[1:])
+
+    def _check_cells(self, shape: torch.Size) -> None:
+        """Check that there is one decay, or one for each channel or cell.
+
+        Raises:
+            ValueError: another number of them.
+        """
+        decays, cells = self.decay_v.numel(), shape[2 if len(shape) == 5 else -1]
+        if decays not in (1, cells):
+            what = "channels of images" if len(shape) == 5 else "cells along the last axis"
+            raise ValueError(f"ALIF: {decays} entries of decay_v for {cells} {what}; give one each")
 
     def decay_for(self, z: Tensor) -> Tensor:
-        """``decay_v`` in a shape that broadcasts over a batch of cells."""
+        """``decay_v`` in a shape that broadcasts over the cells of one time step.
+
+        Shape:
+            z ``[B, N]``, ``[B, N, D]`` or ``[B, C, H, W]``.
+        """
         return self.decay_v if z.ndim == 4 else self.decay_v.reshape(-1)
 
     def scan(

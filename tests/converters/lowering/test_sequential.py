@@ -178,6 +178,19 @@ NETWORKS = {
         Conv2d(2, 4, 3), ALIF((0.1, 0.3, 0.5, 0.9)), Flatten(), Linear(96, 3), LI(0.2),
         input_shape=IMAGE,
     ),
+    "adaptive, one decay for images": lambda: Sequential(
+        Conv2d(2, 4, 3), ALIF(0.3), Flatten(), Linear(96, 3), LI(0.2), input_shape=IMAGE
+    ),
+    "adaptive features": lambda: Sequential(
+        Linear(7, 9), ALIF(), Linear(9, 3), LI(0.2), input_shape=(7,)
+    ),
+    "adaptive features, by cell": lambda: Sequential(
+        Linear(7, 4), ALIF((0.1, 0.3, 0.5, 0.9)), Linear(4, 3), LI(0.2), input_shape=(7,)
+    ),
+    "adaptive tokens, by feature": lambda: Sequential(
+        Linear(8, 4), ALIF((0.1, 0.3, 0.5, 0.9)), Flatten(), Linear(24, 3), LI(0.2),
+        input_shape=TOKENS,
+    ),
     "delayed": lambda: Sequential(
         Delayed(7, 9, delay=2), LIF(), Delayed(9, 3, delay=1), LI(0.2), input_shape=(7,)
     ),
@@ -262,6 +275,7 @@ def test_the_graph_is_the_network(name: str) -> None:
     "name",
     [
         "convolution, flattened", "pool between", "layers of torch", "leaky, subtract", "adaptive",
+        "adaptive features", "adaptive tokens, by feature",
         "leaky by channel of images", "delayed", "patches, merged", "blocks", "recurrent",
         "query-key attention of torch's queries",
     ],
@@ -295,6 +309,9 @@ class Strange(Component):
     ("parts", "shape", "message"),
     [
         ([Conv2d(2, 4, 3), LIF(5), Flatten()], IMAGE, r"^0: the bias of LIF has shape \(5,\)"),
+        ([Conv2d(2, 4, 3), ALIF((0.1, 0.2))], IMAGE, "^0: decay_v of ALIF has shape"),
+        ([Linear(7, 4), ALIF((0.1, 0.2))], (7,), "^0: decay_v of ALIF has shape .* features"),
+        ([Linear(8, 4), ALIF((0.1, 0.2))], TOKENS, "^0: decay_v of ALIF has shape .* tokens"),
         ([Linear(6, 4), LIF()], IMAGE, "^0: Linear acts on the last axis, the columns"),
         ([Conv2d(2, 4, 3), LIF(), Linear(4, 3), LI(0.2)], IMAGE, "^1: Linear acts on the last"),
         ([Linear(7, 4), LIF()], (8,), "^0: Linear takes 7 inputs; its source has 8 features"),

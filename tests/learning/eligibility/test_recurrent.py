@@ -147,13 +147,19 @@ def test_reward_modulated_stdp_in_loops():
     assert_equal(found, {"recurrent.weight": weight})
 
 
-@pytest.mark.parametrize("kind", ["leaky", "adaptive images", "images"])
+@pytest.mark.parametrize(
+    "kind", ["leaky", "adaptive", "adaptive cells", "adaptive tokens", "adaptive images", "images"]
+)
 def test_eprop_is_the_forward_derivative_where_the_past_spikes_are_constants(kind):
     """By autograd, through the membrane but not through the lateral connections."""
     torch.manual_seed(0)
     shape = (INPUTS,)
     if kind == "leaky":
         projection = layer(Leaky(KEEP, reset="zero"))
+    elif kind in ("adaptive", "adaptive cells"):
+        projection = layer(ALIF() if kind == "adaptive" else ALIF((0.1, 0.2, 0.4, 0.7)))
+    elif kind == "adaptive tokens":
+        projection, shape = layer(ALIF((0.1, 0.2, 0.4, 0.7))), (3, INPUTS)
     else:
         neuron = ALIF((0.2, 0.4)) if kind == "adaptive images" else LIF(bias=False)
         shape = (2, 5, 5)
