@@ -21,7 +21,7 @@ from peak import peak_mib
 
 from neurobip import BiTFormer
 from neurobip.config import LearnConfig
-from neurobip.device import usable
+from neurobip.device import usable_device
 from neurobip.errors import ConfigError
 from neurobip.learning import calibrate
 from neurobip.learning.loop import build_rule
@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="a tiny network, once")
     arguments = parser.parse_args()
     try:
-        device = usable(arguments.device)
+        device = usable_device(arguments.device)
     except ConfigError as error:
         print(f"gpu.py: {error}; --smoke --device cpu shows that it runs", file=sys.stderr)
         return 2

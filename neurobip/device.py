@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from neurobip.errors import ConfigError
 
 
-def usable(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
     """A device by the name that torch knows it by, such as ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
@@ -32,7 +32,7 @@ def device_of(model: nn.Module) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
-def on_device(
+def batches_on_device(
     model: nn.Module, data: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches on the network's device, each brought there when its turn comes."""

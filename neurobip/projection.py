@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from neurobip.component import Adjoint, Circuit, Mode, prefixed
 from neurobip.neurons.neuron import Neuron
-from neurobip.state import at, stack
+from neurobip.state import at_step, stack
 from neurobip.synapses.synapse import Synapse
 
 __all__ = [
@@ -197,9 +197,9 @@ class PopulationError:
         """Gradients of the projection by presynaptic traces, see :meth:`Projection.gradients`."""
         return self.projection.gradients(self.delta, self.state)
 
-    def at(self, step: int) -> PopulationError:
+    def at_step(self, step: int) -> PopulationError:
         """One of several time steps."""
-        return PopulationError(self.projection, self.error[step], at(self.state, step))
+        return PopulationError(self.projection, self.error[step], at_step(self.state, step))
 
 
 def projections(module: nn.Module) -> Iterator[tuple[str, Projection]]:

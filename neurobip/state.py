@@ -39,6 +39,6 @@ def last(states: Any) -> Any:
     return tree_map(lambda tensor: tensor[0] if len(tensor) == 1 else tensor[-1].clone(), states)
 
 
-def at(states: Any, step: int | slice) -> Any:
+def at_step(states: Any, step: int | slice) -> Any:
     """One step, or several, of states with time in front."""
     return tree_map(lambda tensor: tensor[step], states)

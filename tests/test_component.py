@@ -32,7 +32,7 @@ from neurobip.retina import (
     primate_periphery,
 )
 from neurobip.shapes import Flatten, Pool2d
-from neurobip.state import at, stack, tree_map
+from neurobip.state import at_step, stack, tree_map
 from neurobip.synapses import Conv2d, Delayed, Linear, Patches, Synapse, TorchLayer
 
 
@@ -221,7 +221,7 @@ def test_splitting_a_sequence_changes_nothing(name):
         state, pieces = None, []
         for low, high in pairwise((0, 1, 4, 7)):
             z, state = run(x_seq[low:high], state)
-            state = at(state, -1) if run == part.scan else state
+            state = at_step(state, -1) if run == part.scan else state
             pieces.append(z)
         torch.testing.assert_close(torch.cat(pieces), whole)
         assert_close(state, end)
@@ -279,7 +279,7 @@ def test_credit_of_a_chunk_is_the_sum_over_its_steps(name):
     errors = part.adjoint(error, stacked).populations
     for i, state in enumerate(states):
         for name, population in part.adjoint(error[i], state).populations.items():
-            torch.testing.assert_close(errors[name].at(i).delta, population.delta)
+            torch.testing.assert_close(errors[name].at_step(i).delta, population.delta)
 
 
 @pytest.mark.parametrize(

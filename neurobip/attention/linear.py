@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from neurobip import kernels
-from neurobip.state import at, last
+from neurobip.state import at_step, last
 from neurobip.synapses.synapse import Operations, Synapse
 
 
@@ -67,7 +67,7 @@ class LinearMemory(Synapse):
     def step(self, x: Tensor, state: MemoryState | None = None) -> tuple[Tensor, MemoryState]:
         """One step: a sequence of one."""
         current, states = self.scan(x[None], state)
-        return current[0], at(states, 0)
+        return current[0], at_step(states, 0)
 
     def scan(self, x_seq: Tensor, state: Any = None) -> tuple[Tensor, MemoryState]:
         """A sequence: each step writes its keys and values, then its queries read."""

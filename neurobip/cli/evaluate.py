@@ -49,7 +49,7 @@ def evaluate(
         from rich.console import Group, RenderableType
 
         from neurobip.cli.tables import accuracy_table, robustness_table
-        from neurobip.device import usable
+        from neurobip.device import usable_device
         from neurobip.errors import ConfigError
         from neurobip.evaluation import accuracy
         from neurobip.runs.imports import import_all
@@ -57,7 +57,7 @@ def evaluate(
         from neurobip.runs.run import open_run
 
         import_all(import_)
-        place = usable(device)
+        place = usable_device(device)
 
         if weight_bits is not None and not integer:
             raise ConfigError("--weight-bits says how to round; ask for --integer too")
@@ -122,13 +122,13 @@ def energy(
     """Count a run's operations on test samples, and what they cost by a table."""
     with reporting(json) as out:
         from neurobip.cli.tables import energy_text
-        from neurobip.device import usable
+        from neurobip.device import usable_device
         from neurobip.runs.imports import import_all
         from neurobip.runs.measures import energy_of, energy_table
         from neurobip.runs.run import open_run
 
         import_all(import_)
-        chosen, place = energy_table(table), usable(device)
+        chosen, place = energy_table(table), usable_device(device)
         opened = open_run(run, set_ or (), out)
         opened.network.to(place)
         document = energy_of(opened, samples, chosen, out)

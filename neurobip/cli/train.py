@@ -38,9 +38,9 @@ def train(
         import_all(import_)
         settings = load_config(config, set_ or ())
 
-        from neurobip.device import usable
+        from neurobip.device import usable_device
 
-        place = usable(device)
+        place = usable_device(device)
         folder = out or Path("runs") / config.stem
 
         from neurobip.cli.tables import accuracy_table

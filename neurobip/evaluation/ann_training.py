@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from neurobip.config import RunConfig
-from neurobip.device import on_device
+from neurobip.device import batches_on_device
 from neurobip.evaluation.ann_twin import AnnTwin, Windows, binned
 from neurobip.evaluation.controls import ANN_BITS
 
@@ -99,7 +99,7 @@ class Twins(nn.Module):
         """What every twin is worth on some samples; nothing where there are none."""
         self.eval()
         right, lost, samples = [0] * len(self.twins), [0.0] * len(self.twins), 0
-        for frames, labels in on_device(self, data):
+        for frames, labels in batches_on_device(self, data):
             counts = binned(frames, self.windows)
             samples += len(labels)
             for i, twin in enumerate(self.twins):
@@ -155,7 +155,7 @@ def train_twins(
     """
     for epoch in range(start_epoch, epochs):
         losses, samples = [0.0] * len(twins.rates), 0
-        for frames, labels in on_device(twins, train(epoch)):
+        for frames, labels in batches_on_device(twins, train(epoch)):
             found = twins.learn(frames, labels)
             losses = [a + b * len(labels) for a, b in zip(losses, found, strict=True)]
             samples += len(labels)

@@ -41,11 +41,11 @@ def set_feedback(network: nn.Module, feedback: Feedback) -> None:
         if unused or not isinstance(part, Linear | Indexed):
             continue
         if feedback == "kolen_pollack" and part.feedback is None:
-            part.align()
+            part.learn_feedback()
         elif feedback == "random" and part.feedback is None:
-            part.randomize()
+            part.randomize_feedback()
         elif feedback == "sign":
-            part.sign()
+            part.sign_feedback()
 
 
 def set_memory_traces(network: nn.Module, memory_trace: MemoryTrace) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neurobip.config import LearnConfig
-from neurobip.device import on_device
+from neurobip.device import batches_on_device
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.loss import named_loss
 from neurobip.learning.optimizer import WeightRounding
@@ -88,7 +88,7 @@ def prepare(
     if not learn.calibrate:
         return {}
     frames: list[Tensor] = []
-    for batch, _ in on_device(model, data):
+    for batch, _ in batches_on_device(model, data):
         frames.append(batch)
         if sum(f.shape[1] for f in frames) >= samples:
             break
@@ -119,7 +119,7 @@ def fit(
     for epoch in range(start_epoch, epochs):
         began = time.perf_counter()
         losses, correct, samples = 0.0, 0, 0
-        for frames, labels in on_device(rule.network, train(epoch)):
+        for frames, labels in batches_on_device(rule.network, train(epoch)):
             result = rule.learn(frames, labels)
             losses += result.loss * result.samples
             correct, samples = correct + result.correct, samples + result.samples

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from neurobip.device import on_device
+from neurobip.device import batches_on_device
 from neurobip.models.network import Network
 
 
@@ -40,7 +40,7 @@ def accuracy(network: Network, data: Iterable[tuple[Tensor, Tensor]]) -> Accurac
     classes = network.classes
     confusion = torch.zeros(classes, classes, dtype=torch.long)
     loss = 0.0
-    for frames, labels in on_device(network, data):
+    for frames, labels in batches_on_device(network, data):
         outputs, _ = network(frames)
         answers = labels.cpu(), network.decide(outputs).cpu()
         confusion.index_put_(answers, torch.ones(len(labels), dtype=torch.long), True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from neurobip.component import Adjoint, Circuit, Component, Mode, prefixed
 from neurobip.projection import Projection
-from neurobip.state import at
+from neurobip.state import at_step
 
 
 class Stage(NamedTuple):
@@ -90,9 +90,9 @@ class StageRun(NamedTuple):
         if not first:
             return self
         late = slice(first, None)
-        part, readout = (at(s, late) for s in self.states[1:])
+        part, readout = (at_step(s, late) for s in self.states[1:])
         encoder = self.states.encoder
-        encoder = at(encoder, late) if self.stage.encoder_learns else encoder
+        encoder = at_step(encoder, late) if self.stage.encoder_learns else encoder
         states = StageState(encoder, part, readout)
         return StageRun(self.stage, self.z[first:], self.output[first:], states)
 
@@ -101,9 +101,10 @@ class StageRun(NamedTuple):
 
         Views, which keep one chunk in memory until the next one is done; copies take time.
         """
-        part, readout = (at(s, -1) for s in self.states[1:])
+        part, readout = (at_step(s, -1) for s in self.states[1:])
         encoder = self.states.encoder
-        return StageState(at(encoder, -1) if self.stage.encoder_learns else encoder, part, readout)
+        encoder = at_step(encoder, -1) if self.stage.encoder_learns else encoder
+        return StageState(encoder, part, readout)
 
     def readout_adjoint(self, error: Tensor) -> Adjoint:
         """VJP of the readout: its own error, and the error at the output of the part.

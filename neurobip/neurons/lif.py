@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from neurobip import kernels
 from neurobip.neurons.neuron import Neuron, unit_interval
-from neurobip.state import at, last
+from neurobip.state import at_step, last
 
 
 class LIFState(NamedTuple):
@@ -122,7 +122,7 @@ class LIF(Neuron):
     def step(self, x: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """One step of the population: a sequence of one."""
         z, states = self.scan(x[None], state)
-        return z[0], at(states, 0)
+        return z[0], at_step(states, 0)
 
     def scan(self, x_seq: Tensor, state: LIFState | None = None) -> tuple[Tensor, LIFState]:
         """A sequence, with the state of every step."""

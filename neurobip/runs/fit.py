@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from neurobip.datasets.loader import batches
-from neurobip.device import on_device
+from neurobip.device import batches_on_device
 from neurobip.learning.homeostasis import calibrate as calibrated
 from neurobip.learning.loop import Batches, EpochRecord
 from neurobip.learning.loop import fit as fit_batches
@@ -58,7 +58,7 @@ def fit(
 
     if calibrate:
         frames = []
-        for some, _ in on_device(rule.network, epoch_of(0)):
+        for some, _ in batches_on_device(rule.network, epoch_of(0)):
             frames.append(some)
             if sum(part.shape[1] for part in frames) >= calibrate:
                 break

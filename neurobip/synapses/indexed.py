@@ -68,18 +68,18 @@ class Indexed(Synapse):
             self.register_buffer("signs", torch.tensor(signs, dtype=theta.dtype), persistent=False)
         self.signed = False
 
-    def align(self, scale: float = 0.2) -> None:
+    def learn_feedback(self, scale: float = 0.2) -> None:
         """Send errors through feedback values that start at random, are shared alike, and learn."""
         fan_in = self._there().sum() / len(self.index)
         self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
 
-    def randomize(self, scale: float = 0.2) -> None:
+    def randomize_feedback(self, scale: float = 0.2) -> None:
         """Send errors through fixed random feedback values."""
-        self.align(scale)
+        self.learn_feedback(scale)
         assert self.feedback is not None
         self.feedback.requires_grad_(False)
 
-    def sign(self) -> None:
+    def sign_feedback(self) -> None:
         """Send errors through the signs of the weights, times the mean size of a connection's."""
         self.signed = True
 

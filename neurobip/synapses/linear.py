@@ -20,7 +20,7 @@ class Linear(Synapse):
         x: ``[B, ..., inputs]``; current ``[B, ..., outputs]``; weight ``[outputs, inputs]``.
 
     The error is sent on through the present weights, or through one of the ways that need no copy
-    of them, see :meth:`align`, :meth:`randomize` and :meth:`sign`.
+    of them, see :meth:`learn_feedback`, :meth:`randomize_feedback` and :meth:`sign_feedback`.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Linear(Synapse):
         self.register_parameter("feedback", None)
         self.signed = False
 
-    def align(self, scale: float = 0.2) -> None:
+    def learn_feedback(self, scale: float = 0.2) -> None:
         """Send errors through a feedback matrix that starts at random and learns.
 
         It learns by the same local product as the weights, so that both become alike (Kolen &
@@ -41,17 +41,17 @@ class Linear(Synapse):
         outputs, inputs = self.weight.shape
         self.feedback = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
 
-    def randomize(self, scale: float = 0.2) -> None:
+    def randomize_feedback(self, scale: float = 0.2) -> None:
         """Send errors through a fixed random feedback matrix.
 
         Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error
         backpropagation for deep learning".
         """
-        self.align(scale)
+        self.learn_feedback(scale)
         assert self.feedback is not None
         self.feedback.requires_grad_(False)
 
-    def sign(self) -> None:
+    def sign_feedback(self) -> None:
         """Send errors through the signs of the weights, times their mean size.
 
         Source: Liao et al. 2016, "How important is weight symmetry in backpropagation?".

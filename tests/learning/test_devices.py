@@ -10,7 +10,7 @@ from torch.utils import backend_registration
 
 from neurobip.cli.main import run
 from neurobip.config import LearnConfig
-from neurobip.device import device_of, on_device, usable
+from neurobip.device import batches_on_device, device_of, usable_device
 from neurobip.errors import ConfigError
 from neurobip.learning.loop import build, build_rule
 from neurobip.models import BiTFormerConfig
@@ -40,9 +40,9 @@ def test_a_gpu_learns_what_the_cpu_learns(rule):
     data = [(frames, torch.tensor([0, 1, 2, 0]))]
     results = []
     for name in ("cpu", "cuda"):
-        model = build(config, learn, seed=0).to(usable(name))
+        model = build(config, learn, seed=0).to(usable_device(name))
         learner = build_rule(model, learn, total_batches=2)
-        results += [learner.learn(*batch).loss for batch in on_device(model, data * 2)]
+        results += [learner.learn(*batch).loss for batch in batches_on_device(model, data * 2)]
     assert results[2:] == pytest.approx(results[:2], rel=1e-4)
 
 
@@ -50,13 +50,14 @@ def test_batches_come_beside_the_network():
     model = torch.nn.Linear(1, 1, device="meta")
     batches = [(torch.zeros(2, 3), torch.zeros(3))] * 2
     assert device_of(model).type == "meta"
-    assert [{t.device.type for t in batch} for batch in on_device(model, batches)] == [{"meta"}] * 2
+    moved = [{t.device.type for t in batch} for batch in batches_on_device(model, batches)]
+    assert moved == [{"meta"}] * 2
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:99", "meta"])
 def test_a_device_that_is_not_there(name, tmp_path, capsys):
     with pytest.raises(ConfigError, match=f"device '{name}': torch .* cannot compute there"):
-        usable(name)
+        usable_device(name)
     config = tmp_path / "run.yaml"
     config.write_text("data: {samples: 80, steps: 6}\n")
     folder = tmp_path / "run"
@@ -67,7 +68,7 @@ def test_a_device_that_is_not_there(name, tmp_path, capsys):
 
 
 def test_the_cpu_is_always_there():
-    assert usable("cpu") == torch.device("cpu")
+    assert usable_device("cpu") == torch.device("cpu")
 
 
 def test_half_precision_is_refused_on_a_cpu(tmp_path, capsys):

@@ -31,7 +31,7 @@ def test_it_does_what_a_linear_synapse_of_that_matrix_does(signs, aligned):
     synapse, dense = indexed(signs, decay_trace=0.25), Linear(4, 3, decay_trace=0.25).double()
     dense.weight = torch.nn.Parameter(synapse.weight.detach().clone())
     if aligned:
-        synapse.align(), dense.align()
+        synapse.learn_feedback(), dense.learn_feedback()
         dense.feedback = torch.nn.Parameter(synapse._matrix(synapse.feedback).detach())
     x = torch.rand(6, 2, 5, 4).double()
     (current, state), (expected, dense_state) = synapse.scan(x), dense.scan(x)
@@ -71,10 +71,10 @@ def test_errors_by_other_ways(signs):
     state = synapse.step(x)[1]
     there = torch.tensor(TABLE >= 0)
     size = synapse.weight[there].abs().mean()
-    synapse.sign()
+    synapse.sign_feedback()
     sent = delta @ torch.where(there, synapse.weight.sign() * size, 0.0)
     torch.testing.assert_close(synapse.send(delta, state), sent)
-    synapse.randomize()
+    synapse.randomize_feedback()
     matrix = synapse._matrix(synapse.feedback)
     assert bool((matrix[there] != 0).all()) and not bool(matrix[~there].any())
     torch.testing.assert_close(synapse.send(delta, state), delta @ matrix)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neurobip.projection import PopulationError, Projection, ProjectionState, prefixed
-from neurobip.state import at
+from neurobip.state import at_step
 
 
 class Eligibility:
@@ -67,7 +67,7 @@ class Eligibility:
             projection, held, trace = projections[name], states[name], traces.get(name)
             for t in range(len(held.neuron.z)):
                 error = errors[name].error[t - first] if t >= first and name in errors else None
-                found, trace = self.step(projection, error, at(held, t), trace)
+                found, trace = self.step(projection, error, at_step(held, t), trace)
                 add(dw, prefixed(name, found))
             now[name] = trace
         return dw, now

@@ -15,7 +15,7 @@ from neurobip.kernels import outer
 from neurobip.learning.eligibility.trace import Trace
 from neurobip.neurons.lif import LIF
 from neurobip.projection import PopulationError, Projection, ProjectionState
-from neurobip.state import at
+from neurobip.state import at_step
 
 FAINT = 1e-3
 """Where the common factor of the traces has decayed to this, they are scaled to it."""
@@ -48,7 +48,7 @@ class ExactMemory(Trace):
             now[attention] = found
             source, memory = states[qkv], states[attention].synapse
             for t in range(first):
-                found.write(at(source, t), at(memory, t))
+                found.write(at_step(source, t), at_step(memory, t))
             if qkv in errors and attention in errors:
                 late = errors[attention].state.synapse
                 rows = found.credit(errors[attention].delta, errors[qkv].state, late)
@@ -143,7 +143,7 @@ class MemoryTraces:
         """
         total: tuple[Tensor, Tensor] | None = None
         for t in range(len(delta)):
-            self.write(at(qkv, t), now := at(memory, t))
+            self.write(at_step(qkv, t), now := at_step(memory, t))
             found = self.gradient(delta[t], now)
             total = found if total is None else (total[0] + found[0], total[1] + found[1])
         assert total is not None

@@ -8,7 +8,7 @@ from neurobip.kernels import outer
 from neurobip.learning.eligibility.memory import MemoryTraces
 from neurobip.neurons import LIF
 from neurobip.projection import Projection
-from neurobip.state import at
+from neurobip.state import at_step
 from neurobip.synapses import Linear
 
 STEPS, BATCH, TOKENS, INPUTS, WIDTH, HEADS = 9, 3, 4, 5, 6, 2
@@ -29,7 +29,7 @@ def by_autograd(qkv, attention, states, deltas, first):
     bias = torch.zeros(3 * WIDTH, requires_grad=True)
     memory, total = torch.zeros(()), torch.zeros(())
     for t in range(STEPS):
-        state = at(states, t)
+        state = at_step(states, t)
         x, pre = state.neuron.z.detach(), state.synapse.pre_trace
         psi = qkv.neuron.surrogate_gradient(torch.ones_like(x), state.neuron)
         moved = pre @ weight.T + state.neuron.bias_trace * bias
@@ -55,9 +55,9 @@ def test_credit_is_that_of_the_whole_past(decay_shift, first):
     deltas = torch.randn(STEPS, BATCH, TOKENS, WIDTH)
     eligibility = MemoryTraces(qkv, attention)
     for t in range(first):
-        eligibility.write(at(states, t), at(memories.synapse, t))
+        eligibility.write(at_step(states, t), at_step(memories.synapse, t))
     late = slice(first, None)
-    found = eligibility.credit(deltas[late], at(states, late), at(memories.synapse, late))
+    found = eligibility.credit(deltas[late], at_step(states, late), at_step(memories.synapse, late))
     with torch.enable_grad():
         weight, bias = by_autograd(qkv, attention, states, deltas, first)
     torch.testing.assert_close(found["synapse.weight"], weight[WIDTH:], atol=1e-4, rtol=1e-4)
@@ -86,9 +86,9 @@ def test_traces_neither_grow_nor_fade_away_over_a_thousand_steps():
     _, memories = attention.scan(z)
     long, short = MemoryTraces(qkv, attention), MemoryTraces(qkv, attention)
     for t in range(1000):
-        long.write(at(states, t), at(memories.synapse, t))
+        long.write(at_step(states, t), at_step(memories.synapse, t))
         if t >= 950:  # half is lost at every step: fifty are a whole past
-            short.write(at(states, t), at(memories.synapse, t))
+            short.write(at_step(states, t), at_step(memories.synapse, t))
     assert long.keys.shape == short.keys.shape
     for a, b in ((long.keys, short.keys), (long.values, short.values)):
         torch.testing.assert_close(a * long.scale, b * short.scale, atol=1e-5, rtol=1e-4)
