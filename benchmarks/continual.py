@@ -102,10 +102,10 @@ def learner(model: BiTFormer, learn: LearnConfig, lr: float) -> Rule:
 
 
 def protect(model: BiTFormer, seed: int) -> OrthogonalProjection:
-    """Protection with room for all tasks."""
-    room = len(TASKS) * arguments.directions
+    """Protection with a capacity for all tasks."""
+    capacity = len(TASKS) * arguments.directions
     return OrthogonalProjection(
-        model, arguments.directions, room=room, share=arguments.share, seed=seed
+        model, arguments.directions, capacity=capacity, share=arguments.share, seed=seed
     )
 
 

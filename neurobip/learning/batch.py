@@ -21,14 +21,19 @@ CHUNK = 4
 
 
 class Chunk(NamedTuple):
-    """A chunk on its way through the stages: its number of steps before, and its signals."""
+    """Time steps of a sequence that pass through the stages together.
+
+    Attributes:
+        done: time steps before them.
+        z: input of the next stage, ``[t, B, ...]``.
+    """
 
     done: int
     z: Tensor
 
 
 class Batch:
-    """One pass over a batch: chunks through stages, gradients gathered until weights move."""
+    """One pass over a batch: chunks through stages, gradients summed until an update is due."""
 
     def __init__(self, rule: OnlineRule, targets: Targets, steps: int, *, move: bool) -> None:
         self.rule, self.targets, self.steps, self.move = rule, targets, steps, move
@@ -46,16 +51,20 @@ class Batch:
         self.count = 0
 
     def run(self, frames: Tensor) -> None:
-        """The whole sequence."""
+        """Run the sequence through all stages.
+
+        Shape:
+            frames ``[T, B, ...]``.
+        """
         rule = self.rule
-        works = [rule.in_precision(partial(self._stage, i)) for i in range(len(self.trainers))]
+        work = [rule.in_precision(partial(self._stage, i)) for i in range(len(self.trainers))]
         if rule.signal.joint:
-            works.append(rule.in_precision(self._joint))
+            work.append(rule.in_precision(self._joint))
         done, chunks = 0, []
         for part in self._split(frames):
             chunks.append(Chunk(done, part))
             done += len(part)
-        pipeline(chunks, works, rule.overlap)
+        pipeline(chunks, work, rule.overlap)
 
     def _split(self, frames: Tensor) -> list[Tensor]:
         """The sequence in chunks: as long as no weight moves within one."""
@@ -69,7 +78,7 @@ class Batch:
         return [*early, *frames[quiet:].split(length)]
 
     def _stage(self, i: int, chunk: Chunk) -> Chunk:
-        """A chunk through one stage, which learns from it if it does not wait for the answer."""
+        """Run a chunk through one stage, which learns at once unless its signal is joint."""
         rule, trainer = self.rule, self.trainers[i]
         loops = rule.network.loops and i == 0
         above = rule.above(self.trainers[-1], chunk.z.shape[1]) if loops else {}
@@ -118,14 +127,14 @@ class Batch:
             self.count += count
 
     def _gather(self, i: int, dw: dict[str, Tensor], done: int, steps: int) -> None:
-        """Add the gradients of a chunk, and move weights where it is time."""
+        """Add the gradients of a chunk, and move weights where an update is due."""
         rule, gathered = self.rule, self.gathered[i]
-        taught = steps - min(max(0, self.first - done), steps)
+        learned = steps - min(max(0, self.first - done), steps)
         for name, gradient in dw.items():
             # In half precision each product may be rounded, but not the sum of many.
             gradient = gradient.to(rule.plastic[name].dtype)
             gathered[name] = gathered[name] + gradient if name in gathered else gradient
-        self.counts[i] += taught
+        self.counts[i] += learned
         if not self.move:
             return
         end = (done + steps) % self.every == 0 or done + steps == self.steps
@@ -138,7 +147,7 @@ class Batch:
             self._move(list(range(len(self.trainers))), 0)
 
     def _move(self, stages: list[int], group: int) -> None:
-        """Hand the mean gradients to the optimiser."""
+        """Apply the mean gradients of some stages by one group of the optimiser."""
         mean: dict[str, Tensor] = {}
         for i in stages:
             for name, gradient in self.gathered[i].items():

@@ -1,4 +1,4 @@
-"""Feedback: by which weights the error of a population reaches the populations before it.
+"""Feedback weights: how the error of a population is sent to the populations before it.
 
 | feedback         | error of               | sent through                                        |
 |------------------|------------------------|-----------------------------------------------------|
@@ -36,7 +36,7 @@ def set_feedback(network: nn.Module, feedback: Feedback) -> None:
     if feedback not in get_args(Feedback):
         raise ConfigError(f"feedback {feedback!r}; expected {', '.join(get_args(Feedback))}")
     for name, part in network.named_modules():
-        # What queries, keys and values would send goes to another stage and is not used.
+        # Errors sent by queries, keys and values would go to another stage and are not used.
         unused = name.endswith(("qkv.synapse", "top_down", "threshold_shift", "recurrent"))
         if unused or not isinstance(part, Linear | Indexed):
             continue

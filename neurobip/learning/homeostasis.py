@@ -55,6 +55,6 @@ def calibrate(
         for name, projection in projections(model):
             neuron = projection.neuron
             if isinstance(neuron, LIF) and neuron.bias is not None and not projection.shortcut:
-                wanted = (target - rates[name]).clamp(-0.15, 0.15)
-                neuron.bias.add_(wanted, alpha=step * 0.9**i)
+                change = (target - rates[name]).clamp(-0.15, 0.15)
+                neuron.bias.add_(change, alpha=step * 0.9**i)
     return firing_rates(model, frames)

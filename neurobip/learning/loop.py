@@ -81,7 +81,7 @@ def prepare(
 
     Args:
         data: batches of training samples, of which the first ones serve until there are
-            ``samples``; their labels are not looked at.
+            ``samples``; their labels are not used.
 
     Returns firing rates by projection, empty without calibration.
     """
@@ -105,12 +105,12 @@ def fit(
     on_batch: Callable[[int, BatchResult], None] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> list[EpochRecord]:
-    """Train to the end of the last epoch, on the device that the model is on.
+    """Train a network by a rule over epochs, on the network's device.
 
     Args:
-        rule: holds the model and the optimiser.
+        rule: with its network and optimiser.
         train: gives the batches of an epoch, counted from 0; must depend on the epoch alone, so
-            that a resumed run sees what an unbroken one would have seen.
+            that a resumed run has the batches of an uninterrupted one.
         valid: gives the validation batches.
         start_epoch: epochs that are done already.
         on_batch, on_epoch: called as training goes on, to show progress and to save.

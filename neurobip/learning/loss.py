@@ -24,7 +24,7 @@ class Loss(Protocol):
         """
 
     def objective(self, outputs: Tensor, target: Tensor, scale: float) -> Tensor:
-        """What training minimises: the value, with regularisation; differentiable."""
+        """Training objective: the value with regularisation; differentiable."""
 
     def error(self, outputs: Tensor, target: Tensor, scale: float) -> Tensor:
         """Derivative of each step's mean over samples with respect to its outputs.

@@ -21,7 +21,7 @@ from neurobip.projection import prefixed
 
 
 class OnlineRule(Rule):
-    """Every synapse learns at every step from what is there at this step.
+    """Online three-factor learning: eligibility times learning signal at every time step.
 
     ::
 
@@ -99,7 +99,7 @@ class OnlineRule(Rule):
 
     @torch.no_grad()
     def learn(self, frames: Tensor, targets: Tensor) -> BatchResult:
-        """Learn from one batch, as the chunks of the sequence go by."""
+        """Learn from one batch, chunk by chunk."""
         found = self.checked(frames, targets)
         self.optimizer.begin_batch()
         batch = Batch(self, found, len(frames), move=True)
@@ -126,7 +126,7 @@ class OnlineRule(Rule):
 
         Args:
             target: of this step, or None.
-            state: as the step before returned it; it is used up and must not be used again.
+            state: as the step before returned it. It is changed in place; use each once.
 
         Shape:
             x ``[B, ...]``; target class numbers ``[B]`` or values ``[B, classes]``. Returns the

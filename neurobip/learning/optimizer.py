@@ -42,7 +42,7 @@ class Optimizer:
     cosine; without, it is constant.
 
     Args:
-        plastic: what learns, by name.
+        plastic: parameters that learn, by name.
         groups: names of the parameters that move together; all are one group by default.
         frozen_rows: number of leading rows that keep their values, by name.
         rounding: with it the model holds rounded weights at every step, while the optimiser keeps
@@ -102,7 +102,7 @@ class Optimizer:
             fall = self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
             for optimizer in filter(None, self.optimizers):
                 optimizer.param_groups[0]["lr"] = self.lr * rise * fall
-        # While weights are still far from where they go, more often.
+        # More often while weights still move far.
         early = self.batches < self.refresh and self.batches & (self.batches - 1) == 0
         if self.rounding is not None and (early or self.batches % self.refresh == 0):
             self._restore(self._full)

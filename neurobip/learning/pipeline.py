@@ -1,4 +1,4 @@
-"""The pipeline: items through functions in a row, several of them at work at the same time."""
+"""Pipeline of functions over a stream of items, on one or several threads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +29,11 @@ def pipeline(items: Iterable[Any], stages: Sequence[Work], threads: int = 1) -> 
     # Where they do not divide, the first threads take one more: the first stage is the lightest.
     borders = [-(-len(stages) * i // threads) for i in range(threads + 1)]
     shares = [stages[low:high] for low, high in zip(borders, borders[1:], strict=False)]
-    passages = [Passage() for _ in shares]
+    queues = [ItemQueue() for _ in shares]
     inner, grad, failed = torch.get_num_threads(), torch.is_grad_enabled(), Event()
     inner = max(1, inner // threads)  # those of torch are shared out too
 
-    def work(share: Sequence[Work], inbox: Passage, outbox: Passage | None) -> None:
+    def work(share: Sequence[Work], inbox: ItemQueue, outbox: ItemQueue | None) -> None:
         # Both are settings of a thread in torch.
         torch.set_num_threads(inner)
         torch.set_grad_enabled(grad)
@@ -45,7 +45,7 @@ def pipeline(items: Iterable[Any], stages: Sequence[Work], threads: int = 1) -> 
         except BaseException:
             failed.set()
             for _ in inbox:
-                pass  # the producer must not wait for room
+                pass  # the producer must not wait for a free place
             raise
         finally:
             if outbox is not None:
@@ -54,42 +54,42 @@ def pipeline(items: Iterable[Any], stages: Sequence[Work], threads: int = 1) -> 
     with ThreadPoolExecutor(threads) as pool:
         workers = [
             pool.submit(work, share, inbox, outbox)
-            for share, inbox, outbox in zip(shares, passages, [*passages[1:], None], strict=True)
+            for share, inbox, outbox in zip(shares, queues, [*queues[1:], None], strict=True)
         ]
         try:
             for item in items:
                 if failed.is_set():
                     break
-                passages[0].put(item)
+                queues[0].put(item)
         finally:
-            passages[0].end()
+            queues[0].end()
     for worker in workers:
         worker.result()
 
 
-class Passage:
-    """Between two threads: there is room for one item, and the end never waits for room.
+class ItemQueue:
+    """Queue of one item between two threads, whose end marker never waits.
 
-    So an impatient second interrupt cannot come between the first one and the end.
+    A second keyboard interrupt can thus not come between the first one and the end marker.
     """
 
     def __init__(self) -> None:
         self._items: SimpleQueue[Any] = SimpleQueue()
-        self._room = Semaphore(1)
+        self._free = Semaphore(1)
 
     def put(self, item: Any) -> None:
-        """Add an item, once there is room."""
-        self._room.acquire()
+        """Add an item, once there is a free place."""
+        self._free.acquire()
         self._items.put(item)
 
     def end(self) -> None:
-        """No more items will come."""
+        """Mark the end of the items."""
         self._items.put(END)
 
     def __iter__(self) -> Iterator[Any]:
         """The items up to the end."""
         while (item := self._items.get()) is not END:
-            self._room.release()
+            self._free.release()
             yield item
 
 

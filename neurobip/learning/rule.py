@@ -49,7 +49,9 @@ class Settings(TypedDict, total=False):
 
 
 class Rule:
-    """Subclasses define :meth:`learn` and :meth:`gradients`.
+    """A learning rule: gradients of a network, and the optimiser that applies them.
+
+    Subclasses define :meth:`learn` and :meth:`gradients`.
 
     Args:
         network: learns in place.
@@ -63,13 +65,13 @@ class Rule:
         overlap: threads on which stages learn at the same time, to the same result.
         precision: of matrix products. Half precision (``bf16``) is for GPUs; membranes, traces and
             weights stay in single precision.
-        freeze: ``qk`` keeps queries and keys as they were drawn; ``features`` trains readouts
+        freeze: ``qk`` keeps queries and keys at their initial weights; ``features`` trains readouts
             alone; ``feedforward`` trains readouts and feedback from later stages.
         only: names of the parameters of the network that learn; all by default.
         total_batches: length of the whole training, for a schedule of the learning rate; None for a
             constant one.
         rounding: of weights, for quantization-aware training.
-        optimizer: makes another optimiser from the parameters that learn.
+        optimizer: builds an optimiser from the parameters that learn, instead of the usual one.
 
     Attributes:
         plastic: the parameters that learn, by name.
@@ -114,6 +116,11 @@ class Rule:
         if not self.plastic:
             raise ConfigError("the network has no parameter that could learn")
         rows = query_key_rows(network) if freeze == "qk" else {}
+        if freeze == "qk" and not rows:
+            raise ConfigError(
+                "freeze qk: the network has no block with queries and keys; use none, features or "
+                "feedforward"
+            )
         if optimizer is not None:
             self.optimizer = optimizer(self.plastic)
         else:
@@ -129,7 +136,7 @@ class Rule:
 
     @property
     def protection(self) -> OrthogonalProjection | None:
-        """Set it, and no step of the weights changes the currents of earlier tasks."""
+        """Orthogonal projection of every step, so that currents of earlier tasks do not change."""
         return self.optimizer.protection
 
     @protection.setter
@@ -161,8 +168,8 @@ class Rule:
 
     def first_target(self, steps: int) -> int:
         """The first time step of a sequence that is learned from."""
-        shown = self.label_steps or steps
-        return max(self.warmup_steps, steps - shown)
+        learning_steps = self.label_steps or steps
+        return max(self.warmup_steps, steps - learning_steps)
 
     def checked(self, frames: Tensor, targets: Tensor) -> Targets:
         """The targets of a batch.
@@ -214,12 +221,12 @@ def classes_of(network: Network) -> int | None:
 
 
 def unfrozen(network: Network, freeze: Freeze) -> Callable[[str], bool]:
-    """Whether a parameter learns, by its name.
+    """Predicate of parameter names: those that learn under a value of ``freeze``.
 
     Readouts are those of the stages, or the last stage where it has none.
 
     Raises:
-        ConfigError: there is no such way to freeze.
+        ConfigError: another value of ``freeze``.
     """
     if freeze in ("none", "qk"):
         return lambda name: True
@@ -250,7 +257,7 @@ def query_key_rows(network: nn.Module) -> dict[str, int]:
 
 
 def check_settings(warmup_steps: int, label_steps: int | None, update: Update) -> None:
-    """Check numbers that every rule takes.
+    """Check the settings that every rule takes.
 
     Raises:
         ConfigError: one that does not fit.

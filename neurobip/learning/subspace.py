@@ -1,4 +1,4 @@
-"""The principal subspace of a stream of rows, learned by lateral connections alone."""
+"""Online principal subspace of a stream of rows, by Hebbian lateral connections."""
 
 from typing import NamedTuple
 
@@ -10,18 +10,21 @@ from neurobip.errors import ConfigError
 BATCH = 64
 """Rows that move the lateral connections together."""
 
-SLOWER = 20
-"""Batches after which the rate has fallen to a half; later it falls as their number rises."""
+HALF_RATE_BATCHES = 20
+"""Batches after which the rate is a half; later it is about inverse to their number."""
 
-NOTHING = 1e-6
-"""A share of the energy that is rounding, not a direction."""
+NEGLIGIBLE = 1e-6
+"""Share of the energy below which a direction counts as rounding."""
 
 
-class Held(NamedTuple):
-    """What a subspace holds: directions in all, new ones among them, and the share of the energy.
+class Consolidated(NamedTuple):
+    """Result of consolidating a subspace.
 
-    The share is that of the rows seen since the subspace was consolidated last, estimated from the
-    latest of them.
+    Attributes:
+        directions: all that are held now.
+        new: those of them that were added.
+        share: of the energy of the rows since the last consolidation that lies in the subspace,
+            estimated from the latest rows.
     """
 
     directions: int
@@ -30,26 +33,29 @@ class Held(NamedTuple):
 
 
 class Subspace:
-    """Orthonormal directions that hold most of what came by, first old ones, then new ones.
+    """Orthonormal directions with most of the energy of a stream of rows; old ones, then new ones.
 
-    A row ``x`` excites one cell for each direction; what the cells send back inhibits the inputs,
-    and the lateral connections learn from what is left::
+    A row ``x`` excites one cell for each direction; the cells inhibit the inputs by the same
+    weights, and the lateral connections learn from the residual::
 
-        x' = x - M^T M x              M, the old directions, are as they were
+        x' = x - M^T M x              M, the old directions, do not change
         y = H x'                      H, the new ones
         dH = rate y (x' - H^T y)^T    Hebbian, pre times post
 
     The rate is relative to the energy of the strongest direction and falls with the rows seen.
-    Where there is room a new cell takes the row that the others explain least. Memory does not
+    Up to ``capacity`` a new cell takes the row that the others explain least. Memory does not
     depend on the number of rows.
 
     Args:
         inputs: size of a row.
-        room: directions that can be held in all.
+        capacity: directions that can be held in all.
         directions: new ones between two calls of :meth:`consolidate`, at most.
-        share: of the energy of the rows that is to be held; weaker directions are not kept.
+        share: of the energy of the rows that the directions hold; weaker ones are dropped.
         like: gives type and device.
         name: for messages.
+
+    Shape:
+        rows ``[R, inputs]``.
 
     Source: Oja 1989, "Neural networks, principal components, and subspaces", for the rule; Xiao et
     al. 2024, "Hebbian learning based orthogonal projection for continual learning of spiking neural
@@ -57,19 +63,19 @@ class Subspace:
     """
 
     def __init__(
-        self, inputs: int, *, room: int, directions: int, share: float, like: Tensor, name: str
+        self, inputs: int, *, capacity: int, directions: int, share: float, like: Tensor, name: str
     ) -> None:
         self.name, self.share = name, share
-        self.room, self.directions = min(room, inputs), directions
-        self.lateral = like.new_zeros(self.room, inputs)
+        self.capacity, self.directions = min(capacity, inputs), directions
+        self.lateral = like.new_zeros(self.capacity, inputs)
         self.held, self.new, self.batches = 0, 0, 0
-        self._forget()
+        self._reset_energies()
 
-    def _forget(self) -> None:
-        """Begin anew to count the energies."""
+    def _reset_energies(self) -> None:
+        """Reset the estimates of the energies."""
         self.new, self.batches = 0, 0
         self._outputs = self.lateral.new_zeros(self.directions, self.directions)
-        self._energies = self.lateral.new_zeros(2)  # of whole rows, and of what is old in them
+        self._energies = self.lateral.new_zeros(2)  # of rows, and of their part in old directions
 
     @property
     def basis(self) -> Tensor:
@@ -78,11 +84,15 @@ class Subspace:
 
     @property
     def full(self) -> bool:
-        """Whether everything is held that there could ever be."""
+        """Whether the old directions span all inputs."""
         return self.held == self.lateral.shape[1]
 
-    def reject(self, rows: Tensor) -> Tensor:
-        """What is left of rows without the old directions."""
+    def project_out(self, rows: Tensor) -> Tensor:
+        """Rows without their part in the old directions.
+
+        Shape:
+            rows ``[R, inputs]``; result as rows.
+        """
         return rows - (rows @ self.basis.T) @ self.basis
 
     @torch.no_grad()
@@ -93,47 +103,47 @@ class Subspace:
             rows ``[R, inputs]``.
 
         Raises:
-            ConfigError: all room is taken by old directions.
+            ConfigError: the old directions take all of the capacity.
         """
         if self.full:
             return
-        if self.held == self.room:
+        if self.held == self.capacity:
             raise ConfigError(
-                f"{self.name}: all {self.room} directions of {self.lateral.shape[1]} are held, no "
-                "room is left for those of another task; begin with more room or a smaller share"
+                f"{self.name}: all {self.capacity} directions of {self.lateral.shape[1]} are held, "
+                "none is free for another task; begin with a larger capacity or a smaller share"
             )
         for batch in rows.split(BATCH):
             self._learn(batch)
 
     def _learn(self, rows: Tensor) -> None:
-        left = self.reject(rows)
-        energy = left.square().sum(1).mean()
+        residual = self.project_out(rows)
+        energy = residual.square().sum(1).mean()
         whole = rows.square().sum(1).mean()
-        if energy > NOTHING * whole:
-            self._recruit(left)
+        if energy > NEGLIGIBLE * whole:
+            self._recruit(residual)
             lateral = self.lateral[self.held : self.held + self.new]
-            outputs = left @ lateral.T
+            outputs = residual @ lateral.T
             strongest = max(float((outputs.T @ outputs).norm()), 1e-30)
-            rate = 1.0 / (1 + self.batches / SLOWER)
-            hebbian = outputs.T @ (left - outputs @ lateral)
+            rate = 1.0 / (1 + self.batches / HALF_RATE_BATCHES)
+            hebbian = outputs.T @ (residual - outputs @ lateral)
             lateral.add_(hebbian, alpha=rate / strongest)
-            outputs = left @ lateral.T
-            seen = outputs.T @ outputs / len(rows)
+            outputs = residual @ lateral.T
+            energies = outputs.T @ outputs / len(rows)
         else:
-            seen = self._outputs.new_zeros(self.new, self.new)
-        # The connections move, so that old energies are no longer those of their directions.
+            energies = self._outputs.new_zeros(self.new, self.new)
+        # The connections move, so that earlier estimates do not fit their directions any more.
         self.batches += 1
-        follow = max(1 / self.batches, 0.02)
-        self._outputs *= 1 - follow
-        self._outputs[: self.new, : self.new] += follow * seen
-        self._energies.lerp_(torch.stack([whole, whole - energy]), follow)
+        weight = max(1 / self.batches, 0.02)
+        self._outputs *= 1 - weight
+        self._outputs[: self.new, : self.new] += weight * energies
+        self._energies.lerp_(torch.stack([whole, whole - energy]), weight)
 
-    def _recruit(self, left: Tensor) -> None:
+    def _recruit(self, residual: Tensor) -> None:
         """Give free cells the rows that the others explain least."""
         lateral = self.lateral[self.held : self.held + self.directions]
-        smallest = NOTHING * left.square().sum(1).max()
+        smallest = NEGLIGIBLE * residual.square().sum(1).max()
         axes = torch.linalg.qr(lateral[: self.new].T).Q.T  # of the others
-        rest = left - (left @ axes.T) @ axes
+        rest = residual - (residual @ axes.T) @ axes
         while self.new < len(lateral):
             sizes = rest.square().sum(1)
             strongest = int(sizes.argmax())
@@ -145,12 +155,12 @@ class Subspace:
             self.new += 1
 
     @torch.no_grad()
-    def consolidate(self) -> Held:
-        """Make the new directions old: orthonormal, the strongest first, as many as are needed."""
+    def consolidate(self) -> Consolidated:
+        """Make the new directions old: orthonormal, strongest first, as many as ``share`` needs."""
         whole, old = self._energies.double().tolist()
         if not self.new:
-            self._forget()
-            return Held(self.held, 0, old / whole if whole else 1.0)
+            self._reset_energies()
+            return Consolidated(self.held, 0, old / whole if whole else 1.0)
         fresh = self.lateral[self.held : self.held + self.new].double()
         basis = self.basis.double()
         for _ in range(2):
@@ -163,16 +173,16 @@ class Subspace:
         sums = old + torch.cat([energies.new_zeros(1), energies.cumsum(0)])
         enough = (sums >= self.share * whole).nonzero()
         kept = int(enough[0]) if len(enough) else self.new
-        kept = min(kept, int((energies > NOTHING * whole).sum()))
+        kept = min(kept, int((energies > NEGLIGIBLE * whole).sum()))
         self.lateral[self.held :] = 0
         self.lateral[self.held : self.held + kept] = (axes @ turn[:, :kept]).T
         self.held += kept
         share = min(1.0, float(sums[kept]) / whole)
-        self._forget()
-        return Held(self.held, kept, share)
+        self._reset_energies()
+        return Consolidated(self.held, kept, share)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that goes on with the next row."""
+        """All that learning from further rows needs, as tensors by name."""
         return {
             "lateral": self.lateral.clone(),
             "counts": torch.tensor([self.held, self.new, self.batches]),
@@ -191,7 +201,7 @@ class Subspace:
             if state[key].shape != tensor.shape:
                 raise ConfigError(
                     f"{self.name}: {key} has shape {list(state[key].shape)}, expected "
-                    f"{list(tensor.shape)}; use the directions and the room it was learned with"
+                    f"{list(tensor.shape)}; use the directions and the capacity it was learned with"
                 )
         self.lateral.copy_(state["lateral"])
         self.held, self.new, self.batches = map(int, state["counts"])

@@ -9,7 +9,7 @@ from neurobip.errors import DataError
 
 
 class Targets:
-    """What a batch is to be answered with.
+    """Targets of a batch, checked.
 
     Args:
         targets: class numbers, one a sample or one a time step and sample; or values in floating

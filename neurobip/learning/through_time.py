@@ -33,7 +33,7 @@ class BackpropThroughTime(Rule):
     Memory: ``O(window)`` times the state of a step. Cost: one pass forward and one back.
 
     Raises:
-        ConfigError: a window of no step; threads side by side.
+        ConfigError: a window below one step, or ``overlap`` above 1.
 
     Source: Neftci et al. 2019, "Surrogate gradient learning in spiking neural networks"; Williams &
     Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
@@ -117,6 +117,6 @@ class BackpropThroughTime(Rule):
         return outputs.detach(), dw, value, tree_map(Tensor.detach, state)
 
     def _derivatives(self, loss: Tensor) -> dict[str, Tensor]:
-        """Of a loss; parameters that it does not reach are left out."""
+        """Derivatives of a loss; parameters that it does not depend on are left out."""
         found = torch.autograd.grad(loss, list(self.plastic.values()), allow_unused=True)
         return {n: g for n, g in zip(self.plastic, found, strict=True) if g is not None}

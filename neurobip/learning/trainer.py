@@ -1,4 +1,4 @@
-"""The stage trainer: one stage over the chunks of a batch, its errors, and its gradients."""
+"""Stage trainer: one stage over the chunks of a batch, with its errors and gradients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StageTrainer:
         return run
 
     def signal(self, run: StageRun, first: int, target: Tensor | None) -> Signal:
-        """The errors of a chunk, where the stage does not have to wait for the answer."""
+        """The errors of a chunk from a learning signal that is not joint."""
         rule = self.rule
         found, self.signal_state = rule.signal.step(
             {self.index: run}, first, target, rule.task, self.signal_state
@@ -61,7 +61,7 @@ class StageTrainer:
         return {name: g for name, g in dw.items() if name in self.rule.plastic}
 
     def chunk(self, run: StageRun, first: int, target: Tensor | None) -> dict[str, Tensor]:
-        """Signal and gradients of a chunk of a stage that does not wait for the answer."""
+        """The gradients of a chunk under a learning signal that is not joint."""
         signal = self.signal(run, first, target)
         return self.gradients(run, first, signal) | self.rule.extra(signal)
 

@@ -31,9 +31,11 @@ def make(model=None, **learn):
     return network, build_rule(network, config, 60)
 
 
-def subspace(inputs=12, room=8, directions=4, share=1.0, like=None):
+def subspace(inputs=12, capacity=8, directions=4, share=1.0, like=None):
     like = torch.zeros((), dtype=torch.float64) if like is None else like
-    return Subspace(inputs, room=room, directions=directions, share=share, like=like, name="here")
+    return Subspace(
+        inputs, capacity=capacity, directions=directions, share=share, like=like, name="here"
+    )
 
 
 def currents(network, frames):
@@ -85,7 +87,7 @@ def test_oja_finds_the_principal_subspace_of_a_known_covariance():
     axes = torch.linalg.qr(torch.randn(30, 30, generator=generator, dtype=torch.float64)).Q
     sizes = torch.cat([torch.linspace(3, 1.5, 5), torch.full((25,), 0.4)]).double()
     rows = torch.randn(12_000, 30, generator=generator, dtype=torch.float64) * sizes @ axes.T
-    learner = subspace(30, room=10, directions=5)
+    learner = subspace(30, capacity=10, directions=5)
     learner.learn(rows)
     held = learner.consolidate()
     principal = torch.linalg.svd(rows, full_matrices=False).Vh[:5]
@@ -104,10 +106,10 @@ def test_directions_that_are_all_there_are_found_exactly():
     for _ in range(5):
         learner.learn(torch.randn(100, 3, dtype=torch.float64) @ mixing)
     assert learner.consolidate() == (3, 3, pytest.approx(1))
-    assert learner.reject(mixing).abs().max() < 1e-12
+    assert learner.project_out(mixing).abs().max() < 1e-12
     outside = torch.randn(12, dtype=torch.float64)
     basis = torch.linalg.qr(mixing.T).Q.T
-    left = learner.reject(outside[None])[0]
+    left = learner.project_out(outside[None])[0]
     torch.testing.assert_close(left, outside - basis.T @ basis @ outside)
 
 
@@ -125,7 +127,7 @@ def test_a_later_task_adds_what_is_new_and_leaves_the_old():
     assert torch.equal(learner.basis[:3], old)
     eye = torch.eye(6, dtype=torch.float64)
     torch.testing.assert_close(learner.basis @ learner.basis.T, eye, atol=1e-12, rtol=0)
-    assert learner.reject(torch.cat([first, second])).abs().max() < 1e-10
+    assert learner.project_out(torch.cat([first, second])).abs().max() < 1e-10
     learner.learn(torch.randn(200, 4, dtype=torch.float64) @ both)
     assert learner.consolidate() == (6, 0, pytest.approx(1))  # nothing was new
 
@@ -141,21 +143,21 @@ def test_weak_directions_are_left_to_later_tasks():
     assert learner.basis[0, 0].abs() > 0.99 and learner.basis[1, 1].abs() > 0.99
 
 
-def test_room_and_memory():
+def test_capacity_and_memory():
     torch.manual_seed(0)
-    learner = subspace(room=6)
+    learner = subspace(capacity=6)
     size = sum(tensor.numel() for tensor in learner.state_dict().values())
-    for new in (4, 2):  # of 4 directions, room is left for 2
+    for new in (4, 2):  # of 4 directions, 2 are free
         learner.learn(torch.randn(500, 12, dtype=torch.float64))
         assert learner.consolidate().new == new
         assert sum(tensor.numel() for tensor in learner.state_dict().values()) == size
     with pytest.raises(ConfigError, match="here: all 6 directions of 12 are held"):
         learner.learn(torch.randn(5, 12, dtype=torch.float64))
-    whole = subspace(4, room=9)
+    whole = subspace(4, capacity=9)
     whole.learn(torch.randn(500, 4, dtype=torch.float64))
     whole.consolidate()
     whole.learn(torch.randn(5, 4, dtype=torch.float64))  # nothing can be new: no complaint
-    assert whole.full and whole.reject(torch.randn(3, 4).double()).abs().max() < 1e-12
+    assert whole.full and whole.project_out(torch.randn(3, 4).double()).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_currents_on_old_traces_stay_whatever_a_rule_learns(learn):
     rule.protection.observe(old)
     held = rule.protection.consolidate()
     assert all(0.999 < one.share <= 1 for one in held.values())
-    open_ones = [line.subspace for line in rule.protection.lines if not line.subspace.full]
+    open_ones = [entry.subspace for entry in rule.protection.synapses if not entry.subspace.full]
     assert len(open_ones) > 3  # something can still learn
     before = currents(network, old)
     weights = {n: p.detach().clone() for n, p in rule.plastic.items()}
@@ -206,13 +208,13 @@ def test_projecting_the_step_is_projecting_the_trace():
     protection = OrthogonalProjection(network, 5, share=1.0)
     protection.observe(task(6)[0])
     protection.consolidate()
-    line = next(line for line in protection.lines if line.projection == "embed")
-    assert line.subspace.held == 5
+    entry = next(entry for entry in protection.synapses if entry.projection == "embed")
+    assert entry.subspace.held == 5
     _, state = network.step(task(seed=1)[0][0])
-    rows = line.synapse.incoming(state["embed"].synapse.pre_trace)
+    rows = entry.synapse.incoming(state["embed"].synapse.pre_trace)
     rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
     delta = torch.randn(len(rows), 16)
-    plain, wanted = delta.T @ rows, delta.T @ line.subspace.reject(rows)
+    plain, wanted = delta.T @ rows, delta.T @ entry.subspace.project_out(rows)
     weight, bias = network.embed.synapse.weight, network.embed.neuron.bias
     before = weight.detach().clone(), bias.detach().clone()
 
@@ -248,11 +250,11 @@ def test_feedback_from_later_stages_is_protected_too(loop):
 
 def test_state_makes_the_round_trip():
     network, _ = make({"depth": 0})
-    one = OrthogonalProjection(network, 4, room=12)
+    one = OrthogonalProjection(network, 4, capacity=12)
     one.observe(task(6)[0])
     one.consolidate()
     one.observe(task(seed=1)[0])
-    two = OrthogonalProjection(network, 4, room=12, seed=5)
+    two = OrthogonalProjection(network, 4, capacity=12, seed=5)
     two.load_state_dict(one.state_dict())
     for protection in (one, two):
         protection.observe(task(seed=2)[0])
@@ -260,9 +262,9 @@ def test_state_makes_the_round_trip():
     again = two.state_dict()
     assert all(torch.equal(tensor, again[key]) for key, tensor in one.state_dict().items())
     with pytest.raises(ConfigError, match="lateral has shape"):
-        OrthogonalProjection(network, 4, room=8).load_state_dict(again)
+        OrthogonalProjection(network, 4, capacity=8).load_state_dict(again)
     with pytest.raises(ConfigError, match="of another network"):
-        OrthogonalProjection(make()[0], 4, room=12).load_state_dict(again)
+        OrthogonalProjection(make()[0], 4, capacity=12).load_state_dict(again)
 
 
 def test_what_does_not_fit_is_refused():
@@ -320,17 +322,17 @@ def test_biases_by_channel_and_lateral_synapses_are_protected(kind):
     for _ in range(12):
         protection.observe(first)
     protection.consolidate()
-    assert {line.subspace.name for line in protection.lines} == (
+    assert {entry.subspace.name for entry in protection.synapses} == (
         {"0.synapse", "1.synapse", "0.recurrent"} if kind == "recurrent"
         else {"0.synapse", "2.synapse"}
     )  # fmt: skip
-    line = protection.lines[-1 if kind == "recurrent" else 0]
+    entry = protection.synapses[-1 if kind == "recurrent" else 0]
     rule = ottt(network, lr=5e-2)
     rule.protection = protection
-    names = [n for n in (line.weight, line.bias) if n is not None]
+    names = [n for n in (entry.weight, entry.bias) if n is not None]
     before = {n: network.get_parameter(n).detach().clone() for n in names}
     rule.learn(second, labels)
     step = [(network.get_parameter(n) - before[n]).flatten(1).detach() for n in names]
     steps = torch.cat([s.reshape(len(step[0]), -1) for s in step], 1)
     assert steps.abs().max() > 1e-3
-    assert (steps @ line.subspace.basis[: line.subspace.held].T).abs().max() < 1e-8
+    assert (steps @ entry.subspace.basis[: entry.subspace.held].T).abs().max() < 1e-8

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from neurobip.learning.pipeline import Passage, pipeline
+from neurobip.learning.pipeline import ItemQueue, pipeline
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -77,10 +77,10 @@ def test_an_error_of_the_items_comes_out_after_those_before_it():
 
 
 def test_the_end_does_not_wait_for_room():
-    passage = Passage()
-    passage.put(1)
-    passage.end()
-    assert list(passage) == [1]
+    queue = ItemQueue()
+    queue.put(1)
+    queue.end()
+    assert list(queue) == [1]
 
 
 def test_items_do_not_pile_up():

@@ -13,11 +13,11 @@ from neurobip.state import at_step
 
 
 class Eligibility:
-    """One half of a learning rule: gradients of a projection from its state and an error.
+    """Two factors of a learning rule, pre- and postsynaptic: gradients from a state and an error.
 
-    The other half is a :class:`~neurobip.learning.signals.LearningSignal`, which gives the error of
-    a population. An eligibility has constants and no state of its own: its ``traces`` are values
-    that the caller holds. It changes no weight.
+    The third factor, the error of a population, is that of a
+    :class:`~neurobip.learning.signals.LearningSignal`. An eligibility has constants and no state
+    of its own: its ``traces`` are values that the caller holds. It changes no weight.
     """
 
     def step(

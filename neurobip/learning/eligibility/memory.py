@@ -17,8 +17,8 @@ from neurobip.neurons.lif import LIF
 from neurobip.projection import PopulationError, Projection, ProjectionState
 from neurobip.state import at_step
 
-FAINT = 1e-3
-"""Where the common factor of the traces has decayed to this, they are scaled to it."""
+SMALLEST_SCALE = 1e-3
+"""Value of the common factor of the traces below which it is multiplied into them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ExactMemory(Trace):
 
 
 class MemoryTraces:
-    """What the weights onto keys and values have done to every cell of a linear memory.
+    """Derivatives of every cell of a linear memory by the weights onto keys and values.
 
     A cell is a leaky sum, and so are its derivatives by the weights of its keys and values::
 
@@ -110,7 +110,7 @@ class MemoryTraces:
             shape = len(pre), *k.shape[-2:], k.shape[-1], pre.shape[-1]
             self.keys, self.values = pre.new_zeros(shape), pre.new_zeros(shape)
         self.scale *= self.memory.keep
-        if self.scale < FAINT:
+        if self.scale < SMALLEST_SCALE:
             self.keys.mul_(self.scale)
             self.values.mul_(self.scale)
             self.scale = 1.0
@@ -138,8 +138,8 @@ class MemoryTraces:
         """Add the steps of a chunk, each of which has an error.
 
         Shape:
-            delta and states with time in front. The gradients of weights and biases have the rows
-            of keys and values.
+            delta and states of all steps, time first. The gradients of weights and biases have the
+            rows of keys and values.
         """
         total: tuple[Tensor, Tensor] | None = None
         for t in range(len(delta)):

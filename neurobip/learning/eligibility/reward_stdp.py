@@ -24,7 +24,7 @@ class STDPTraces(NamedTuple):
 
 @dataclass(frozen=True)
 class RewardModulatedSTDP(Eligibility):
-    """Pairs of spikes leave a trace in their synapse, which a later reward turns into a change.
+    """Reward-modulated STDP: an eligibility trace of spike pairs, times a later reward.
 
     ::
 
@@ -37,7 +37,7 @@ class RewardModulatedSTDP(Eligibility):
     The third factor usually is a scalar a sample, minus the reward, alike in all cells
     (:class:`~neurobip.learning.signals.GlobalReward`). Input and output of one step count as
     causal: the input is there when the cell fires. Biases, which have no presynaptic
-    spikes, and threshold shifts stay as they are. A readout without spikes learns by its trace, see
+    spikes, and threshold shifts do not learn. A readout without spikes learns by its trace, see
     :class:`~neurobip.learning.eligibility.Trace`.
 
     Memory: ``O(B P O K)``, one number a synapse, sample and position. Cost: ``O(B P O K)`` a step,

@@ -55,7 +55,7 @@ def synapse_rows(synapse: Synapse, x: Tensor) -> Tensor:
     match synapse:
         case Merge():
             return synapse.gather(x)
-        # Subclasses of Linear may take something else than a token; Delayed does not.
+        # The rows of a subclass of Linear may be no tokens; those of Delayed are.
         case Linear() if type(synapse) in (Linear, Delayed):
             return x.reshape(len(x), -1, x.shape[-1])
         case Patches():
@@ -79,7 +79,11 @@ def synapse_rows(synapse: Synapse, x: Tensor) -> Tensor:
 
 
 def with_bias(projection: Projection, rows: Tensor) -> Tensor:
-    """Rows followed by the constant 1 that drives the neurons' bias, if they have one."""
+    """Rows followed by the constant 1 that drives the neurons' bias, if they have one.
+
+    Raises:
+        ConfigError: a bias along the columns of images.
+    """
     neuron = projection.neuron
     if not isinstance(neuron, LIF) or neuron.bias is None:
         return rows
@@ -92,7 +96,11 @@ def with_bias(projection: Projection, rows: Tensor) -> Tensor:
 
 
 def post_rows(projection: Projection, y: Tensor) -> Tensor:
-    """Something that the population has one of a cell, ``[B, P, O]``."""
+    """A value of every cell by position.
+
+    Shape:
+        y: as the population's output, ``[B, ...]``; ``[B, P, O]``.
+    """
     if images(projection):
         return y.flatten(-2).transpose(1, 2)
     return y.reshape(len(y), -1, y.shape[-1])
@@ -120,7 +128,7 @@ def by_name(projection: Projection, gradient: Tensor) -> dict[str, Tensor]:
 
 
 def weights(synapse: Synapse) -> list[Tensor]:
-    """The parameters of a synapse that its rows meet."""
+    """The parameters of a synapse that multiply its rows."""
     match synapse:
         case TorchLayer():
             return list(synapse.layer.parameters())

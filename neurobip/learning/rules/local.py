@@ -65,7 +65,7 @@ def signal(network: Network, feedback: Feedback) -> LearningSignal:
     """The learning signal of a feedback.
 
     Raises:
-        ConfigError: stages without a readout, which a reward cannot reach.
+        ConfigError: feedback ``reward`` of stages without a readout.
     """
     if feedback == "direct":
         return DirectFeedback()

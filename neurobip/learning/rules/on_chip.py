@@ -1,4 +1,4 @@
-"""The local rule as a chip runs it: at every time step, without an optimiser, and a little late."""
+"""The local rule as a chip runs it: at every time step, with delay and without an optimiser."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def on_chip(
 
         dw_ij = -lr * third_factor_i[t] * sensitivity_i[t] * pre_trace_j[t]
 
-    On a neuromorphic chip the third factor comes back to a synapse some steps after the spikes that
-    it judges. The three factors are stored together, so that ``dw`` is what it would be at once; it
+    On a neuromorphic chip the third factor reaches a synapse some steps after the spikes that it
+    is for. The three factors are stored together, so that ``dw`` is what it would be at once; it
     takes effect ``delay`` steps later. With a delay of 0 weights move before the next step, by the
     same gradients as :func:`~neurobip.learning.rules.local.local`, times a constant rate.
 
     Weights of synapses learn, biases do not. Call :func:`freeze_feedback` on the network first if
-    more than the readouts learn: a chip sends errors through feedback synapses of their own.
+    more than the readouts learn: a chip sends errors through separate feedback synapses.
 
     Args:
         projections: dotted names of those that learn; by default all that have weights.
@@ -90,7 +90,7 @@ class DelayedDescent(Optimizer):
     """Gradient descent at a constant rate, whose changes take effect some time steps later.
 
     Args:
-        plastic: what learns, by name; only what has a delay is moved.
+        plastic: parameters that learn, by name; only those with a delay are moved.
         delays: time steps by parameter.
     """
 
@@ -111,7 +111,7 @@ class DelayedDescent(Optimizer):
 
     @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor], group: int = 0) -> None:
-        """One time step: what was found a delay ago moves the weights."""
+        """One time step: the gradients of ``delay`` steps ago move the weights."""
         for name, weight in self.plastic.items():
             late = self._late[name]
             late.append(gradients.get(name))
@@ -120,7 +120,7 @@ class DelayedDescent(Optimizer):
                 weight.sub_(arrived, alpha=self.lr)
 
     def flush(self) -> None:
-        """Let all changes take effect that are still delayed."""
+        """Apply all changes that are still delayed."""
         for _ in range(max(len(late) for late in self._late.values())):
             self.step({})
 

@@ -16,7 +16,7 @@ from neurobip.projection import PopulationError, prefixed, projections, state_at
 
 
 class DirectFeedback(LearningSignal):
-    """Every spiking population gets the error of the answer through a fixed random matrix.
+    """Direct feedback alignment: fixed random matrices from the answer to every population.
 
     A readout of the network learns from its own error.
 
@@ -39,11 +39,11 @@ class DirectFeedback(LearningSignal):
             elif i == task.stages - 1:
                 signal = signal.join(Signal.of(run.adjoint(answered)))
                 continue
-            signal = signal.join(Signal.of(direct(run, answered)))
+            signal = signal.join(Signal.of(direct_errors(run, answered)))
         return signal
 
 
-def direct(run: StageRun, error: Tensor) -> Adjoint:
+def direct_errors(run: StageRun, error: Tensor) -> Adjoint:
     """The error of every spiking population of a stage.
 
     Shape:
@@ -56,11 +56,11 @@ def direct(run: StageRun, error: Tensor) -> Adjoint:
         (name,) = prefixed(run.stage.name, {own: None})
         state = state_at(run.states.part, own)
         z = state.neuron.z
-        populations[name] = PopulationError(projection, spread(name, error, z), state)
+        populations[name] = PopulationError(projection, project_error(name, error, z), state)
     return Adjoint(populations, lambda: error)
 
 
-def spread(name: str, error: Tensor, z: Tensor) -> Tensor:
+def project_error(name: str, error: Tensor, z: Tensor) -> Tensor:
     """An error through the matrix of a population, the same at all its places.
 
     Shape:
@@ -76,7 +76,7 @@ def spread(name: str, error: Tensor, z: Tensor) -> Tensor:
 
 
 def random_matrix(name: str, inputs: int, outputs: int) -> Tensor:
-    """A fixed random matrix that follows from a name: the same in every run, stored nowhere.
+    """Fixed random matrix, drawn from a hash of a name: the same in every run, and not stored.
 
     Shape:
         ``[inputs, outputs]``, entries of variance ``1 / inputs``.

@@ -18,10 +18,10 @@ from neurobip.synapses import Linear
 
 
 class LocalReadouts(LearningSignal):
-    """No error passes from stage to stage; within a stage errors go by the VJP of the step.
+    """Errors of a readout at every stage; within a stage they go by the VJP of the step.
 
-    A stage that has a readout in the network learns from that one, and trains it. The last stage
-    learns from the answer.
+    No error passes from stage to stage. A stage that has a readout in the network learns from that
+    one, and trains it. The last stage learns from the answer.
 
     Source: Kaiser, Mostafa & Neftci 2020, "Synaptic plasticity dynamics for deep continuous local
     learning (DECOLLE)", for a readout at every stage.
@@ -53,7 +53,7 @@ class OwnReadouts(LearningSignal):
     Args:
         network: its ``input_shape`` has to be known.
         leak: share that a readout's membrane loses per step; 1 reads the step alone.
-        trained: whether the readouts learn, or stay as they were drawn.
+        trained: whether the readouts learn, or keep their initial weights.
         scale: of their initial weights.
 
     Memory: the readouts' membranes and traces, ``O(B (classes + width))`` a stage. Cost:

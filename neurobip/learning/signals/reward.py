@@ -18,7 +18,7 @@ from neurobip.projection import PopulationError, prefixed, projections, state_at
 
 
 class PolicyGradient(LearningSignal):
-    """The answer of the network is an action; every readout learns to make rewarded ones likelier.
+    """Policy gradient: the answer of the network is an action, whose reward every readout gets.
 
     ::
 
@@ -36,7 +36,7 @@ class PolicyGradient(LearningSignal):
     """
 
     joint = True
-    follow = 0.01
+    expectation_rate = 0.01
     """Share by which the expected reward moves towards that of a step."""
 
     expected: Tensor
@@ -48,10 +48,10 @@ class PolicyGradient(LearningSignal):
     def errors(self, runs: Mapping[int, StageRun], target: Tensor, task: Task) -> Signal:
         """The errors of some time steps; the expected reward moves."""
         outputs = runs[task.stages - 1].output
-        actions = drawn(torch.softmax(task.scale * outputs, -1))
-        rewards = (actions == wanted(target)).to(outputs.dtype)
+        actions = sample_actions(torch.softmax(task.scale * outputs, -1))
+        rewards = (actions == class_targets(target)).to(outputs.dtype)
         advantage = rewards - float(self.expected)
-        self.expected += self.follow * (float(rewards.mean()) - self.expected)
+        self.expected += self.expectation_rate * (float(rewards.mean()) - self.expected)
         found: list[Adjoint] = []
         for i, run in runs.items():
             if run.stage.readout is None and i < task.stages - 1:
@@ -65,7 +65,7 @@ class PolicyGradient(LearningSignal):
 
 
 class GlobalReward(LearningSignal):
-    """All populations get the same scalar: whether the answer was better than expected.
+    """Global reward: all populations get one scalar, the reward compared with its expectation.
 
     ::
 
@@ -98,9 +98,9 @@ class GlobalReward(LearningSignal):
         """The errors of some time steps."""
         last = runs[task.stages - 1]
         p = torch.softmax(task.scale * last.output, -1)
-        actions = torch.stack([drawn(step) for step in p])
+        actions = torch.stack([sample_actions(step) for step in p])
         expected = 2 * (p * p).sum(-1) - 1 if self.expected is None else self.expected
-        success = 2 * (actions == wanted(target)).to(p.dtype) - 1 - expected
+        success = 2 * (actions == class_targets(target)).to(p.dtype) - 1 - expected
         answering = last.stage.readout or list(projections(last.stage.part))[-1][1]
         populations: dict[str, PopulationError] = {}
         for run in runs.values():
@@ -115,8 +115,8 @@ class GlobalReward(LearningSignal):
                     if isinstance(projection.neuron, LI):
                         if projection is not answering:
                             continue
-                        likelier = CrossEntropy().error(z, actions, task.scale)
-                        error = success.unsqueeze(-1) * likelier
+                        answer_error = CrossEntropy().error(z, actions, task.scale)
+                        error = success.unsqueeze(-1) * answer_error
                     else:
                         share = -success / z.shape[1]
                         error = share.view(*share.shape, *(1,) * (z.ndim - 2)).expand_as(z)
@@ -124,13 +124,17 @@ class GlobalReward(LearningSignal):
         return Signal(populations, {}, {})
 
 
-def drawn(p: Tensor) -> Tensor:
-    """An action for every row of probabilities ``[..., classes]``."""
+def sample_actions(p: Tensor) -> Tensor:
+    """Random actions by their probabilities.
+
+    Shape:
+        p ``[..., classes]``; actions ``[...]``.
+    """
     return torch.multinomial(p.flatten(0, -2), 1).view(p.shape[:-1])
 
 
-def wanted(target: Tensor) -> Tensor:
-    """The rewarded class.
+def class_targets(target: Tensor) -> Tensor:
+    """Targets as class numbers, the rewarded actions.
 
     Raises:
         DataError: values instead of class numbers.

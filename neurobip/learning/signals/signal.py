@@ -14,7 +14,7 @@ from neurobip.projection import PopulationError
 
 
 class Task(NamedTuple):
-    """What the outputs are compared by: the loss, their scale, and the number of stages."""
+    """Loss of the outputs, their scale, and the number of stages."""
 
     loss: Loss
     scale: float
@@ -61,10 +61,10 @@ NO_SIGNAL = Signal({}, {}, {})
 
 
 class LearningSignal(nn.Module):
-    """One half of a learning rule: where the third factor comes from.
+    """The third factor of a learning rule: errors of populations from the outputs of stages.
 
-    The other half is an :class:`~neurobip.learning.eligibility.Eligibility`. A signal may have
-    parameters, such as readouts or feedback matrices. Subclasses define :meth:`errors`, or
+    The other two are those of an :class:`~neurobip.learning.eligibility.Eligibility`. A signal may
+    have parameters, such as readouts or feedback matrices. Subclasses define :meth:`errors`, or
     :meth:`step` if they have a state; it is a value that the caller holds.
 
     Attributes:

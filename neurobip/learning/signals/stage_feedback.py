@@ -14,7 +14,7 @@ from neurobip.models.stage import StageRun
 
 
 class StageFeedback(LearningSignal):
-    """Every stage gets the error of the answer, through a fixed random matrix.
+    """Stage feedback: the error of the answer to every stage through a fixed random matrix.
 
     ::
 
