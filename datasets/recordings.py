@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 
 from neurobip.datasets.cache import Progress, cached_frames
 from neurobip.datasets.events import Sensor, bin_events
+from neurobip.errors import ConfigError
 
 #: Raised whenever the frames of an unchanged recording come out differently.
 FRAMES_VERSION = 1
@@ -48,6 +50,11 @@ class Recordings(Dataset[tuple[torch.Tensor, int]], ABC):
         self.labels = np.asarray(labels, dtype=np.int64)
         self.steps = steps
         self.window_us = window_us
+        if "name" not in identity:
+            raise ConfigError(
+                f"{type(self).__name__}: its identity {dict(identity)} has no name; expected a "
+                'mapping such as {"name": "blinks", "seed": 0} of all that its frames depend on'
+            )
         complete = {
             **identity,
             "version": FRAMES_VERSION,
@@ -55,8 +62,20 @@ class Recordings(Dataset[tuple[torch.Tensor, int]], ABC):
             "window_us": window_us,
             "names": self.names,
         }
+        if not type(self).__module__.startswith("neurobip."):
+            complete["content"] = self._content()
         shape = (len(self.names), steps, *self.sensor)
         self._frames = cached_frames(complete, shape, self._binned, cache, progress)
+
+    def _content(self) -> str:
+        """Hash of some recordings, so that frames of other contents are not taken from the cache.
+
+        The identity of a class of one's own may not say all that its frames depend on.
+        """
+        digest = hashlib.sha256(f"{type(self).__module__}.{type(self).__qualname__}".encode())
+        for i in np.unique(np.linspace(0, len(self.names) - 1, 16).astype(int)):
+            digest.update(np.ascontiguousarray(self.events(int(i))).tobytes())
+        return digest.hexdigest()
 
     @abstractmethod
     def events(self, i: int) -> np.ndarray:

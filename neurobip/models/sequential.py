@@ -53,6 +53,31 @@ class Sequential(Network):
         self.answer_steps = answer_steps
         for i, part in enumerate(paired(parts)):
             self.add_module(str(i), part)
+        if self.input_shape is not None:
+            self._check_sizes(self.input_shape)
+
+    @torch.no_grad()
+    def _check_sizes(self, input_shape: tuple[int, ...]) -> None:
+        """Check that the parts fit each other, by one step without events.
+
+        Raises:
+            ConfigError: names the first part that does not fit what comes before it.
+        """
+        like = next((p for p in self.parameters() if p.is_floating_point()), torch.zeros(()))
+        x = like.new_zeros(1, *input_shape)
+        for name, part in self.parts:
+            try:
+                z, state = part.step(x)
+                part.step(x, state)
+            except ConfigError:
+                raise
+            except (RuntimeError, ValueError) as error:
+                kind = type(part.synapse if isinstance(part, Projection) else part).__name__
+                raise ConfigError(
+                    f"Sequential: part {name}, a {kind}, does not fit its input of shape "
+                    f"{list(x.shape[1:])} a sample: {str(error).splitlines()[0]}"
+                ) from None
+            x = z
 
     @property
     def parts(self) -> list[tuple[str, Component]]:

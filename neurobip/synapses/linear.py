@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurobip.errors import ConfigError
 from neurobip.synapses.synapse import Synapse, SynapseState
 
 
@@ -27,6 +28,10 @@ class Linear(Synapse):
         self, inputs: int, outputs: int, *, scale: float = 1.0, decay_trace: float | None = None
     ) -> None:
         super().__init__(decay_trace)
+        if inputs < 1 or outputs < 1:
+            raise ConfigError(
+                f"{type(self).__name__}: {inputs} inputs and {outputs} outputs; expected 1 or more"
+            )
         self.population_size = outputs
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * (scale / inputs**0.5))
         self.register_parameter("feedback", None)
