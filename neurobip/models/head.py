@@ -23,7 +23,7 @@ class Head(Network):
     network and has them under the same names, learns from them as the network would.
 
     Args:
-        network: whose blocks they are; it gives classes, leak and answering steps.
+        network: the network of the blocks, whose classes, leak and answering steps it has.
 
     Shape:
         x: spikes of the tokens before the first block ``[B, N, D]``; output: potentials of the
@@ -38,9 +38,10 @@ class Head(Network):
         self, network: Network, blocks: list[Block], readouts: dict[str, Projection]
     ) -> None:
         super().__init__()
-        features = blocks[0].up.synapse.weight.shape[1]  # type: ignore[union-attr, index]
-        first: Any = next(iter(readouts.values())).synapse
-        self.input_shape = (first.weight.shape[1] // features, features)
+        up: Any = blocks[0].up.synapse
+        readout: Any = next(iter(readouts.values())).synapse
+        features = int(up.weight.shape[1])
+        self.input_shape = (int(readout.weight.shape[1]) // features, features)
         self._constants = network.classes, network.readout_leak, network.answer_steps
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.readouts = nn.ModuleDict(readouts)  # type: ignore[assignment]
