@@ -67,8 +67,8 @@ class Component(nn.Module):
 
         Shape:
             error: as the output of step, the derivative of the loss with respect to it; ``state``
-            is the state that step returned. Or both with time in front, as :meth:`scan` returns
-            them: then each step by itself.
+            is the state that step returned. Or both of several steps, time first, as :meth:`scan`
+            returns them: then each step by itself.
         """
         raise NotImplementedError(f"{type(self).__name__} has no adjoint")
 
@@ -89,7 +89,7 @@ class Component(nn.Module):
 
         Shape:
             x_seq: ``[T, B, ...]``, time first. Returns ``(z_seq [T, B, ...], states)``, whose
-            tensors have time in front as well.
+            tensors are time first as well.
 
         Raises:
             ValueError: the sequence has no time step.
@@ -158,7 +158,7 @@ class Mode:
 
 
 class Circuit(Component):
-    """A component made of components: :meth:`wire` says once how they are connected.
+    """A component made of components, whose connections :meth:`wire` defines once.
 
     Its tensors have the form ``[B, ...]`` where a step runs and ``[T, B, ...]`` where a sequence
     does: each part then runs over the whole sequence before the next part begins.

@@ -1,4 +1,4 @@
-"""The device that a network computes on, and its samples brought there."""
+"""Devices of networks, and batches moved to them."""
 
 from collections.abc import Iterable, Iterator
 from textwrap import shorten
@@ -10,10 +10,10 @@ from neurobip.errors import ConfigError
 
 
 def usable_device(name: str) -> torch.device:
-    """A device by the name that torch knows it by, such as ``cpu``, ``cuda`` or ``cuda:1``.
+    """Device of torch by its name, such as ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        ConfigError: torch knows no such device, or cannot compute on it here.
+        ConfigError: torch has no such device, or cannot compute on it here.
     """
     try:
         device = torch.device(name)
@@ -28,14 +28,14 @@ def usable_device(name: str) -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a network's parameters are; the CPU if it has none."""
+    """Device of a network's parameters; the CPU if it has none."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def batches_on_device(
     model: nn.Module, data: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches on the network's device, each brought there when its turn comes."""
+    """Batches on the network's device, each moved as it is read."""
     device = device_of(model)
     for frames, labels in data:
         yield frames.to(device), labels.to(device)

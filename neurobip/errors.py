@@ -1,6 +1,6 @@
 """The named errors of neurobip.
 
-A message says where it happened, what came, what fits and what to do. The command line prints
+A message names the part, what it was given, what it expects and a remedy. The command line prints
 it as one line and ends with exit code 2.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class NeurobipError(Exception):
-    """What every error that neurobip raises on purpose has in common."""
+    """Base class of the errors that neurobip raises on purpose."""
 
 
 class ConfigError(NeurobipError, ValueError):
@@ -24,4 +24,4 @@ class CheckpointError(NeurobipError):
 
 
 class ConversionError(NeurobipError):
-    """A layer that cannot be taken to integers or to Lava."""
+    """A layer that cannot be converted to a graph, to integers or to Lava."""

@@ -116,7 +116,7 @@ class Projection(Circuit):
         z, neuron_state = run(self.neuron, current, before.neuron, threshold_shift=shift)
         kept = None if skip is None else run.kept(skip)
         if self.recurrent is not None:
-            z = z.clone()  # the next step reads the spikes again, whatever becomes of the output
+            z = z.clone()  # the next step reads these spikes, the caller may change the output
         return z, ProjectionState(
             synapse_state, neuron_state, kept, top_down_state, shift_state, recurrent_state
         )
@@ -164,7 +164,7 @@ class Projection(Circuit):
         component enters.
 
         Shape:
-            delta: as the population's current, of one step or with time in front.
+            delta: as the population's current, of one step, or of several, time first.
         """
         dw = prefixed("synapse", self.synapse.gradient(delta, state.synapse))
         dw |= prefixed("neuron", self.neuron.gradient(delta, state.neuron))
@@ -177,7 +177,7 @@ class Projection(Circuit):
 
 
 class PopulationError:
-    """The error of one population at one time step, or at several with time in front.
+    """The error of one population at one time step, or at several, time first.
 
     Attributes:
         projection: the population and its synapse.
@@ -216,7 +216,7 @@ def state_at(state: Any, name: str) -> ProjectionState:
     is ``state["blocks"]["0"]["out"]``.
 
     Raises:
-        KeyError: no such part; the message names what is there.
+        KeyError: no such part; the message lists the names.
     """
     for key in name.split(".") if name else ():
         if not isinstance(state, dict) or key not in state:

@@ -65,7 +65,11 @@ class Pool2d(Circuit):
         self.divisor = divisor or self.size[0] * self.size[1]
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The windows of images, with or without time in front."""
+        """Pooled images.
+
+        Shape:
+            x ``[B, C, H, W]``, or ``[T, B, C, H, W]``.
+        """
         images = F.avg_pool2d(
             as_images(x), self.size, self.stride, self.padding, divisor_override=self.divisor
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def tree_map(function: Callable[..., Any], *states: Any) -> Any:
-    """Apply a function to the tensors that stand at the same place in states of one form.
+    """Apply a function to the tensors at the same place of states of one structure.
 
     Raises:
         TypeError: something is neither tensor, dict, tuple nor None.
@@ -27,18 +27,18 @@ def tree_map(function: Callable[..., Any], *states: Any) -> Any:
 
 
 def stack(states: Sequence[Any]) -> Any:
-    """States of single steps as one whose tensors have time in front, ``[T, ...]``."""
+    """States of single steps as one state, time first: ``[T, ...]``."""
     return tree_map(lambda *tensors: torch.stack(tensors), *states)
 
 
 def last(states: Any) -> Any:
-    """The last step of states with time in front.
+    """Last step of states, time first.
 
-    As a copy, so that what is left of a sequence does not keep all of it in memory.
+    As a copy, which does not keep the whole sequence in memory.
     """
     return tree_map(lambda tensor: tensor[0] if len(tensor) == 1 else tensor[-1].clone(), states)
 
 
 def at_step(states: Any, step: int | slice) -> Any:
-    """One step, or several, of states with time in front."""
+    """One step of states, time first, or a slice of several."""
     return tree_map(lambda tensor: tensor[step], states)
