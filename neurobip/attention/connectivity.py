@@ -106,33 +106,34 @@ class Wiring:
         return np.where(cells.type < types - inhibitory, 1, -1)
 
     def index(self, inputs: int, outputs: int) -> np.ndarray:
-        """Which weight each connection has, ``[outputs, inputs]``; -1 is no connection.
+        """Number of the weight of each connection, ``[outputs, inputs]``; -1 is no connection.
 
         Raises:
             ValueError: sizes that do not fill the minicolumns alike.
         """
         post = Cells(*(place[:, None] for place in self.cells(outputs)))
         pre = self.cells(inputs)
-        along_ring = (pre.minicolumn - post.minicolumn) % self.minicolumns
-        across = (pre.hypercolumn - post.hypercolumn) % self.hypercolumns
-        near, far = (
-            np.minimum(along_ring, -along_ring % self.minicolumns),
-            np.minimum(across, -across % self.hypercolumns),
-        )
-        connected = {
-            "micro": (across == 0) & (near == 0),
-            "meso": (across == 0) & (near > 0) & (near <= self.reach),
-            "macro": (across > 0) & (near == 0) & (self.signs(inputs) > 0),
+        ring_shift = (pre.minicolumn - post.minicolumn) % self.minicolumns
+        column_shift = (pre.hypercolumn - post.hypercolumn) % self.hypercolumns
+        ring_distance = np.minimum(ring_shift, -ring_shift % self.minicolumns)
+        column_distance = np.minimum(column_shift, -column_shift % self.hypercolumns)
+        same_column, same_place = column_shift == 0, ring_distance == 0
+        by_scale = {
+            "micro": same_column & same_place,
+            "meso": same_column & ~same_place & (ring_distance <= self.reach),
+            "macro": ~same_column & same_place & (self.signs(inputs) > 0),
         }
-        there = np.any([connected[scale] for scale in self.scales], axis=0)
+        connected = np.any([by_scale[scale] for scale in self.scales], axis=0)
         if self.sharing == "distance":
-            along_ring, across = near, far
-        own = post.hypercolumn * (across == 0) * (self.sharing == "hypercolumn")
+            ring_shift, column_shift = ring_distance, column_distance
+        own_column = post.hypercolumn * same_column * (self.sharing == "hypercolumn")
         # One row of coordinates for each connection; equal rows are one weight.
-        kind = np.broadcast_arrays(own, across, along_ring, post.type, pre.type)
-        rows = np.stack([coordinate[there] for coordinate in kind], 1)
-        table = np.full(there.shape, -1)
-        table[there] = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+        coordinates = np.broadcast_arrays(
+            own_column, column_shift, ring_shift, post.type, pre.type
+        )
+        rows = np.stack([coordinate[connected] for coordinate in coordinates], 1)
+        table = np.full(connected.shape, -1)
+        table[connected] = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
         return table
 
 
@@ -146,7 +147,7 @@ def cortical(
     kept: tuple[int, ...] | None = None,
     decay_trace: float | None = None,
 ) -> Indexed:
-    """A synapse that is connected as a piece of cortex.
+    """A synapse with cortical connectivity.
 
     Args:
         inputs, outputs: size of the last axis of the input, and of the output of one part.
@@ -154,7 +155,7 @@ def cortical(
             squares of the initial weights onto one add up to ``scale**2``.
         parts: populations with the same input, such as queries, keys and values, each
             by weights of its own.
-        kept: those parts that are wanted; all are drawn, so that it changes no other's weights.
+        kept: the parts of the result; all are drawn, so that weights do not depend on it.
         decay_trace: see :class:`~neurobip.synapses.synapse.Synapse`.
 
     Shape:
@@ -166,20 +167,20 @@ def cortical(
             which no weight could move.
     """
     if wiring.dale and not scale:
-        raise ValueError("cortical: scale 0 with dale: weights of no size have no sign to grow by")
+        raise ValueError("cortical: scale 0 with dale: weights of 0 have no sign to grow by")
     table, signs = wiring.index(inputs, outputs), wiring.signs(inputs)
-    there = table >= 0
+    connected = table >= 0
     count = int(table.max()) + 1
     size = np.ones(count)
-    inhibited = int((there & (signs < 0)).sum())
+    inhibited = int((connected & (signs < 0)).sum())
     if wiring.dale and inhibited:
         # Few inhibitory connections weigh as much, together, as the many excitatory ones.
-        size[table[there & (signs < 0)]] = (int(there.sum()) - inhibited) / inhibited
-    power = float(np.square(size)[table[there]].sum()) / outputs
+        size[table[connected & (signs < 0)]] = (int(connected.sum()) - inhibited) / inhibited
+    power = float(np.square(size)[table[connected]].sum()) / outputs
     spread = torch.tensor(size * scale / max(power, 1e-12) ** 0.5, dtype=torch.get_default_dtype())
     theta = torch.randn(parts, count) * spread
     chosen = tuple(range(parts)) if kept is None else kept
-    index = np.concatenate([np.where(there, table + i * count, -1) for i in range(len(chosen))])
+    index = np.concatenate([np.where(connected, table + i * count, -1) for i in range(len(chosen))])
     return Indexed(
         index,
         torch.stack([theta[i] for i in chosen]),
@@ -189,7 +190,7 @@ def cortical(
 
 
 def wiring(connectivity: str, width: int, heads: int) -> Wiring:
-    """The wiring of a network by the name that its configuration gives.
+    """Wiring by its name in a configuration.
 
     ``cortical`` has local weights of each hypercolumn's own, ``cortical-medium`` the same ones in
     all, and ``cortical-small`` the same ones to the left and to the right.
@@ -209,5 +210,5 @@ def wiring(connectivity: str, width: int, heads: int) -> Wiring:
 
 
 def minicolumns(cells: int) -> int:
-    """How many minicolumns a hypercolumn of so many cells has: not more than cells in one."""
+    """Minicolumns of a hypercolumn with so many cells, no more than the cells of each."""
     return next(n for n in range(isqrt(cells), 0, -1) if cells % n == 0)

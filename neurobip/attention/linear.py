@@ -1,4 +1,4 @@
-"""Linear attention as a synapse that remembers: keys write values, queries read them."""
+"""Linear attention as a synapse with a memory: keys write values, queries read them."""
 
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class LinearMemory(Synapse):
     spatial SDSA-3.
 
     Shape:
-        x: ``[B, N, 3 D]``, queries, keys and values side by side, heads in order within each;
+        x: ``[B, N, 3 D]``, queries, then keys, then values, heads in order within each;
         current ``[B, N, D]``; memory ``[B, heads, D / heads, D / heads]``.
 
     Raises:
@@ -61,7 +61,7 @@ class LinearMemory(Synapse):
 
     @property
     def keep(self) -> float:
-        """What a cell of the memory keeps from step to step."""
+        """Share of a memory cell that is kept per step."""
         return 1 - 2.0**-self.decay_shift if self.decay_shift else 0.0
 
     def step(self, x: Tensor, state: MemoryState | None = None) -> tuple[Tensor, MemoryState]:
@@ -110,7 +110,7 @@ class LinearMemory(Synapse):
         """
         delta = delta.unflatten(-1, (self.heads, -1)) * 2.0**-self.gain_shift
         shape = state.x.shape
-        # Without time in front it is a sequence of one.
+        # One step is a sequence of length one.
         parts = [self.split(state.x), self.split(state.pre_trace), state.memory, delta]
         if len(shape) == 3:
             parts = [part[None] for part in parts]

@@ -14,7 +14,7 @@ class Coincidence(Synapse):
     """Counts, by channel, the tokens in which key and value fire together.
 
     Shape:
-        x: ``[B, N, 3 D]``, queries, keys and values side by side; current ``[B, 1, D]``.
+        x: ``[B, N, 3 D]``, queries, then keys, then values; current ``[B, 1, D]``.
 
     ``weight`` is the current that one coincidence gives.
     """
@@ -32,7 +32,7 @@ class Coincidence(Synapse):
         """The coincidence and the mask as AND cells, one of each a token and channel.
 
         A spike of a query, a key or a value is added once in its AND cell, a coincidence once in
-        the gate. What an open gate adds in the cells of the mask is not seen from here and left
+        the gate. What an open gate adds in the cells of the mask is not in this state and left
         out: at most one accumulate a cell.
         """
         _, k, v = state.x.chunk(3, -1)

@@ -19,7 +19,7 @@ class QueryCount(Synapse):
     """Counts, by token and head, the channels in which the query fires.
 
     Shape:
-        x: ``[B, N, 2 D]``, queries and keys side by side, heads in order within each; current
+        x: ``[B, N, 2 D]``, queries, then keys, heads in order within each; current
         ``[B, N, heads]``.
 
     ``weight`` is the current that one spike gives.
@@ -46,7 +46,7 @@ class QueryCount(Synapse):
         """The counts, and the mask as AND cells, one a token and channel.
 
         A spike of a query is added once in its gate, one of a key once in its AND cell. What an
-        open gate adds in the cells of the mask is not seen from here and left out: at most one
+        open gate adds in the cells of the mask is not in this state and left out: at most one
         accumulate a cell.
         """
         cells = state.x.numel() / 2
