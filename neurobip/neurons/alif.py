@@ -106,11 +106,11 @@ class ALIF(Neuron):
         """
         self._check_length(x_seq)
         if state is None:
-            silent = torch.zeros_like(x_seq[0])
-            state = ALIFState(silent, silent, silent)
+            zeros = torch.zeros_like(x_seq[0])
+            state = ALIFState(zeros, zeros, zeros)
         if threshold_shift is None:
             z, v, a = self._run(x_seq, state, state.a)
-            # The next step reads z again, whatever becomes of the output.
+            # The next step reads z again, even if the caller changes the output.
             return z, ALIFState(v, z[-1].clone(), a)
         spikes = []
         for x, lowered in zip(x_seq, threshold_shift, strict=True):

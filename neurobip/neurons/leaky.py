@@ -1,4 +1,4 @@
-"""The leaky neuron of snnTorch, whose reset looks at the membrane of the step before."""
+"""The leaky neuron of snnTorch, whose reset depends on the membrane of the step before."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
@@ -100,12 +100,12 @@ class Leaky(Neuron):
         """Spikes by the distance to the threshold, with the surrogate as derivative."""
         if self.surrogate is None:
             return Spike.apply(distance, self.width)
-        # Surrogates of snnTorch answer in single precision whatever comes.
+        # Surrogates of snnTorch return single precision for any input.
         return self.surrogate(distance).to(distance.dtype)
 
     def surrogate_gradient(self, error: Tensor, state: LeakyState) -> Tensor:
         """Error times the derivative of the surrogate at this step's membrane."""
         with torch.enable_grad():
             distance = (state.v.detach() - self.threshold.detach()).requires_grad_()
-            (gated,) = torch.autograd.grad(self.fire(distance), distance, error.detach())
-        return gated
+            (delta,) = torch.autograd.grad(self.fire(distance), distance, error.detach())
+        return delta

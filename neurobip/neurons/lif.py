@@ -84,17 +84,17 @@ class LIF(Neuron):
         return self.decay_v
 
     def take_size(self, size: int | tuple[int, ...] | None) -> None:
-        """Make the bias, unless it is there or not wanted."""
+        """Create the bias, unless it exists or there is to be none."""
         if not self._sized and size is not None:
             self.bias = nn.Parameter(torch.zeros(size))
             self._sized = True
 
     def _before(self, x: Tensor, state: LIFState | None) -> LIFState:
-        """The state before a step with input ``x``; at first silence."""
+        """The state before a step with input ``x``; at first all zeros."""
         if state is not None:
             return state
-        silent = torch.zeros_like(x)
-        return LIFState(silent, silent, silent, x.new_zeros(()))
+        zeros = torch.zeros_like(x)
+        return LIFState(zeros, zeros, zeros, x.new_zeros(()))
 
     def _constants(self) -> tuple[float, float, float, float]:
         return self.threshold, 1 - self.decay_u, 1 - self.decay_v, self.width
@@ -105,12 +105,13 @@ class LIF(Neuron):
             bias = x_seq.new_zeros(x_seq.shape[-1]) if self.bias is None else self.bias
             return kernel(x_seq, before.u, before.v, bias, *self._constants())
         places = x_seq.shape[-self.bias.ndim :]
-        first = -self.bias.ndim
+        axis = -self.bias.ndim
         bias = self.bias.expand(places).reshape(-1)
-        flat = (x_seq.flatten(first), before.u.flatten(first), before.v.flatten(first))
-        found = kernel(*flat, bias, *self._constants())
-        one, two, three = (tensor.unflatten(-1, places) for tensor in found)
-        return one, two, three
+        flat = (x_seq.flatten(axis), before.u.flatten(axis), before.v.flatten(axis))
+        first, second, third = kernel(*flat, bias, *self._constants())
+        return (
+            first.unflatten(-1, places), second.unflatten(-1, places), third.unflatten(-1, places)
+        )  # fmt: skip
 
     def _bias_trace(self, before: LIFState, steps: int) -> Tensor:
         """The decaying sum of ones over the steps to come, ``[T]``."""

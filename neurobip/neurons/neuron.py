@@ -18,7 +18,7 @@ class Neuron(Component):
     """Share of the membrane that is lost per step, averaged over cells; 1 is no memory."""
 
     def take_size(self, size: int | tuple[int, ...] | None) -> None:
-        """Learn the size of the population from the synapse that drives it, where it is needed."""
+        """Set the size of the population to that of the synapse that drives it, where needed."""
 
     def surrogate_gradient(self, error: Tensor, state: Any) -> Tensor:
         """Error at the output to error at the input current, at this one time step."""

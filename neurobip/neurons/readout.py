@@ -26,8 +26,14 @@ class LI(Neuron):
     Its presynaptic trace, if it decays as the membrane does, makes the local gradient exact:
     the membrane *is* the weight times the trace.
 
+    Shape:
+        ``x`` and output ``[B, ...]``.
+
     Units:
         ``decay_v`` is the share lost per time step.
+
+    Raises:
+        ValueError: a decay outside [0, 1].
     """
 
     def __init__(self, decay_v: float) -> None:
