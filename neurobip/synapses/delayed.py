@@ -10,7 +10,7 @@ from neurobip.synapses.linear import Linear
 
 
 class DelayedState(NamedTuple):
-    """State of a :class:`Delayed`: what arrives at this step, its trace, and what is on its way.
+    """State of a :class:`Delayed`: what arrives at this step, its trace, and the delay line.
 
     ``line`` holds the inputs of the last ``delay`` steps, oldest first.
     """
@@ -48,9 +48,9 @@ class Delayed(Linear):
         self.delay = delay
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One step: ``x`` enters the line, and what has reached its end becomes current."""
+        """One step: ``x`` enters the line, and its oldest entry becomes current."""
         line = (torch.zeros_like(x),) * self.delay if state is None else state.line
-        line = (*line, x.clone())  # the caller may use its tensor again while x is on its way
+        line = (*line, x.clone())  # the caller may reuse its tensor while x is in the line
         traced = self.trace(line[0], state)
         return self.current(line[0]), DelayedState(*traced, line[1:])
 

@@ -1,4 +1,4 @@
-"""The synapse whose weights are looked up: few learned values, shared by many connections."""
+"""The synapse with shared weights: few learned values, by a table of connections."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from neurobip.synapses.synapse import Synapse, SynapseState
 
 
 class Indexed(Synapse):
-    """Current ``x @ weight.T``, where a table says which learned value each connection has.
+    """Current ``x @ weight.T``, where a table gives the learned value of each connection.
 
     ::
 
@@ -19,7 +19,7 @@ class Indexed(Synapse):
         dtheta[k]    = sum of dweight[i, j] over all i, j with index[i, j] = k
 
     Masks, convolutions, block-circulant matrices and weights shared by cell type are all such
-    tables. To a converter it is the full matrix, which :attr:`weight` gives.
+    tables. Converters take the full matrix, :attr:`weight`.
 
     Args:
         index: ``[outputs, inputs]``, whole numbers: which value of ``theta``, counted row by row, a
@@ -70,7 +70,7 @@ class Indexed(Synapse):
 
     def learn_feedback(self, scale: float = 0.2) -> None:
         """Send errors through feedback values that start at random, are shared alike, and learn."""
-        fan_in = self._there().sum() / len(self.index)
+        fan_in = self._connected().sum() / len(self.index)
         self.feedback = nn.Parameter(torch.randn_like(self.theta) * (scale / fan_in**0.5))
 
     def randomize_feedback(self, scale: float = 0.2) -> None:
@@ -88,7 +88,7 @@ class Indexed(Synapse):
         """The full matrix, ``[outputs, inputs]``."""
         return self._matrix(self.theta)
 
-    def _there(self) -> Tensor:
+    def _connected(self) -> Tensor:
         return self.index < self.theta.numel()
 
     def _matrix(self, values: Tensor) -> Tensor:
@@ -114,23 +114,24 @@ class Indexed(Synapse):
         sums.index_add_(0, self.index.flatten(), product.to(sums.dtype).flatten())
         dtheta = sums[:-1].view_as(self.theta)
 
-        def by(values: Tensor) -> Tensor:
+        def gradient_of(values: Tensor) -> Tensor:
             return dtheta if self.signs is None else dtheta * values.sign()
 
         if self.feedback is None or not self.feedback.requires_grad:
-            return {"theta": by(self.theta)}
-        return {"theta": by(self.theta), "feedback": by(self.feedback)}
+            return {"theta": gradient_of(self.theta)}
+        return {"theta": gradient_of(self.theta), "feedback": gradient_of(self.feedback)}
 
     def reach(self, x: Tensor) -> Tensor:
         """An input meets the outputs to which it has a connection."""
-        return (x * self._there().sum(0)).sum()
+        return (x * self._connected().sum(0)).sum()
 
     def send(self, delta: Tensor, state: Any) -> Tensor:
         """Error at the input, through the weights or the feedback that replaces them."""
         if self.feedback is not None:
             return delta @ self._matrix(self.feedback)
         if self.signed:
-            return delta @ (self.weight.sign() * (self.weight.abs().sum() / self._there().sum()))
+            size = self.weight.abs().sum() / self._connected().sum()
+            return delta @ (self.weight.sign() * size)
         return delta @ self.weight
 
 

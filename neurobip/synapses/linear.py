@@ -20,8 +20,8 @@ class Linear(Synapse):
     Shape:
         x: ``[B, ..., inputs]``; current ``[B, ..., outputs]``; weight ``[outputs, inputs]``.
 
-    The error is sent on through the present weights, or through one of the ways that need no copy
-    of them, see :meth:`learn_feedback`, :meth:`randomize_feedback` and :meth:`sign_feedback`.
+    Errors go back through the present weights, or through feedback that needs no copy of them, see
+    :meth:`learn_feedback`, :meth:`randomize_feedback` and :meth:`sign_feedback`.
     """
 
     def __init__(

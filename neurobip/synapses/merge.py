@@ -14,7 +14,7 @@ class Merge(Linear):
     that of the whole window, as receptive fields grow along the visual pathway.
 
     Args:
-        grid: rows and columns of the tokens in front; what is left over at the right and at the
+        grid: rows and columns of the input tokens; what is left over at the right and at the
             bottom is not used, as by a convolution.
 
     Shape:

@@ -22,7 +22,7 @@ class SynapseState(NamedTuple):
 
 
 class Operations(NamedTuple):
-    """What one time step of a synapse costs, over the whole batch.
+    """Operations of one time step of a synapse, over the whole batch.
 
     Attributes:
         acs: accumulates, one for each spike and synapse it reaches.
@@ -71,7 +71,7 @@ class Synapse(Component):
         """The current that an input gives, at every step by itself.
 
         Shape:
-            x ``[B, ...]`` or, time in front, ``[T, B, ...]``.
+            x ``[B, ...]`` or, time first, ``[T, B, ...]``.
         """
         raise NotImplementedError(f"{type(self).__name__} gives no current")
 

@@ -25,7 +25,7 @@ class TorchLayerState(NamedTuple):
 class TorchLayer(Synapse):
     """Current ``layer(x)``, optionally pooled; the plastic parameters are those of the layer.
 
-    The layer is held, not copied: whoever trains this synapse trains the layer.
+    The layer is held, not copied: training this synapse trains the layer.
 
     Args:
         layer: an ``nn.Linear`` or ``nn.Conv2d``. pool: between it and the neurons, or None.
@@ -66,7 +66,7 @@ class TorchLayer(Synapse):
         self.layer, self.pool = layer, pool
 
     def current(self, x: Tensor) -> Tensor:
-        """What the layer makes of the input."""
+        """Output of the layer, pooled."""
         if isinstance(self.layer, nn.Linear):
             return self.layer(x)
         images = self.layer(as_images(x))
@@ -164,7 +164,7 @@ class TorchLayer(Synapse):
 
 
 def grid(layer: nn.Conv2d, x: Tensor) -> tuple[int, int]:
-    """Rows and columns of what a convolution makes of an image."""
+    """Rows and columns of the output of a convolution."""
 
     def places(axis: int) -> int:
         reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1) + 1
