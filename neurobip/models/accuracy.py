@@ -16,9 +16,9 @@ class Accuracy(NamedTuple):
 
     Attributes:
         confusion: ``[classes, classes]`` counts, true label by row, answer by column.
-        loss: mean cross-entropy of the answer, averaged first over the answering steps. It tells
-            epochs apart where there are too few samples for the accuracy to do so, and is not the
-            loss of training, which is taken at every step.
+        loss: mean cross-entropy of the answer, averaged first over the answering steps. It
+            distinguishes epochs where there are too few samples for the accuracy to do so, and is
+            not the loss of training, which is taken at every step.
     """
 
     accuracy: float

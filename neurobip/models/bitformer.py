@@ -38,7 +38,7 @@ class BiTFormer(Network):
         x: ``[B, 2, H, W]`` event counts of one time bin (off, on); output: potentials of all
         readouts ``[R, B, classes]``, embedding first, R = depth + 1 (+ 1 with merged tokens).
 
-    Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina in front, bottom-up and
+    Source: the stated ideas of BiTFormer (CORDIS 101151549): a retina, bottom-up and
     top-down signals, linear complexity, local weight updates.
     """
 
@@ -46,7 +46,7 @@ class BiTFormer(Network):
         "retina", "width", "merge", "merged", "patch", "stride", "padding", "decay_v",
         "surrogate_width",
     )  # fmt: skip
-    """Options that make an encoder what it is, see :meth:`encode`."""
+    """Options that an encoder depends on, see :meth:`encode`."""
 
     blocks: list[Block]  # module lists, typed by what they hold
     readouts: list[Projection]
@@ -209,8 +209,8 @@ class BiTFormer(Network):
     def encoder_state(self) -> dict[str, Tensor]:
         """Tensors of retina, embedding and merging, by their names in the network.
 
-        Without the readouts of the encoder, which answer to another question, and without the
-        matrices by which its errors were sent.
+        Without the readouts of the encoder, which were trained for other classes, and without its
+        feedback matrices.
         """
         parts = ("retina.", "embed.", "merge.")
         return {

@@ -107,7 +107,7 @@ class BiTFormerConfig(Section):
 
     @property
     def loop(self) -> int:
-        """Connections from the embedding through all blocks and back, on the longest way.
+        """Connections from the embedding through all blocks and back, on the longest path.
 
         Where every connection takes a time step, as in Lava, it is the shortest ``top_down`` that
         the loop can keep. A block has four connections (into queries, out, up, down), and the

@@ -29,7 +29,7 @@ Options = Any  # BiTFormerConfig, which is not imported at run time
 
 
 def retina(options: Options) -> Retina | None:
-    """The retina in front of the embedding, or None."""
+    """The retina before the embedding, or None."""
     cell_types = {"event_camera": EVENT_CAMERA, "event_motion": EVENT_MOTION}.get(options.retina)
     return None if cell_types is None else event_camera(cell_types)
 

@@ -1,4 +1,4 @@
-"""The network protocol: what every entrance of the package asks of a network."""
+"""The network protocol: what training, evaluation, energy and conversion need of a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 8
 class Network(Circuit):
     """A component from inputs to class scores; training, energy and conversion take any.
 
-    Subclasses define ``wire`` and :meth:`stages`. To train, a network also has to be able to say
+    Subclasses define ``wire`` and :meth:`stages`. Training also needs
     its :attr:`classes`.
 
     Attributes:
@@ -79,7 +79,7 @@ class Network(Circuit):
         """The input in the precision of the parameters.
 
         Args:
-            sequence: whether time is in front.
+            sequence: whether ``x`` is a sequence, time first.
 
         Raises:
             DataError: a shape that is not ``input_shape``, or values that are infinite or NaN.

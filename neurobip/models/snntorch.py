@@ -30,28 +30,28 @@ def network_from_snntorch(
     its mean.
 
     Raises:
-        ConfigError: the module's name, and what it has that no chain can hold.
+        ConfigError: names the module, and what of it a Sequential cannot hold.
     """
     parts: list[Component] = []
-    waiting: tuple[str, TorchLayer] | None = None
+    pending: tuple[str, TorchLayer] | None = None
     for name, module in _leaves(net, ""):
         _check_plain(name, module)
         if isinstance(module, nn.AvgPool2d):
             pool = _pool(name, module)
-            if waiting is None:
+            if pending is None:
                 parts.append(pool)
                 continue
-            _, synapse = waiting
+            _, synapse = pending
             if synapse.pool is not None or isinstance(synapse.layer, nn.Linear):
                 raise ConfigError(
-                    f"{name}: a pool after {waiting[0]}; expected neurons (snn.Leaky) there"
+                    f"{name}: a pool after {pending[0]}; expected neurons (snn.Leaky) there"
                 )
-            waiting = (name, TorchLayer(synapse.layer, pool))
+            pending = (name, TorchLayer(synapse.layer, pool))
         elif isinstance(module, nn.Linear | nn.Conv2d):
-            _nothing_waits(waiting, name)
-            waiting = (name, TorchLayer(module))
+            _check_neurons_follow(pending, name)
+            pending = (name, TorchLayer(module))
         elif isinstance(module, nn.Flatten):
-            _nothing_waits(waiting, name)
+            _check_neurons_follow(pending, name)
             if (module.start_dim, module.end_dim) != (1, -1):
                 raise ConfigError(
                     f"{name}: flattens axes {module.start_dim} to {module.end_dim}; expected all "
@@ -59,16 +59,16 @@ def network_from_snntorch(
                 )
             parts.append(Flatten())
         elif not isinstance(module, nn.Identity):
-            if waiting is None:
+            if pending is None:
                 raise ConfigError(f"{name}: neurons without a Linear or Conv2d before them")
             neuron = _neuron(name, module)
-            _, synapse = waiting
+            _, synapse = pending
             decay = 1 - float(neuron.keep.mean())
             synapse = TorchLayer(synapse.layer, synapse.pool, decay_trace=decay)
             parts.append(Projection(synapse, neuron))
-            waiting = None
-    if waiting is not None:
-        parts.append(Projection(waiting[1], LI(1.0)))
+            pending = None
+    if pending is not None:
+        parts.append(Projection(pending[1], LI(1.0)))
     return Sequential(*parts, input_shape=input_shape)
 
 
@@ -83,7 +83,7 @@ def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _check_plain(name: str, module: nn.Module) -> None:
-    """Whether a module does what its class says, and the class is one that is read.
+    """Check that a module is of a supported class and has no hook on its forward pass.
 
     Raises:
         ConfigError: another class, a subclass or a hook.
@@ -93,21 +93,21 @@ def _check_plain(name: str, module: nn.Module) -> None:
     known = (nn.Linear, nn.Conv2d, nn.AvgPool2d, nn.Flatten, nn.Identity, snn.Leaky)
     if type(module) not in (*known, nn.Sequential):
         raise ConfigError(
-            f"{name}: a {type(module).__name__} has no counterpart in a chain; expected "
+            f"{name}: a {type(module).__name__} has no counterpart here; expected "
             + ", ".join(kind.__name__ for kind in known)
         )
     if module._forward_hooks or module._forward_pre_hooks:
         raise ConfigError(f"{name}: has a hook on its forward pass, which is not read; remove it")
 
 
-def _nothing_waits(waiting: tuple[str, TorchLayer] | None, name: str) -> None:
-    """Whether the layer before has its neurons.
+def _check_neurons_follow(pending: tuple[str, TorchLayer] | None, name: str) -> None:
+    """Check that the layer before has its neurons.
 
     Raises:
         ConfigError: it has none.
     """
-    if waiting is not None:
-        raise ConfigError(f"{name}: there are no neurons after {waiting[0]}; expected snn.Leaky")
+    if pending is not None:
+        raise ConfigError(f"{name}: there are no neurons after {pending[0]}; expected snn.Leaky")
 
 
 def _pool(name: str, module: nn.AvgPool2d) -> Pool2d:
