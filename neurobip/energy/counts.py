@@ -56,9 +56,9 @@ def _step(projection: Projection, state: ProjectionState) -> Operations:
 
 @torch.no_grad()
 def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[LayerCounts]:
-    """Run a model over batches and count; any model made of projections will do.
+    """Operations of a model made of projections, counted while it runs over batches.
 
-    The rule for event input: a count per event, no multiply in the first layer.
+    Event counts are accumulates, one an event; the first layer multiplies nothing.
 
     Shape:
         data yields ``(frames [T, B, ...], labels [B])``.
@@ -75,9 +75,9 @@ def count(model: Component, data: Iterable[tuple[Tensor, Tensor]]) -> list[Layer
         for t, frame in enumerate(frames):
             _, state = model.step(frame, state)
             for name, projection in projections(model):
-                here = state_at(state, name)
-                z = here.neuron.z
-                acs, macs, dense, updates = _step(projection, here)
+                held = state_at(state, name)
+                z = held.neuron.z
+                acs, macs, dense, updates = _step(projection, held)
                 row = (z.numel() if t == 0 else 0, int((z != 0).sum()), acs, macs, updates,
                        dense if t == 0 else 0)  # fmt: skip
                 totals[name] = [a + b for a, b in zip(totals[name], row, strict=True)]

@@ -28,12 +28,12 @@ class EnergyReport(NamedTuple):
 
     @property
     def pj(self) -> float:
-        """Of the spiking network, by the table."""
+        """Energy of the spiking network, by the table."""
         return sum(joules(layer, self.table) for layer in self.layers)
 
     @property
     def dense_pj(self) -> float:
-        """Of the same network without spikes, in 8-bit integers, run once a sample."""
+        """Energy of the same network without spikes, in 8-bit integers, run once a sample."""
         return sum(dense_joules(layer, INT8_45NM) for layer in self.layers)
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class EnergyReport(NamedTuple):
 def measure_energy(
     network: Component, data: Iterable[tuple[Tensor, Tensor]], table: EnergyTable = INT8_45NM
 ) -> EnergyReport:
-    """Count the operations of a network on data, and what they cost by a table.
+    """Energy of a network on data: its operations, counted, and their costs by a table.
 
     Shape:
         data yields ``(frames [T, B, ...], labels [B])``.

@@ -10,10 +10,10 @@ class EnergyTable:
     """Picojoules per operation.
 
     Attributes:
-        name: how reports call it.
+        name: in reports.
         ac, mac, update: pJ per accumulate, multiply-accumulate and neuron update.
         source: of the numbers.
-        assumes: what they leave out and what they take for granted.
+        assumes: assumptions, and what the numbers leave out.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What every population of a network did while it ran."""
+"""Outputs of every population of a network, recorded while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neurobip.projection import projections, state_at
 
 @torch.no_grad()
 def record(model: Component, frames: Tensor) -> dict[str, Tensor]:
-    """Run a model and keep the output of every projection at every step.
+    """Output of every projection of a model at every step.
 
     Shape:
         frames ``[T, B, ...]``; outputs by projection ``[T, B, ...]``, spikes or graded.

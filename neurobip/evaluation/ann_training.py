@@ -1,4 +1,4 @@
-"""Training of the twin without spikes, at several learning rates side by side."""
+"""Training of the twin without spikes, at several learning rates at the same time."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class Twins(nn.Module):
                 twin(counts), labels, label_smoothing=self.run.learn.label_smoothing
             )
             losses.append(float(loss.detach()))
-            # At a rate that is too high a twin may leave the range of floats: it stays there as it
-            # was, is not chosen, and the others go on.
+            # At a rate that is too high a twin may leave the range of floats: then its weights
+            # stay, it is not chosen, and the others go on.
             if math.isfinite(losses[-1]):
                 loss.backward()
                 nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
@@ -96,7 +96,7 @@ class Twins(nn.Module):
 
     @torch.no_grad()
     def scores(self, data: Batches) -> list[Score]:
-        """What every twin is worth on some samples; nothing where there are none."""
+        """Accuracy and loss of every twin on some samples; zeros without any."""
         self.eval()
         right, lost, samples = [0] * len(self.twins), [0.0] * len(self.twins), 0
         for frames, labels in batches_on_device(self, data):
@@ -109,16 +109,16 @@ class Twins(nn.Module):
         size = max(samples, 1)
         return [Score(r / size, one / size) for r, one in zip(right, lost, strict=True)]
 
-    def progress(self) -> dict[str, Tensor]:
-        """What the optimisers remember, by name, and how many batches there were."""
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """State of the optimisers, as tensors by name, and the number of batches."""
         kept = {"batches": torch.tensor(self.batches)}
         for i, optimizer in enumerate(self.optimizers):
             for number, values in optimizer.state_dict()["state"].items():
                 kept |= {f"{i}.{number}.{key}": value for key, value in values.items()}
         return kept
 
-    def go_on(self, kept: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`progress` gave, on the device that the twins are on."""
+    def load_optimizer_state(self, kept: dict[str, Tensor]) -> None:
+        """Go on from :meth:`optimizer_state`, on the device of the twins."""
         self.batches = int(kept["batches"])
         states: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
         for name, value in kept.items():
@@ -130,7 +130,7 @@ class Twins(nn.Module):
 
 
 def best_of(scores: Sequence[Score]) -> int:
-    """The highest accuracy; of equal ones the least loss."""
+    """Index of the highest accuracy; of equal ones, of the least loss."""
 
     def worth(i: int) -> tuple[bool, float, float]:
         accuracy, loss = scores[i]

@@ -1,6 +1,6 @@
 """The twin of a spiking network without spikes: graded activations of a few bits, in one pass.
 
-What it sees are event counts in a few time bins; within a bin it knows nothing of time. It has the
+Its input is event counts in a few time bins, without time inside a bin. It has the
 layers of the spiking network, of the same sizes, and is trained end to end: an accuracy that is not
 above that of the twin was not earned by spikes.
 """
@@ -39,7 +39,7 @@ Windows = Sequence[tuple[int, int]]
 
 
 def has_twin(config: RunConfig) -> bool:
-    """Whether the options of a run's network say that its twin is defined."""
+    """Whether there is a twin for the options of a run's network."""
     return getattr(config.model, "has_ann_twin", False)
 
 
@@ -110,7 +110,7 @@ class TwinAttention(nn.Module):
         S = mean_n k[n]^T v[n]          a[n] = quantised(q[n] S + bias)          (by head)
 
     Shape:
-        ``[B, N, 3 D]``, queries, keys and values side by side, to ``[B, N, D]``.
+        ``[B, N, 3 D]``, queries, then keys, then values, to ``[B, N, D]``.
     """
 
     def __init__(self, width: int, heads: int, bits: int) -> None:
@@ -120,7 +120,7 @@ class TwinAttention(nn.Module):
         self.memory, self.read = Quantised(WIDE_BITS), Quantised(bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the queries read of the keys and values of all tokens."""
+        """Values of all tokens, weighted by keys and queries."""
         q, k, v = x.unflatten(-1, (3, self.heads, -1)).unbind(-3)
         memory = self.memory(torch.einsum("bnhi,bnhj->bhij", k, v) / x.shape[1])
         return self.read(torch.einsum("bnhi,bhij->bnhj", q, memory).flatten(-2) + self.bias)
@@ -229,7 +229,7 @@ def linear(inputs: int, outputs: int, scale: float = 1.0) -> Linear:
 
 
 def convolution(inputs: int, outputs: int, size: int, stride: int, padding: int = 0) -> Conv2d:
-    """A convolution likewise."""
+    """A convolution with rounded weights, which begin as those of the spiking network do."""
     layer = Conv2d(inputs, outputs, size, stride, padding, qconfig=WEIGHTS)
     _begin(layer, (inputs * size**2) ** -0.5)
     return layer

@@ -1,4 +1,4 @@
-"""The controls: what an accuracy has to be compared with before it means anything."""
+"""Controls: networks and classifiers that an accuracy is compared with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITHOUT: dict[str, dict[str, dict[str, str | bool]]] = {
     "rate_code": {"data": {"shuffle_time": True}},
 }
 
-#: Controls of which there is nothing to say without attention.
+#: Controls that only networks with attention have.
 ATTENTION = ("no_attention", "frozen_qk")
 
 LOGISTIC = "logistic_regression"
@@ -51,7 +51,7 @@ def variants(config: RunConfig) -> dict[str, RunConfig]:
 
 
 def count_features(frames: np.ndarray, bins: int = 3) -> np.ndarray:
-    """Logarithms of event counts in a few equal time bins, all that a linear control gets to see.
+    """Logarithms of event counts in a few equal time bins, the input of a linear control.
 
     Shape:
         frames ``[S, T, 2, H, W]`` counts, features float32 ``[S, bins * 2 * H * W]``.
@@ -103,6 +103,6 @@ def logistic_regression(
     best = strengths[min(1, len(strengths) - 1)]
     if len(valid[1]):
         best = max(strengths, key=lambda strength: fitted(strength, *train).score(*valid))
-    # A control is given every chance: it also learns from the samples that chose its strength.
+    # In favour of the control, it also learns from the samples that chose its strength.
     features, labels = (np.concatenate(parts) for parts in zip(train, valid, strict=True))
     return Control(float(fitted(best, features, labels).score(*test)), len(test[1]))

@@ -1,7 +1,7 @@
 """NeuroBench on any network: its hooks on our synapses and populations.
 
-Needs ``neurobench`` 2.3 (``pip install --no-deps neurobench==2.3.0``: what it asks for beyond torch
-and snnTorch is for data sets that are not used here).
+Needs ``neurobench`` 2.3 (``pip install --no-deps neurobench==2.3.0``: its requirements beyond torch
+and snnTorch are for data sets that are not used here).
 
 Source: Yik et al. 2025, "The neurobench framework for benchmarking neuromorphic computing
 algorithms and systems".
@@ -67,7 +67,7 @@ class NeuroBenchNetwork(NeuroBenchModel):
         ]
 
     def connection_layers(self) -> list[nn.Module]:
-        """The synapses that a layer of torch stands for."""
+        """The synapses that have a layer of torch, see :func:`as_layer`."""
         return [synapse for _, synapse in _synapses(self.network) if as_layer(synapse) is not None]
 
     @property
@@ -144,7 +144,7 @@ class _PopulationHook(NeuronHook):
 
 
 class _Layers(nn.Module):
-    """A network whose children are the layers of torch that its synapses stand for."""
+    """A network whose children are the layers of torch of its synapses."""
 
     def __init__(self, network: Component) -> None:
         super().__init__()

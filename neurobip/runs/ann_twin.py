@@ -60,7 +60,7 @@ def train_ann_twin(
         out.say(f"control ann_twin: going on after epoch {earlier.epoch} of {epochs}")
     twins.to(device)
     if earlier is not None:
-        twins.go_on(earlier.rule)
+        twins.load_optimizer_state(earlier.rule)
 
     def on_epoch(epoch: int, losses: list[float]) -> None:
         valid = twins.scores(data.part("valid"))
@@ -69,7 +69,7 @@ def train_ann_twin(
             "epoch": epoch,
             "rates": [{"lr": lr, "loss": loss, **score._asdict()} for lr, loss, score in rows],
         })  # fmt: skip
-        save_run(folder, capture(config, epoch, twins, twins.progress(), history))
+        save_run(folder, capture(config, epoch, twins, twins.optimizer_state(), history))
         found = valid[best_of(valid)]
         out.say(
             f"control ann_twin: epoch {epoch}/{epochs}  loss {min(losses):.4g}  "

@@ -67,10 +67,10 @@ def test_twins_begin_alike_and_the_seed_decides(config: RunConfig, whole: Twins)
 
 def test_a_broken_training_ends_as_an_unbroken_one(config: RunConfig, whole: Twins) -> None:
     before = trained(config, to=3)
-    kept, memory = before.state_dict(), before.progress()
+    kept, memory = before.state_dict(), before.optimizer_state()
     after = Twins(config, [(0, 3), (3, 6), (6, 9)], BATCHES * EPOCHS)
     after.load_state_dict(kept)
-    after.go_on(memory)
+    after.load_optimizer_state(memory)
     trained(config, after, done=3)
     # Ranges of weights follow them when they are next used.
     assert whole.scores(sample(1)) == after.scores(sample(1))
