@@ -19,8 +19,7 @@ CHUNK = 8
 class Network(Circuit):
     """A component from inputs to class scores; training, energy and conversion take any.
 
-    Subclasses define ``wire`` and :meth:`stages`. Training also needs
-    its :attr:`classes`.
+    Subclasses define ``wire`` and :meth:`stages`. Training also needs its :attr:`classes`.
 
     Attributes:
         input_shape: of one time step without batch, such as ``(2, 34, 34)``; None if unknown.
