@@ -64,7 +64,7 @@ def train(out: Path, rule: str, options: str, changes: list[str], lr: str) -> Ro
     folder = out / "-".join(filter(None, (rule, options, lr)))
     kept, config = folder / "row.json", folder / "config.yaml"
     settings = [*changes, f"learn.lr={lr}", f"data.cache={out / 'cache'}"]
-    if kept.exists() and config.read_text() == load_config(CONFIG, settings).to_yaml():
+    if kept.exists() and load_config(config) == load_config(CONFIG, settings):
         return json.loads(kept.read_text())
     command = [
         sys.executable, "-m", "neurobip.cli", "train", str(CONFIG), "--out", str(folder),
