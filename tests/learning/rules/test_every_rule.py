@@ -15,6 +15,8 @@ from neurobip.synapses import Conv2d, Linear
 from ..halves import SMALL, task
 from ..networks import batch, prepared
 
+pytestmark = pytest.mark.slow
+
 RULES = {
     "local": rules.local,
     "local, kolen_pollack": lambda n, **s: rules.local(

@@ -11,6 +11,8 @@ from neurobip.models import BiTFormerConfig
 
 from ..halves import SMALL, task
 
+pytestmark = pytest.mark.slow
+
 
 def make(depth=1, seed=0, total=40, **learn):
     config = LearnConfig(**{"lr": 5e-3, **learn})

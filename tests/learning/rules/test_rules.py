@@ -32,6 +32,8 @@ from neurobip.state import tree_map
 
 from ..networks import NAMES, assert_equal, batch, cosine, networks, prepared, projection, readout
 
+pytestmark = pytest.mark.slow
+
 ELIGIBILITIES = {
     "instant": Instant(),
     "trace": Trace(),
