@@ -67,6 +67,8 @@ class Sequential(Network):
         x = like.new_zeros(1, *input_shape)
         for name, part in self.parts:
             try:
+                own = next((p for p in part.parameters() if p.is_floating_point()), x)
+                x = x.to(own.dtype)
                 z, state = part.step(x)
                 part.step(x, state)
             except ConfigError:
