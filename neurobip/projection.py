@@ -128,7 +128,8 @@ class Projection(Circuit):
         self._check_length(x_seq)
         outputs, states = [], []
         for t, x in enumerate(x_seq):
-            z, state = self.step(x, state, **{name: given[t] for name, given in inputs.items()})
+            given = {name: signal[t] for name, signal in inputs.items() if signal is not None}
+            z, state = self.step(x, state, **given)
             outputs.append(z)
             states.append(state)
         return torch.stack(outputs), stack(states)
@@ -140,7 +141,11 @@ class Projection(Circuit):
         outputs = []
         for t in range(len(x_seq)):
             # Copies, so that the state keeps no sequence in memory.
-            given = {name: signal[t : t + 1].clone() for name, signal in inputs.items()}
+            given = {
+                name: signal[t : t + 1].clone()
+                for name, signal in inputs.items()
+                if signal is not None
+            }
             z, state = super().forward(x_seq[t : t + 1].clone(), state, **given)
             outputs.append(z)
         return torch.cat(outputs), state

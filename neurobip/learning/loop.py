@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neurobip.config import LearnConfig
 from neurobip.device import batches_on_device
+from neurobip.errors import DataError
 from neurobip.learning.homeostasis import calibrate
 from neurobip.learning.loss import named_loss
 from neurobip.learning.optimizer import WeightRounding
@@ -87,12 +88,33 @@ def prepare(
     """
     if not learn.calibrate:
         return {}
+    return calibrate(model, first_samples(model, data, samples))
+
+
+def first_samples(model: Network, data: Batches, samples: int) -> Tensor:
+    """Frames of the first samples, as long as the shortest of them.
+
+    Shape:
+        data yields ``(frames [T, B, ...], targets)``; result ``[T, samples, ...]`` at most.
+
+    Raises:
+        DataError: there is no sample.
+    """
     frames: list[Tensor] = []
     for batch, _ in batches_on_device(model, data):
         frames.append(batch)
         if sum(f.shape[1] for f in frames) >= samples:
             break
-    return calibrate(model, torch.cat(frames, 1)[:, :samples])
+    if not frames:
+        raise DataError("the training data hold no sample")
+    steps = min(map(len, frames))
+    return torch.cat([f[:steps] for f in frames], 1)[:, :samples]
+
+
+def labelled(rule: Rule, data: Batches) -> Batches:
+    """Batches with the class of every sample, whatever form their targets have."""
+    for frames, targets in data:
+        yield frames, rule.targets(targets, len(frames), frames.shape[1]).labels()
 
 
 def fit(
@@ -125,7 +147,12 @@ def fit(
             correct, samples = correct + result.correct, samples + result.samples
             if on_batch is not None:
                 on_batch(epoch, result)
-        checked = accuracy(rule.network, valid())
+        if not samples:
+            raise DataError(
+                f"epoch {epoch + 1}: the training data hold no sample; an iterator is used up "
+                "after one pass, give a list, a DataLoader or a function"
+            )
+        checked = accuracy(rule.network, labelled(rule, valid()))
         record = EpochRecord(
             epoch + 1,
             losses / samples,

@@ -14,10 +14,9 @@ from neurobip.learning.eligibility import Eligibility
 from neurobip.learning.eligibility.eligibility import add
 from neurobip.learning.rule import BatchResult, Rule, Settings
 from neurobip.learning.signals import LearningSignal, Signal, Task
-from neurobip.learning.targets import Targets
 from neurobip.learning.trainer import StageTrainer, stage_projections
 from neurobip.models.network import Network
-from neurobip.projection import prefixed
+from neurobip.projection import Projection, prefixed
 
 
 class OnlineRule(Rule):
@@ -37,7 +36,8 @@ class OnlineRule(Rule):
         settings: see :class:`~neurobip.learning.rule.Rule`.
 
     Raises:
-        ConfigError: ``overlap`` where stages wait for the last one.
+        ConfigError: ``overlap`` where stages wait for the last one, a parameter that belongs to no
+            stage, or one that belongs to two projections.
 
     Source: Fremaux & Gerstner 2016, "Neuromodulated spike-timing-dependent plasticity, and theory
     of three-factor learning rules", for the form of the product.
@@ -73,6 +73,11 @@ class OnlineRule(Rule):
             )
             for stage in self.stages
         ]
+        self.known_populations = {
+            n for n, part in network.named_modules(remove_duplicate=False)
+            if isinstance(part, Projection)
+        }  # fmt: skip
+        self._check_parameters()
         self.task = Task(self.loss, network.logit_scale, len(self.stages))
         self.learning = [
             [
@@ -83,19 +88,57 @@ class OnlineRule(Rule):
             for stage in self.stages
         ]
 
+    def _check_parameters(self) -> None:
+        """Check that every parameter that learns belongs to one stage and one projection."""
+        owned = (n for n in self.plastic if not n.startswith("signal."))
+        alone = [n for n in owned if not any(stage.owns(n) for stage in self.stages)]
+        if alone:
+            raise ConfigError(
+                f"{', '.join(alone)}: in no stage of the network, so that no error arrives there; "
+                "freeze it with requires_grad_(False), or learn by rules.bptt"
+            )
+        names: dict[int, str] = {}
+        for stage in self.stages:
+            for name, projection in stage_projections(stage).items():
+                for own, parameter in projection.named_parameters(prefix=name):
+                    first = names.setdefault(id(parameter), own)
+                    if first != own and parameter.requires_grad:
+                        raise ConfigError(
+                            f"{first} and {own} are one parameter, of which each has a gradient; "
+                            "give each projection its own, or learn by rules.bptt"
+                        )
+
     def groups(self) -> list[list[str]]:
-        """The parameters of each stage where stages learn at the same time, else all."""
+        """The parameters of each stage where stages learn at the same time, else all.
+
+        Raises:
+            ConfigError: a parameter that belongs to no stage.
+        """
         if self.overlap == 1:
             return super().groups()
         found = [[n for n in self.plastic if stage.owns(n)] for stage in self.stages]
         for i, group in enumerate(found):
             group += [n for n in self.plastic if n.startswith(f"signal.readouts.{i}.")]
+        left = self.plastic.keys() - {n for group in found for n in group}
+        if left:
+            raise ConfigError(
+                f"overlap {self.overlap}: {', '.join(sorted(left))} is of no stage; use overlap 1"
+            )
         return found
 
     def extra(self, signal: Signal) -> dict[str, Tensor]:
-        """Gradients of a signal that need no eligibility, by their names in the rule."""
-        found = signal.dw | prefixed("signal", signal.own)
-        return {name: gradient for name, gradient in found.items() if name in self.plastic}
+        """Gradients of a signal that need no eligibility, by their names in the rule.
+
+        Raises:
+            ConfigError: a gradient of no parameter, or the error of no population.
+        """
+        unknown = signal.populations.keys() - self.known_populations
+        if unknown:
+            raise ConfigError(
+                f"{type(self.signal).__name__}: errors of {', '.join(sorted(unknown))}; the "
+                f"network has {', '.join(sorted(self.known_populations))}"
+            )
+        return self.learned(signal.dw | prefixed("signal", signal.own))
 
     @torch.no_grad()
     def learn(self, frames: Tensor, targets: Tensor) -> BatchResult:
@@ -136,9 +179,9 @@ class OnlineRule(Rule):
             DataError: the target does not fit the output.
         """
         trainers, joint = state or ([StageTrainer(self, i) for i in range(len(self.stages))], None)
-        targets = None if target is None else Targets(target, 1, len(x), self.classes)
+        targets = None if target is None else self.targets(target, 1, len(x))
         z, runs = x[None], {}
-        wanted = None if target is None else target[None]
+        wanted = None if targets is None else targets.chunk(0, 1)
         first = 0 if target is not None else 1
         dw: dict[str, Tensor] = {}
         for i, trainer in enumerate(trainers):

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from neurobip.errors import ConfigError
 from neurobip.learning.orthogonal import OrthogonalProjection
 
 FULL_PRECISION = "full precision"
@@ -86,9 +87,7 @@ class Optimizer:
             else None
             for group in self.groups
         ]  # fmt: skip
-        self._frozen = {
-            n: self.plastic[n].detach()[:count].clone() for n, count in (frozen_rows or {}).items()
-        }
+        self._frozen = dict(frozen_rows or {})
         self.rounding = rounding
         rounded = () if rounding is None else rounding.names
         self._full = {n: p.detach().clone() for n, p in self.plastic.items() if n in rounded}
@@ -111,7 +110,17 @@ class Optimizer:
         self.batches += 1
 
     def step(self, gradients: Mapping[str, Tensor], group: int = 0) -> None:
-        """Move a group by gradients; frozen rows keep their values, weight decay included."""
+        """Move a group by gradients; frozen rows keep their values, weight decay included.
+
+        Raises:
+            ConfigError: a gradient of no parameter of the group.
+        """
+        other = gradients.keys() - set(self.groups[group])
+        if other:
+            raise ConfigError(
+                f"gradients of {', '.join(sorted(other))}, which group {group} of "
+                f"{len(self.groups)} of the optimiser does not move"
+            )
         for name in self.groups[group]:
             found = gradients.get(name)
             # The fused optimiser reads a gradient in the memory order of its parameter.
@@ -121,16 +130,19 @@ class Optimizer:
         optimizer = self.optimizers[group]
         if optimizer is None:
             return
+        frozen = {
+            n: self.plastic[n].detach()[: self._frozen[n]].clone()
+            for n in self.groups[group]
+            if n in self._frozen
+        }
         move = optimizer.step
         if self.protection is None:
             move()
         else:
             self.protection.guard(move, self.groups[group])
         with torch.no_grad():
-            for name in self.groups[group]:
-                if name in self._frozen:
-                    rows = self._frozen[name]
-                    self.plastic[name][: len(rows)] = rows
+            for name, rows in frozen.items():
+                self.plastic[name][: len(rows)] = rows
             for name in rounded:
                 self._full[name].copy_(self.plastic[name])
         self._round(rounded)

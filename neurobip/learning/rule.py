@@ -71,14 +71,16 @@ class Rule:
         total_batches: length of the whole training, for a schedule of the learning rate; None for a
             constant one.
         rounding: of weights, for quantization-aware training.
-        optimizer: builds an optimiser from the parameters that learn, instead of the usual one.
+        optimizer: builds an optimiser from the parameters that learn, instead of the usual one,
+            whose options it does not take.
 
     Attributes:
         plastic: the parameters that learn, by name.
+        known: names of all parameters, those that are frozen as well.
 
     Raises:
-        ConfigError: a number that does not fit, nothing that could learn, or half precision on a
-            CPU.
+        ConfigError: a number or a name that does not fit, nothing that could learn, or half
+            precision on a CPU.
     """
 
     def __init__(
@@ -100,13 +102,21 @@ class Rule:
         rounding: WeightRounding | None = None,
         optimizer: Callable[[Mapping[str, nn.Parameter]], Optimizer] | None = None,
     ) -> None:
-        check_settings(warmup_steps, label_steps, update)
+        check_settings(warmup_steps, label_steps, update, overlap)
         check_precision(precision, device_of(network))
         self.network, self.loss = network, CrossEntropy() if loss is None else loss
         self.warmup_steps, self.label_steps, self.update = warmup_steps, label_steps, update
         self.overlap, self.precision = overlap, precision
         self.stages = network.stages()
         self.classes = classes_of(network)
+        self.known = {n for n, _ in network.named_parameters(remove_duplicate=False)}
+        for name in only or ():
+            if name not in self.known:
+                raise ConfigError(
+                    f"only: {type(network).__name__} has no parameter {name!r}; it has "
+                    + ", ".join(sorted(self.known))
+                )
+        self.known |= set(own or {})
         learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
         kept = unfrozen(network, freeze)
         self.plastic = {
@@ -122,6 +132,10 @@ class Rule:
                 "feedforward"
             )
         if optimizer is not None:
+            check_default({
+                "weight_decay": bool(weight_decay), "total_batches": total_batches is not None,
+                "rounding": rounding is not None, "freeze qk": bool(rows),
+            })  # fmt: skip
             self.optimizer = optimizer(self.plastic)
         else:
             self.optimizer = Optimizer(
@@ -171,6 +185,22 @@ class Rule:
         learning_steps = self.label_steps or steps
         return max(self.warmup_steps, steps - learning_steps)
 
+    def learned(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of the parameters that learn; those of frozen ones are left out.
+
+        Raises:
+            ConfigError: a gradient of no parameter at all.
+        """
+        found = {n: gradient for n, gradient in gradients.items() if n in self.plastic}
+        if len(found) < len(gradients):
+            unknown = [n for n in gradients if n not in self.known]
+            if unknown:
+                raise ConfigError(
+                    f"gradients of {', '.join(unknown)}, which are no parameters; the network and "
+                    f"the rule have {', '.join(sorted(self.known))}"
+                )
+        return found
+
     def checked(self, frames: Tensor, targets: Tensor) -> Targets:
         """The targets of a batch.
 
@@ -179,13 +209,20 @@ class Rule:
         """
         if frames.ndim < 3:
             raise DataError(f"frames {tuple(frames.shape)}; expected time first, [T, B, ...]")
-        found = Targets(targets, len(frames), frames.shape[1], self.classes)
+        if frames.shape[1] == 0:
+            raise DataError(f"frames {tuple(frames.shape)}: a batch without samples")
+        found = self.targets(targets, len(frames), frames.shape[1])
         if self.first_target(len(frames)) >= len(frames):
             raise DataError(
                 f"a sequence of {len(frames)} steps leaves nothing to learn from after "
                 f"warmup_steps {self.warmup_steps}; use longer sequences or fewer warmup_steps"
             )
         return found
+
+    def targets(self, targets: Tensor, steps: int, batch: int) -> Targets:
+        """Targets in the precision of the network."""
+        like = next((p for p in self.network.parameters() if p.is_floating_point()), None)
+        return Targets(targets, steps, batch, self.classes, None if like is None else like.dtype)
 
     def in_precision(self, work: Any) -> Any:
         """A function, with its matrix products in the precision of the rule.
@@ -234,6 +271,8 @@ def unfrozen(network: Network, freeze: Freeze) -> Callable[[str], bool]:
         raise ConfigError(f"freeze {freeze!r}; expected none, qk, features or feedforward")
     stages = network.stages()
     readouts = tuple(f"{s.readout_name}." for s in stages if s.readout is not None)
+    if not stages:
+        raise ConfigError("the network has no parameter that could learn")
     last = stages[-1]
     back = (".top_down.", ".threshold_shift.") if freeze == "feedforward" else ()
 
@@ -256,7 +295,20 @@ def query_key_rows(network: nn.Module) -> dict[str, int]:
     return found
 
 
-def check_settings(warmup_steps: int, label_steps: int | None, update: Update) -> None:
+def check_default(given: Mapping[str, bool]) -> None:
+    """Check that what goes to the default optimiser is not given besides another one.
+
+    Raises:
+        ConfigError: it is.
+    """
+    found = [name for name, is_given in given.items() if is_given]
+    if found:
+        raise ConfigError(f"optimizer and {', '.join(found)}: give them to the optimiser itself")
+
+
+def check_settings(
+    warmup_steps: int, label_steps: int | None, update: Update, overlap: int = 1
+) -> None:
     """Check the settings that every rule takes.
 
     Raises:
@@ -267,6 +319,8 @@ def check_settings(warmup_steps: int, label_steps: int | None, update: Update) -
         raise ConfigError(
             f"update {update!r}; expected 'online', 'sequence' or a number of time steps"
         )
+    if overlap < 1:
+        raise ConfigError(f"overlap {overlap}; expected 1 thread or more")
     if warmup_steps < 0 or (label_steps is not None and label_steps < 0):
         raise ConfigError(
             f"warmup_steps {warmup_steps}, label_steps {label_steps}; expected 0 or more time steps"

@@ -16,6 +16,7 @@ class Targets:
             point, the same at all steps or by step.
         steps, batch: size of the sequence.
         classes: their number, where it is known before the network has run.
+        dtype: precision of values.
 
     Shape:
         targets ``[B]`` or ``[T, B]`` whole numbers; ``[B, classes]`` or ``[T, B, classes]`` values.
@@ -25,7 +26,12 @@ class Targets:
     """
 
     def __init__(
-        self, targets: Tensor, steps: int, batch: int, classes: int | None = None
+        self,
+        targets: Tensor,
+        steps: int,
+        batch: int,
+        classes: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         values = targets.is_floating_point()
         whole = not values and targets.dtype is not torch.bool
@@ -41,7 +47,7 @@ class Targets:
                 f"frames [T, B, ...] = [{steps}, {batch}, ...] with targets "
                 f"{tuple(targets.shape)}; expected {kinds}"
             )
-        self.targets = targets if whole or values else targets.long()
+        self.targets = targets.to(dtype or targets.dtype) if values else targets.long()
         self.by_step = len(own) == 2
         self.fit = False
         if classes is not None:

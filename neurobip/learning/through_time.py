@@ -33,7 +33,7 @@ class BackpropThroughTime(Rule):
     Memory: ``O(window)`` times the state of a step. Cost: one pass forward and one back.
 
     Raises:
-        ConfigError: a window below one step, or ``overlap`` above 1.
+        ConfigError: a window below one step, ``overlap`` above 1, or ``update`` in steps.
 
     Source: Neftci et al. 2019, "Surrogate gradient learning in spiking neural networks"; Williams &
     Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network
@@ -50,6 +50,11 @@ class BackpropThroughTime(Rule):
     ) -> None:
         if window is not None and window < 1:
             raise ConfigError(f"BackpropThroughTime: window = {window} steps; expected 1 or more")
+        if not isinstance(settings.get("update", "online"), str):
+            raise ConfigError(
+                f"update {settings['update']}: weights move once a window or once a sequence; use "
+                f"window={settings['update']} with update='online'"
+            )
         if settings.get("overlap", 1) > 1:
             raise ConfigError(
                 f"overlap {settings['overlap']}: backpropagation goes back through all stages, so "

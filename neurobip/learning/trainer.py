@@ -58,7 +58,7 @@ class StageTrainer:
         dw, self.traces = self.rule.eligibility.scan(
             self.projections, self.learning, states, first, signal.populations, self.traces
         )
-        return {name: g for name, g in dw.items() if name in self.rule.plastic}
+        return self.rule.learned(dw)
 
     def chunk(self, run: StageRun, first: int, target: Tensor | None) -> dict[str, Tensor]:
         """The gradients of a chunk under a learning signal that is not joint."""

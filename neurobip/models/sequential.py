@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurobip.component import Component, Mode
 from neurobip.errors import ConfigError
 from neurobip.models.network import Network
-from neurobip.models.stage import Section, Stage
+from neurobip.models.stage import Section, Stage, components
 from neurobip.neurons import LI, Neuron
 from neurobip.projection import Projection
 from neurobip.synapses.synapse import Synapse
@@ -50,6 +50,8 @@ class Sequential(Network):
     ) -> None:
         super().__init__()
         self.input_shape = None if input_shape is None else tuple(input_shape)
+        if answer_steps < 0:
+            raise ConfigError(f"Sequential: answer_steps {answer_steps}; expected 0 or more")
         self.answer_steps = answer_steps
         for i, part in enumerate(paired(parts)):
             self.add_module(str(i), part)
@@ -84,7 +86,7 @@ class Sequential(Network):
     @property
     def parts(self) -> list[tuple[str, Component]]:
         """The parts with their names."""
-        return [(name, part) for name, part in self.named_children() if isinstance(part, Component)]
+        return components(self)
 
     def _sections(self) -> list[Section]:
         """The parts, cut before each one whose synapses have weights.
@@ -178,6 +180,12 @@ def widths(network: Network) -> list[int]:
     return found
 
 
+def holds(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own, or is a population or a projection."""
+    own = any(True for _ in module.parameters(recurse=False))
+    return own or isinstance(module, Neuron | Synapse | Projection)
+
+
 def paired(parts: tuple[Any, ...]) -> list[Component]:
     """Parts in which every synapse and the neurons after it are one projection.
 
@@ -188,6 +196,13 @@ def paired(parts: tuple[Any, ...]) -> list[Component]:
         raise ConfigError("Sequential: no parts; expected at least one component")
     found: list[Component] = []
     synapse: Synapse | None = None
+    for i, part in enumerate(parts):
+        first = next(j for j, other in enumerate(parts) if other is part)
+        if first < i and isinstance(part, nn.Module) and any(map(holds, part.modules())):
+            raise ConfigError(
+                f"Sequential: part {i} is part {first} again, a {type(part).__name__}; only parts "
+                "without weights and neurons can be there twice"
+            )
     for i, part in enumerate(parts):
         if not isinstance(part, Component):
             raise ConfigError(

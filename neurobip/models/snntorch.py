@@ -34,7 +34,11 @@ def network_from_snntorch(
     """
     parts: list[Component] = []
     pending: tuple[str, TorchLayer] | None = None
+    seen: dict[int, str] = {}
     for name, module in _leaves(net, ""):
+        first = seen.setdefault(id(module), name)
+        if first != name and not isinstance(module, nn.AvgPool2d | nn.Flatten | nn.Identity):
+            raise ConfigError(f"{name}: the same module as {first}; expected one of its own")
         _check_plain(name, module)
         if isinstance(module, nn.AvgPool2d):
             pool = _pool(name, module)
@@ -78,7 +82,7 @@ def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, Any]]:
     if type(module) is not nn.Sequential or module._forward_hooks or module._forward_pre_hooks:
         yield name or type(module).__name__, module
         return
-    for own, part in module.named_children():
+    for own, part in module._modules.items():  # named_children() leaves out what comes again
         yield from _leaves(part, f"{name}.{own}" if name else own)
 
 

@@ -117,7 +117,8 @@ class StageRun(NamedTuple):
             return Adjoint({}, lambda: error)
         found = readout.adjoint(error, self.states.readout)
         populations = prefixed(self.stage.readout_name, found.populations)
-        return Adjoint(populations, lambda: found.send().view(self.z.shape))
+        dw = prefixed(self.stage.readout_name, found.dw)
+        return Adjoint(populations, lambda: found.send().view(self.z.shape), dw)
 
     def adjoint(self, error: Tensor) -> Adjoint:
         """VJP of the part; of an encoder that learns too.
@@ -132,12 +133,18 @@ class StageRun(NamedTuple):
         if encoder is not None and self.stage.encoder_learns:
             below = encoder.adjoint(found.send(), self.states.encoder)
             populations |= prefixed(self.stage.encoder_name, below.populations)
+            dw |= prefixed(self.stage.encoder_name, below.dw)
         return Adjoint(populations, found.send, dw)
 
 
 def learns(part: nn.Module) -> bool:
     """Whether a part has parameters that learn."""
     return any(parameter.requires_grad for parameter in part.parameters())
+
+
+def components(module: nn.Module) -> list[tuple[str, Component]]:
+    """The parts of a module with their names; one that is there twice has both of its names."""
+    return [(name, part) for name, part in module._modules.items() if isinstance(part, Component)]
 
 
 class Section(Circuit):
@@ -155,7 +162,7 @@ class Section(Circuit):
     @property
     def parts(self) -> list[tuple[str, Component]]:
         """The parts with their names."""
-        return [(name, part) for name, part in self.named_children() if isinstance(part, Component)]
+        return components(self)
 
     def wire(self, run: Mode, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The parts one after the other."""

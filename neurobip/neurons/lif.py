@@ -85,6 +85,8 @@ class LIF(Neuron):
 
     def take_size(self, size: int | tuple[int, ...] | None) -> None:
         """Create the bias, unless it exists or there is to be none."""
+        if isinstance(size, tuple) and any(n != 1 for n in size[1:]):
+            raise ValueError(f"LIF: size = {size}; expected a number of cells, or (C, 1, 1)")
         if not self._sized and size is not None:
             self.bias = nn.Parameter(torch.zeros(size))
             self._sized = True
@@ -101,6 +103,11 @@ class LIF(Neuron):
 
     def _run(self, kernel: Any, x_seq: Tensor, before: LIFState) -> tuple[Tensor, Tensor, Tensor]:
         """A kernel over a sequence; images with a bias by channel as rows of all their cells."""
+        if self.bias is not None and self.bias.ndim == 1 and len(self.bias) != x_seq.shape[-1]:
+            raise ValueError(
+                f"LIF: {len(self.bias)} cells with a bias each, but an input of shape "
+                f"{tuple(x_seq.shape)}, time first"
+            )
         if self.bias is None or self.bias.ndim == 1:
             bias = x_seq.new_zeros(x_seq.shape[-1]) if self.bias is None else self.bias
             return kernel(x_seq, before.u, before.v, bias, *self._constants())

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch.utils.data import Dataset
 
 from neurobip.datasets.loader import batches
-from neurobip.device import batches_on_device
 from neurobip.learning.homeostasis import calibrate as calibrated
-from neurobip.learning.loop import Batches, EpochRecord
+from neurobip.learning.loop import Batches, EpochRecord, first_samples
 from neurobip.learning.loop import fit as fit_batches
 from neurobip.learning.rule import Rule
 
@@ -57,10 +55,5 @@ def fit(
         return valid() if callable(valid) else valid
 
     if calibrate:
-        frames = []
-        for some, _ in batches_on_device(rule.network, epoch_of(0)):
-            frames.append(some)
-            if sum(part.shape[1] for part in frames) >= calibrate:
-                break
-        calibrated(rule.network, torch.cat(frames, 1)[:, :calibrate])
+        calibrated(rule.network, first_samples(rule.network, epoch_of(0), calibrate))
     return fit_batches(rule, epoch_of, validation, epochs, on_epoch=on_epoch)

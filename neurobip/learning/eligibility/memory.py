@@ -148,4 +148,5 @@ class MemoryTraces:
             total = found if total is None else (total[0] + found[0], total[1] + found[1])
         assert total is not None
         rows = torch.cat(total)
-        return {"synapse.weight": rows[:, :-1], "neuron.bias": rows[:, -1]}
+        dw = {"synapse.weight": rows[:, :-1]}
+        return dw if self.neuron.bias is None else dw | {"neuron.bias": rows[:, -1]}

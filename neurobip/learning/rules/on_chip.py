@@ -52,19 +52,25 @@ def on_chip(
         ConfigError: a name that is no projection with plastic weights, or a setting of another
             optimiser.
     """
-    for name in ("weight_decay", "overlap", "rounding", "optimizer"):
-        if settings.get(name) not in (None, 0, 0.0, 1):
-            raise ConfigError(f"on_chip: {name} = {settings[name]}; a chip's rule has none")  # type: ignore[literal-required]
+    fixed = {"update": "online", "precision": "fp32", "freeze": "none", "overlap": 1}
+    for name, value in settings.items():
+        # A schedule gives its length to every rule; the rate of this one is constant.
+        taken = name in ("lr", "warmup_steps", "label_steps", "loss", "total_batches")
+        if not taken and value not in (fixed.get(name), None, 0):
+            raise ConfigError(f"on_chip: {name} = {value}; a chip's rule has none")
     parameters = dict(network.named_parameters())
     known = [n for n, _ in projections_of(network) if f"{n}.synapse.weight" in parameters]
     names = known if projections is None else list(projections)
     for name in names:
         if name not in known:
             raise ConfigError(f"projection {name!r} has no weights; known: {', '.join(known)}")
-    delays = {
-        f"{name}.synapse.weight": delay if isinstance(delay, int) else delay[name]
-        for name in names
-    }
+    waits = dict.fromkeys(names, delay) if isinstance(delay, int) else delay
+    if set(waits) != set(names) or min(waits.values(), default=0) < 0:
+        raise ConfigError(
+            f"on_chip: delay = {delay}; expected 0 or more time steps, one number or one for each "
+            f"of {', '.join(names)}"
+        )
+    delays = {f"{name}.synapse.weight": waits[name] for name in names}
     lr = settings.get("lr", 1e-3)
 
     def optimizer(plastic: Mapping[str, nn.Parameter]) -> Optimizer:
